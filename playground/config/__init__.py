@@ -1,0 +1,49 @@
+"""Every knob of a run, defined once.
+
+A knob is a field of one of three frozen models: `DataConfig`, `ModelConfig`, `TrainingConfig`. Together they make a
+`RunConfig`. The form, the command line, the URL, the table in the README and the comparison of two runs are all
+derived from the fields, by way of `KNOBS`: to add a knob, add a field in `models.py`.
+
+Knob names are unique over the three groups, so a flat `{name: value}` mapping says everything (`flatten`,
+`from_flat`). Everything that comes from outside goes through `from_flat` or `from_json` and is refused with one line.
+"""
+
+from playground.config.knobs import KNOBS, Knob, diff, flatten, from_flat, from_json, to_query
+from playground.config.models import (
+    LIVE_KNOBS,
+    Activation,
+    ConfigError,
+    DataConfig,
+    Loss,
+    ModelConfig,
+    Optimizer,
+    Padding,
+    Pooling,
+    Precision,
+    RunConfig,
+    Schedule,
+    TrainingConfig,
+)
+
+__all__ = [
+    "KNOBS",
+    "LIVE_KNOBS",
+    "Activation",
+    "ConfigError",
+    "DataConfig",
+    "Knob",
+    "Loss",
+    "ModelConfig",
+    "Optimizer",
+    "Padding",
+    "Pooling",
+    "Precision",
+    "RunConfig",
+    "Schedule",
+    "TrainingConfig",
+    "diff",
+    "flatten",
+    "from_flat",
+    "from_json",
+    "to_query",
+]

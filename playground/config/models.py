@@ -1,0 +1,280 @@
+"""The fields themselves: each knob with its default, bounds, unit, label and help."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Pooling = Literal["max", "average", "none"]
+Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
+Loss = Literal["cross_entropy", "mse"]
+Optimizer = Literal["gradient_descent", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+LIVE_KNOBS = ("learning_rate", "weight_decay", "dropout")
+"""The knobs that a run in progress accepts a new value for."""
+
+
+class ConfigError(ValueError):
+    """A knob that cannot have the value it was given; the message is one line, fit to be shown."""
+
+
+def knob(default: Any, label: str, help: str, *, unit: str = "", log: bool = False, **bounds: Any) -> Any:
+    """Describe one knob; `log` asks for a logarithmic widget, `bounds` are pydantic's `ge` and `le`."""
+    return Field(default, title=label, description=help, json_schema_extra={"unit": unit, "log": log}, **bounds)
+
+
+def _split(value: Any) -> Any:
+    """Accept "16, 32, 64" and "16-32-64" where a list of numbers is meant."""
+    return value.replace("-", ",").split(",") if isinstance(value, str) else value
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Group):
+    """Which images the network sees, and how they are varied."""
+
+    dataset: str = knob(
+        "cifar10-mini",
+        "Data set",
+        "The images to learn from. The bundled one works with no network; the others are downloaded once.",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+    )
+    images_per_class: int = knob(
+        0,
+        "Images per class",
+        "How many training images of each class are used; 0 takes all. Fewer images train faster and overfit sooner.",
+        ge=0,
+        le=100_000,
+    )
+    validation_share: float = knob(
+        0.1,
+        "Validation share",
+        "The part of the training images held back to watch for overfitting. The network never learns from them.",
+        ge=0,
+        le=0.5,
+    )
+    flip: bool = knob(
+        False,
+        "Random flip",
+        "Mirror half of the images left to right. A cat is still a cat, so one image does the work of two.",
+    )
+    shift: int = knob(
+        0,
+        "Random shift",
+        "Move each image by up to this many pixels. It teaches the network that position does not matter.",
+        unit="px",
+        ge=0,
+        le=16,
+    )
+    rotation: float = knob(
+        0.0,
+        "Random rotation",
+        "Turn each image by up to this angle either way. A little helps against tilted photos; too much loses cues.",
+        unit="°",
+        ge=0,
+        le=180,
+    )
+    colour: float = knob(
+        0.0,
+        "Colour jitter",
+        "Vary brightness, contrast and saturation by up to this share. It helps when the lighting changes.",
+        ge=0,
+        le=1,
+    )
+    cutout: int = knob(
+        0,
+        "Cutout",
+        "Erase a random square of this size. The network has to look at more than one telling detail.",
+        unit="px",
+        ge=0,
+        le=32,
+    )
+
+
+class ModelConfig(_Group):
+    """The network: blocks of convolution, activation and pooling, then fully connected layers."""
+
+    architecture: Literal["cnn"] = knob(
+        "cnn", "Architecture", "The family of networks; the knobs below shape the member of it."
+    )
+    channels: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=512)], ...], BeforeValidator(_split), Field(min_length=1, max_length=6)
+    ] = knob(
+        (16, 32, 64),
+        "Channels of each block",
+        "One number a block: how many kernels it has, so how many patterns it can tell apart. More learn more, slower.",
+    )
+    convs_per_block: int = knob(
+        1,
+        "Convolutions per block",
+        "How many convolutions follow one another before the pooling. Two 3×3 see as far as one 5×5, at less cost.",
+        ge=1,
+        le=4,
+    )
+    kernel_size: int = knob(
+        3,
+        "Kernel size",
+        "The side of the window each kernel looks through. Larger sees wider, costs more, and blurs small detail.",
+        unit="px",
+        ge=1,
+        le=11,
+    )
+    stride: int = knob(
+        1,
+        "Stride",
+        "How far the window moves each time, in the first convolution of a block. 2 halves the map's sides.",
+        unit="px",
+        ge=1,
+        le=4,
+    )
+    padding: Padding = knob(
+        "same",
+        "Padding",
+        "Rings of zeros put around each map. Same keeps its size at stride 1 (an even kernel loses a pixel); "
+        "0 lets it shrink.",
+        unit="px",
+    )
+    dilation: int = knob(
+        1,
+        "Dilation",
+        "Spread the kernel's taps apart by this step. It sees further with no more weights, and skips what is between.",
+        ge=1,
+        le=4,
+    )
+    pooling: Pooling = knob(
+        "max",
+        "Pooling",
+        "How each 2×2 window shrinks to one number: its maximum keeps the strongest sign, its average the mood.",
+    )
+    activation: Activation = knob(
+        "relu",
+        "Activation",
+        "The bend after each layer; without it the network could only draw straight lines. "
+        "Sigmoid and tanh flatten out, which starves deep layers of gradient.",
+    )
+    batch_norm: bool = knob(
+        False,
+        "Batch normalisation",
+        "Centre and scale each map over the batch. It lets the network take larger steps and learn faster.",
+    )
+    dropout: float = knob(
+        0.0,
+        "Dropout",
+        "Silence this share of the units at random in each step, so that none relies on another. Against overfitting.",
+        ge=0,
+        le=0.9,
+    )
+    fc_width: int = knob(
+        128,
+        "Fully connected width",
+        "Units of the layer that weighs up the last maps before the decision; 0 goes straight to the classes.",
+        ge=0,
+        le=2048,
+    )
+
+
+class TrainingConfig(_Group):
+    """How the network learns."""
+
+    loss: Loss = knob(
+        "cross_entropy",
+        "Loss",
+        "What is made small. Cross-entropy punishes confident mistakes hard; MSE compares with a one-hot target.",
+    )
+    label_smoothing: float = knob(
+        0.0,
+        "Label smoothing",
+        "Move this share of the target to the other classes. The network grows less cocksure of itself.",
+        ge=0,
+        le=0.5,
+    )
+    optimizer: Optimizer = knob(
+        "adamw",
+        "Optimizer",
+        "How a gradient becomes a step. Gradient descent takes one step an epoch, SGD one a batch, "
+        "momentum keeps rolling, Adam gives each weight its own pace, Muon straightens each layer's step.",
+    )
+    learning_rate: float = knob(
+        4e-3,
+        "Learning rate",
+        "The length of each step. Too small crawls, too large leaps over the valley and diverges.",
+        log=True,
+        ge=1e-6,
+        le=10,
+    )
+    momentum: float = knob(
+        0.9,
+        "Momentum",
+        "How much of the last step carries over into the next; used by momentum, Nesterov, RMSprop and Muon.",
+        ge=0,
+        le=0.999,
+    )
+    schedule: Schedule = knob(
+        "one_cycle",
+        "Schedule",
+        "How the learning rate moves over the run: constant, divided by 10 at half and three quarters, "
+        "down a cosine, or up and down again (one-cycle).",
+    )
+    weight_decay: float = knob(
+        0.01,
+        "Weight decay (L2)",
+        "Pull every weight towards zero in proportion to its size. Small weights make smooth decisions.",
+        log=True,
+        ge=0,
+        le=1,
+    )
+    l1: float = knob(
+        0.0,
+        "L1",
+        "Pull every weight towards zero by the same amount. Weights that do not matter end at zero.",
+        log=True,
+        ge=0,
+        le=0.1,
+    )
+    batch_size: int = knob(
+        64,
+        "Batch size",
+        "Images averaged into one step. Small batches are noisy and many; large ones are smooth and few.",
+        unit="images",
+        log=True,
+        ge=1,
+        le=4096,
+    )
+    epochs: int = knob(10, "Epochs", "How many times the network sees every training image.", ge=1, le=1000)
+    seed: int = knob(
+        0,
+        "Seed",
+        "Where the random numbers start. The same seed repeats a run exactly; another shows how much was luck.",
+        ge=0,
+        le=2**31 - 1,
+    )
+    precision: Precision = knob(
+        "auto",
+        "Precision",
+        "Bits of each product. bfloat16 is faster where the hardware has it; auto uses it there.",
+    )
+    device: str = knob(
+        "auto",
+        "Device",
+        "Where it is computed: auto takes a free GPU, or else the CPU.",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+    )
+    threads: int = knob(
+        0,
+        "CPU threads",
+        "Cores this run may use; 0 takes up to four. One thread each serves many runs side by side best.",
+        ge=0,
+        le=256,
+    )
+
+
+class RunConfig(_Group):
+    """All knobs of one run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()

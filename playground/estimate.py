@@ -1,0 +1,79 @@
+"""How long an epoch will take, from the layers' arithmetic and from what runs on this machine have shown. No torch."""
+
+from statistics import median
+
+from playground.config import RunConfig
+from playground.data import catalog
+from playground.geometry import Layer, layers
+from playground.runs import RunError, list_runs
+
+# Fitted to benchmarks/throughput.py on two cores of a server CPU with bfloat16; `_pace` corrects for other machines.
+SECONDS_PER_STEP = 0.9e-3
+SECONDS_PER_LAYER = 0.13e-3
+SECONDS_PER_MAC = 2.0e-11
+SECONDS_PER_UNIT = 0.9e-9
+RECENT_RUNS = 12
+
+
+def images_to_train(config: RunConfig) -> int:
+    """Return about how many images an epoch sees.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    info = catalog.info(config.data.dataset)
+    count = info.train_count
+    if config.data.images_per_class:
+        count = min(count, config.data.images_per_class * len(info.classes))
+    return max(1, round(count * (1 - config.data.validation_share)))
+
+
+def network(config: RunConfig) -> tuple[Layer, ...]:
+    """Return the layers of the config's network on its data set.
+
+    Raises:
+        GeometryError: a map would shrink below 1×1; DataError: there is no such data set.
+    """
+    info = catalog.info(config.data.dataset)
+    return layers(config.model, (info.channels, info.size, info.size), len(info.classes))
+
+
+def seconds_per_epoch(config: RunConfig) -> float:
+    """Estimate the training time of one epoch on this machine, evaluation included.
+
+    Raises:
+        GeometryError, DataError: as `network`.
+    """
+    return _seconds_per_epoch(config) * _pace()
+
+
+def _seconds_per_epoch(config: RunConfig) -> float:
+    chain = network(config)
+    images = images_to_train(config)
+    batch = 512 if config.training.optimizer == "gradient_descent" else config.training.batch_size
+    steps = -(-images // batch)
+    units = sum(_size(layer.out_shape) for layer in chain if layer.kind in ("conv", "norm", "activation", "pool"))
+    forward = sum(layer.macs for layer in chain) * SECONDS_PER_MAC + units * SECONDS_PER_UNIT
+    judged = images * config.data.validation_share + catalog.info(config.data.dataset).test_count
+    learned = steps * (SECONDS_PER_STEP + SECONDS_PER_LAYER * sum(layer.parameters > 0 for layer in chain))
+    return learned + (3 * images + judged) * forward
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _pace() -> float:
+    """Return how much slower than the fitted machine this one is, by its recent runs' seconds; 1 before any run."""
+    ratios = []
+    for run in list_runs()[:RECENT_RUNS]:
+        status = run.status()
+        if not run.read_only and status.state == "finished" and status.epoch:
+            try:
+                ratios.append(status.seconds / (status.epoch * _seconds_per_epoch(run.config)))
+            except (RunError, ValueError):
+                continue
+    return median(ratios) if ratios else 1.0

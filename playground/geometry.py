@@ -1,0 +1,159 @@
+"""The network as a list of layers: shapes, parameters and multiplications, by arithmetic alone.
+
+The list is the network's one definition: the layer table on the screen shows it, and `models.cnn` builds its modules
+from it. It needs no torch, so the form can follow each knob at once.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from playground.config import ConfigError, ModelConfig
+
+Kind = Literal["conv", "norm", "activation", "pool", "dropout", "flatten", "linear"]
+POOL_SIZE = 2
+MAX_PARAMETERS = 100_000_000
+"""A larger network is a slip of a knob: its weights, gradients and averages would fill the memory of most machines."""
+
+
+class GeometryError(ConfigError):
+    """A map would shrink below 1×1 or the network grow too large; names the layer and a knob that helps."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer.
+
+    Attributes:
+        name: "block1.conv1", "fc1", "output" …, unique in the network; also the name of its weights.
+        in_shape, out_shape: (channels, height, width) of maps, (units,) after the flattening.
+        parameters: weights and biases that are learned.
+        macs: multiply-accumulate operations for one image; those of convolutions and fully connected layers count.
+        kernel_size, stride, padding, dilation: of "conv" and "pool", else 0.
+    """
+
+    name: str
+    kind: Kind
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    parameters: int = 0
+    macs: int = 0
+    kernel_size: int = 0
+    stride: int = 0
+    padding: int = 0
+    dilation: int = 0
+
+
+def window_steps(size: int, kernel_size: int, stride: int, padding: int, dilation: int) -> int:
+    """Return how many places a window takes along one side: the size of the map that comes out, 0 if it cannot fit."""
+    reach = dilation * (kernel_size - 1) + 1
+    return max(0, (size + 2 * padding - reach) // stride + 1)
+
+
+def padding_of(model: ModelConfig) -> int:
+    """Return the padding in pixels; "same" is what keeps the size of a map under an odd kernel at stride 1."""
+    return model.dilation * (model.kernel_size - 1) // 2 if model.padding == "same" else int(model.padding)
+
+
+class _Builder:
+    """Appends layers, each fed by the one before."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.layers: list[Layer] = []
+        self.shape = shape
+        self.parameters = 0
+
+    def add(self, name: str, kind: Kind, out_shape: tuple[int, ...] | None = None, **numbers: int) -> None:
+        layer = Layer(name, kind, self.shape, out_shape or self.shape, **numbers)
+        self.layers.append(layer)
+        self.shape = layer.out_shape
+        self.parameters += layer.parameters
+        if self.parameters > MAX_PARAMETERS:
+            raise GeometryError(
+                f"{name}: the network would have {self.parameters:,} parameters up to here, the limit is "
+                f"{MAX_PARAMETERS:,}; take fewer channels, a smaller kernel or width, or pooling"
+            )
+
+    def conv(self, name: str, model: ModelConfig, channels: int, stride: int) -> None:
+        depth, height, width = self.shape
+        padding = padding_of(model)
+        sides = [window_steps(side, model.kernel_size, stride, padding, model.dilation) for side in (height, width)]
+        if 0 in sides:
+            reach = model.dilation * (model.kernel_size - 1) + 1
+            raise GeometryError(
+                f"{name}: a window of {reach}×{reach} does not fit a map of {height}×{width} with padding {padding}; "
+                "take a smaller kernel, dilation or stride, more padding or fewer blocks"
+            )
+        weights = channels * depth * model.kernel_size**2
+        self.add(
+            name,
+            "conv",
+            (channels, *sides),
+            parameters=weights + channels,
+            macs=weights * math.prod(sides),
+            kernel_size=model.kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=model.dilation,
+        )
+
+    def pool(self, name: str) -> None:
+        depth, height, width = self.shape
+        sides = [window_steps(side, POOL_SIZE, POOL_SIZE, 0, 1) for side in (height, width)]
+        if 0 in sides:
+            raise GeometryError(
+                f"{name}: a {POOL_SIZE}×{POOL_SIZE} window does not fit a map of {height}×{width}; "
+                "take fewer blocks, a smaller stride or kernel, more padding, or no pooling"
+            )
+        self.add(name, "pool", (depth, *sides), kernel_size=POOL_SIZE, stride=POOL_SIZE, dilation=1)
+
+    def linear(self, name: str, units: int) -> None:
+        weights = self.shape[0] * units
+        self.add(name, "linear", (units,), parameters=weights + units, macs=weights)
+
+
+def layers(model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int) -> tuple[Layer, ...]:
+    """Lay out the network: blocks of [convolution, norm, activation]… pooling, dropout; then fully connected layers.
+
+    Args:
+        input_shape: (channels, height, width) of an image.
+
+    Raises:
+        GeometryError: a map would shrink below 1×1, or there would be too many parameters; names the layer.
+    """
+    net = _Builder(input_shape)
+    for b, channels in enumerate(model.channels, 1):
+        for c in range(1, model.convs_per_block + 1):
+            net.conv(f"block{b}.conv{c}", model, channels, model.stride if c == 1 else 1)
+            if model.batch_norm:
+                net.add(f"block{b}.norm{c}", "norm", parameters=2 * channels)
+            net.add(f"block{b}.act{c}", "activation")
+        if model.pooling != "none":
+            net.pool(f"block{b}.pool")
+        net.add(f"block{b}.dropout", "dropout")
+    net.add("flatten", "flatten", (math.prod(net.shape),))
+    if model.fc_width:
+        net.linear("fc1", model.fc_width)
+        net.add("fc1_act", "activation")
+        net.add("fc1_dropout", "dropout")
+    net.linear("output", num_classes)
+    return tuple(net.layers)
+
+
+def receptive_field(chain: tuple[Layer, ...], name: str) -> tuple[int, int, int]:
+    """Return what one unit of a layer's map sees of the input: (size, step, start) in pixels along one side.
+
+    Unit i sees the `size` pixels from `start + i * step`; start may be negative, where padding is seen.
+
+    Raises:
+        KeyError: no layer of that name.
+    """
+    size, step, start = 1, 1, 0
+    for layer in chain:
+        if layer.kind in ("conv", "pool"):
+            size += (layer.kernel_size - 1) * layer.dilation * step
+            start -= layer.padding * step
+            step *= layer.stride
+        if layer.name == name:
+            return size, step, start
+    raise KeyError(name)

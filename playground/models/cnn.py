@@ -1,0 +1,64 @@
+"""The article's network and its relatives: blocks of convolution and pooling, then fully connected layers."""
+
+from torch import Tensor, nn
+
+from playground.config import Activation, ModelConfig, Pooling
+from playground.geometry import Layer, layers
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
+    """Make the module of one layer."""
+    match layer.kind:
+        case "conv":
+            return nn.Conv2d(
+                layer.in_shape[0],
+                layer.out_shape[0],
+                layer.kernel_size,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+            )
+        case "norm":
+            return nn.BatchNorm2d(layer.out_shape[0])
+        case "activation":
+            return ACTIVATIONS[model.activation]()
+        case "pool":
+            return POOLINGS[model.pooling](layer.kernel_size, stride=layer.stride)
+        case "dropout":
+            return nn.Dropout(model.dropout)
+        case "flatten":
+            return nn.Flatten()
+        case "linear":
+            return nn.Linear(layer.in_shape[0], layer.out_shape[0])
+
+
+class CNN(nn.Module):
+    """A chain of layers, as `geometry.layers` lists them.
+
+    The layers are kept under their names with "_" for ".", so the weights of "block1.conv1" are
+    "block1_conv1.weight" and "block1_conv1.bias".
+    """
+
+    def __init__(self, model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        self.chain = layers(model, input_shape, num_classes)
+        for layer in self.chain:
+            self.add_module(layer.name.replace(".", "_"), build_layer(layer, model))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to logits (N, num_classes)."""
+        maps = images
+        for module in self.children():
+            maps = module(maps)
+        return maps

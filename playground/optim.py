@@ -1,0 +1,106 @@
+"""Losses, optimizers and schedules by name."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from playground.config import TrainingConfig
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+def loss_function(config: TrainingConfig) -> LossFunction:
+    """Return the loss: logits (N, K) float32 and targets (N,) int64 to a mean over the images.
+
+    Cross-entropy is torch's. MSE is the squared distance between the probabilities and the one-hot target, summed
+    over the classes (the Brier score), so that its scale does not depend on their number.
+    """
+    smoothing = config.label_smoothing
+    if config.loss == "cross_entropy":
+        return lambda logits, targets: F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+    def mse(logits: Tensor, targets: Tensor) -> Tensor:
+        classes = logits.shape[1]
+        wanted = F.one_hot(targets, classes) * (1 - smoothing) + smoothing / classes
+        return (logits.softmax(1) - wanted).square().sum(1).mean()
+
+    return mse
+
+
+def schedule_factor(name: str, done: float) -> float:
+    """Return the factor on the learning rate when a share `done` in [0, 1] of the steps is behind.
+
+    One-cycle rises in a line from 4 % to 100 % over the first quarter and falls in a line to 0 (after Smith, "Super-
+    Convergence", 2018); step divides by 10 at half and at three quarters (He et al., 2016).
+    """
+    match name:
+        case "step":
+            return 0.1 ** ((done >= 0.5) + (done >= 0.75))
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        case "one_cycle":
+            return 0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75
+    return 1.0
+
+
+class Muon(torch.optim.Muon):
+    """torch's Muon for the kernels of convolutions too, each taken as a matrix (out_channels, the rest).
+
+    torch's accepts matrices alone. Here it works on views of the same memory, so a step moves the real weights.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], momentum: float, weight_decay: float) -> None:
+        self._weights = list(weights)
+        views = [nn.Parameter(_as_matrix(w.detach())) for w in self._weights]
+        for view, weight in zip(views, self._weights, strict=True):
+            assert view.data_ptr() == weight.data_ptr(), "a view, not a copy"
+        super().__init__(views, momentum=momentum, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # ty: ignore[incompatible-method-override]
+        """Take a step along the weights' gradients, which must be there."""
+        for view, weight in zip(self.param_groups[0]["params"], self._weights, strict=True):
+            assert weight.grad is not None
+            view.grad = _as_matrix(weight.grad)
+        super().step()
+
+
+def _as_matrix(weight: Tensor) -> Tensor:
+    """Flatten kernels (out, in, h, w) to (out, h·w·in): the order in which channels_last keeps them in memory."""
+    return weight if weight.ndim == 2 else weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+
+
+def optimizers(net: nn.Module, config: TrainingConfig, fused: bool) -> list[torch.optim.Optimizer]:
+    """Make the optimizer, as a list: Muon takes the matrices and leaves the rest to AdamW.
+
+    Weight decay acts on kernels and matrices, not on biases and norms. The learning rate is set before each step.
+    """
+    parameters = list(net.parameters())
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim == 1]
+    decay = config.weight_decay
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    match config.optimizer:
+        case "gradient_descent" | "sgd":
+            return [torch.optim.SGD(groups, fused=fused)]
+        case "momentum" | "nesterov":
+            # Nesterov's look-ahead is defined for a momentum above zero only.
+            nesterov = config.optimizer == "nesterov" and config.momentum > 0
+            return [torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, fused=fused)]
+        case "rmsprop":
+            return [torch.optim.RMSprop(groups, momentum=config.momentum)]
+        case "adam":
+            return [torch.optim.Adam(groups, fused=fused)]
+        case "adamw":
+            return [torch.optim.AdamW(groups, fused=fused)]
+    # Muon is made for hidden layers: the first and the last layer do better under AdamW (Jordan et al., 2024).
+    hidden = matrices[1:-1]
+    rest = [
+        {"params": matrices[:1] + matrices[-1:] if len(matrices) > 1 else matrices, "weight_decay": decay},
+        groups[1],
+    ]
+    adamw = torch.optim.AdamW(rest, fused=fused)
+    return [Muon(hidden, config.momentum, decay), adamw] if hidden else [adamw]

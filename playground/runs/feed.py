@@ -1,0 +1,85 @@
+"""Reading a run's rows as they come, and telling which of them count."""
+
+import contextlib
+import json
+import os
+from typing import Any
+
+from playground.runs.folder import RunFolder, Status
+
+
+def _parse_rows(chunk: bytes) -> list[dict[str, Any]]:
+    """Parse whole lines; a damaged line is passed over."""
+    rows = []
+    for line in chunk.splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "type" in row:
+                rows.append(row)
+    return rows
+
+
+class Feed:
+    """A reader that keeps up with a run: each `update` reads only what is new.
+
+    Attributes:
+        rows: all rows that count so far.
+        progress: columns of the progress rows, {"step": […], "loss": […], …}.
+        epochs: the epoch rows; changes: the change rows.
+        status: the status at the last update.
+        version: grows with each update that found something.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self._offset = 0
+        self._rest = b""
+        self.rows: list[dict[str, Any]] = []
+        self.progress: dict[str, list[Any]] = {}
+        self.epochs: list[dict[str, Any]] = []
+        self.changes: list[dict[str, Any]] = []
+        self.status = Status()
+        self.version = 0
+
+    def update(self) -> bool:
+        """Read what is new; True if anything is, rows or status."""
+        status, new = self.run.status(), self._read()
+        for row in new:
+            self._take(row)
+        changed = bool(new) or status != self.status
+        self.status = status
+        self.version += changed
+        return changed
+
+    def _read(self) -> list[dict[str, Any]]:
+        try:
+            with (self.run.path / "metrics.jsonl").open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size < self._offset:  # a torn tail was cut off; it was never taken as a row
+                    self._offset, self._rest = size, b""
+                file.seek(self._offset)
+                chunk = file.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(chunk)
+        whole, newline, self._rest = (self._rest + chunk).rpartition(b"\n")
+        return _parse_rows(whole) if newline else []
+
+    def _take(self, row: dict[str, Any]) -> None:
+        if row["type"] == "resumed":
+            kept = [old for old in self.rows if old["type"] == "resumed" or old.get("step", 0) <= row["step"]]
+            self.rows, self.progress, self.epochs, self.changes = [], {}, [], []
+            for old in kept:
+                self._sort_in(old)
+        self._sort_in(row)
+
+    def _sort_in(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        if row["type"] == "progress":
+            for key, value in row.items():
+                if key != "type":
+                    self.progress.setdefault(key, []).append(value)
+        elif row["type"] == "epoch":
+            self.epochs.append(row)
+        elif row["type"] == "change":
+            self.changes.append(row)

@@ -1,0 +1,7 @@
+"""Training: `fit` turns a config and data into events."""
+
+from playground.training.device import choose_device, uses_bfloat16
+from playground.training.loop import fit
+from playground.training.trainer import ResumeError
+
+__all__ = ["ResumeError", "choose_device", "fit", "uses_bfloat16"]

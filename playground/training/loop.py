@@ -1,0 +1,127 @@
+"""The training loop: a config and data go in, events come out. No files, no processes, no screen.
+
+    for event in fit(config, arrays):
+        ...
+
+`fit` is a generator, so whoever reads it sets the pace: not asking for the next event is a pause, closing it is a
+stop, and a mapping can be sent in at any event:
+
+    events.send({"learning_rate": 1e-4})   a new value for one of `LIVE_KNOBS`; answered with a Change
+    events.send({"report": True})          the next step reports a Progress
+    events.send({"snapshot": True})        answered with a Snapshot, to resume from exactly
+
+Every epoch starts its own random numbers from (seed, epoch), so a run that resumes meets the same images in the same
+order under the same augmentation: same seed, config, machine and thread count give bit-equal weights.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import numpy as np
+
+from playground.config import LIVE_KNOBS, RunConfig
+from playground.data.store import Arrays
+from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Scores
+from playground.training.meters import Meter
+from playground.training.trainer import Trainer
+
+REPORT_SECONDS = 1.0
+"""A slow run reports at least this often."""
+
+Commands = Mapping[str, Any] | None
+Resume = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+
+
+def fit(config: RunConfig, data: Arrays, resume: Resume | None = None) -> Generator[Event, Commands, None]:
+    """Train the network that the knobs describe and tell what happens.
+
+    Args:
+        resume: (tensors, facts) of a Snapshot of the same config, to go on from exactly there.
+
+    Yields:
+        Epoch 0 (unless resumed), then for each step a Batch, now and then a Progress, and an Epoch at the end of each;
+        Change and Snapshot in answer to what is sent in; Diverged as the last one, if it does.
+
+    Raises:
+        GeometryError, ResumeError, ValueError: the config, the saved state or the device cannot be used; one line.
+    """
+    trainer = Trainer(config, data)
+    if resume is not None:
+        trainer.restore(*resume)
+    else:
+        yield from _tell(trainer, trainer.end_epoch(None))
+    while trainer.epoch < config.training.epochs:
+        end = yield from _epoch(trainer)
+        yield from _tell(trainer, end)
+        if isinstance(end, Diverged):
+            return
+
+
+def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, bool]:
+    """Yield an event and do what is sent back; return whether a report is asked for."""
+    with trainer.clock.paused():
+        reply = yield event
+    report = False
+    while reply:
+        answers: list[Event] = []
+        for knob in LIVE_KNOBS:
+            if knob in reply:
+                old, new = trainer.change(knob, reply[knob])
+                answers.append(Change(trainer.step / trainer.steps_per_epoch, trainer.step, knob, old, new))
+        if reply.get("snapshot"):
+            answers.append(trainer.snapshot())
+        report = report or bool(reply.get("report"))
+        reply = None
+        for answer in answers:
+            with trainer.clock.paused():
+                reply = yield answer
+    return report
+
+
+def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
+    """Take one pass over the training images, or the rest of it after a resume."""
+    order = trainer.order()
+    reported = trainer.clock()
+    report = trainer.step == 0  # the very first step, so that a curve begins at once
+    while trainer.batch < trainer.batches_per_epoch:
+        rows = order[trainer.batch * trainer.batch_size :][: trainer.batch_size]
+        loss, hits = trainer.gradient(rows, share=len(rows) / len(order) if trainer.full_batch else 1.0)
+        trainer.batch += 1
+        trainer.meter.add(trainer.step + 1, loss, hits, len(rows))
+        if not trainer.full_batch or trainer.batch == trainer.batches_per_epoch:
+            due = (trainer.step + 1) % trainer.report_every == 0 or trainer.clock() - reported > REPORT_SECONDS
+            if due or report:
+                event = _report(trainer, reported)
+                report = yield from _tell(trainer, event)
+                if isinstance(event, Diverged):
+                    return event
+                reported = trainer.clock()
+            else:
+                trainer.update()
+        report |= yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
+    rest, bad_step = trainer.meter.read()
+    if bad_step is not None:
+        return Diverged(trainer.step / trainer.steps_per_epoch, bad_step, "the loss is no longer a finite number")
+    loss, hits, images = trainer.totals + rest
+    trainer.totals, trainer.meter = np.zeros(3), Meter()
+    trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+    return trainer.end_epoch(Scores(float(loss / images), float(hits / images)))
+
+
+def _report(trainer: Trainer, since: float) -> Progress | Diverged:
+    """Take the step that is due and measure what happened since the last report, `since` seconds into the run."""
+    epoch = (trainer.step + 1) / trainer.steps_per_epoch
+    sums, bad_step = trainer.meter.read()
+    if bad_step is not None:
+        return Diverged(epoch, bad_step, "the loss is no longer a finite number")
+    gradient = trainer.norm([p.grad for p in trainer.parameters if p.grad is not None])
+    rate = trainer.learning_rate()
+    trainer.update()
+    weight = trainer.norm([p.detach() for p in trainer.parameters])
+    if not np.isfinite(gradient) or not np.isfinite(weight):
+        return Diverged(epoch, trainer.step, "a gradient or a weight is no longer a finite number")
+    trainer.totals, trainer.meter = trainer.totals + sums, Meter()
+    loss, hits, images = sums.tolist()
+    seconds = trainer.clock()
+    speed = images / max(seconds - since, 1e-9)
+    return Progress(epoch, trainer.step, seconds, loss / images, hits / images, rate, gradient, weight, speed)

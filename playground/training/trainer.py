@@ -1,0 +1,230 @@
+"""A network, its data and its optimizer, and the steps that the loop takes them through."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
+from playground.data.augment import augment, normalise
+from playground.data.store import Arrays
+from playground.events import Diverged, Epoch, Scores, Snapshot
+from playground.metrics import confusion_matrix
+from playground.models import build
+from playground.optim import loss_function, optimizers, schedule_factor
+from playground.splits import split
+from playground.training.device import choose_device, uses_bfloat16
+from playground.training.meters import Meter, Stopwatch
+
+REPORTS = 500
+"""About how many Progress rows a run writes, when its epochs are not more."""
+EVALUATION_BATCH = 500
+FULL_BATCH_CHUNK = 512
+"""Gradient descent goes over all images in pieces of this size and adds their gradients up."""
+
+
+class ResumeError(ValueError):
+    """A saved state that does not belong to this config; the message is one line."""
+
+
+class Trainer:
+    """A network, its data and its optimizer, with the steps that `fit` takes them through."""
+
+    def __init__(self, config: RunConfig, data: Arrays) -> None:
+        self.config, self.data = config, data
+        training = config.training
+        self.device = choose_device(training.device)
+        self.bfloat16 = uses_bfloat16(training, self.device)
+        channels, size = data.info.channels, data.info.size
+        torch.manual_seed(training.seed)
+        net = build(config.model, (channels, size, size), len(data.info.classes))
+        self.net = net.to(self.device).to(memory_format=torch.channels_last)
+        self.loss = loss_function(training)
+        self.optimizers = optimizers(self.net, training, fused=self.device.type in ("cpu", "cuda", "mps"))
+        self.parameters = list(self.net.parameters())
+
+        train_rows, val_rows = split(data.train_targets, config.data)
+        images = torch.from_numpy(data.train_images)
+        targets = torch.from_numpy(data.train_targets)
+        if self.device.type != "cpu":
+            images, targets = images.to(self.device), targets.to(self.device)
+        self.images, self.targets = images, targets
+        self.train_rows, self.val_rows = torch.from_numpy(train_rows), torch.from_numpy(val_rows)
+        self.test_images = torch.from_numpy(data.test_images).to(self.device)
+        self.test_targets = torch.from_numpy(data.test_targets).to(self.device)
+
+        self.full_batch = training.optimizer == "gradient_descent"
+        self.batch_size = min(FULL_BATCH_CHUNK if self.full_batch else training.batch_size, len(train_rows))
+        self.batches_per_epoch = -(-len(train_rows) // self.batch_size)
+        self.steps_per_epoch = 1 if self.full_batch else self.batches_per_epoch
+        self.total_steps = self.steps_per_epoch * training.epochs
+        self.report_every = min(max(1, self.total_steps // REPORTS), self.steps_per_epoch)
+        self.epoch = self.step = self.batch = 0
+        self.random = torch.Generator()
+        self.meter = Meter()  # since the last report
+        self.totals = np.zeros(3)  # of this epoch, up to the last report
+        self.clock = Stopwatch()
+
+    # One epoch
+
+    def order(self) -> Tensor:
+        """Return this epoch's order of images; at its first batch, start its random numbers."""
+        seeds = np.random.SeedSequence((self.config.training.seed, self.epoch)).generate_state(3).tolist()
+        if self.batch == 0:
+            torch.manual_seed(seeds[0])
+            self.random.manual_seed(seeds[1])
+        shuffled = torch.randperm(len(self.train_rows), generator=torch.Generator().manual_seed(seeds[2]))
+        return self.train_rows[shuffled]
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Normalise uint8 images (N, C, H, W) with the data set's own mean and deviation."""
+        return normalise(images, self.data.info.mean, self.data.info.std)
+
+    def gradient(self, rows: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Add `share` of one batch's gradient; return its mean loss and its number of hits, on the device."""
+        rows = rows.to(self.device)
+        images, targets = self.images.index_select(0, rows), self.targets.index_select(0, rows)
+        images = self.prepare(augment(images, self.config.data, self.random))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.net(images).float()
+        loss = self.loss(logits, targets)
+        (loss * share if share != 1 else loss).backward()
+        return loss.detach(), (logits.detach().argmax(1) == targets).sum()
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        training = self.config.training
+        return training.learning_rate * schedule_factor(training.schedule, self.step / self.total_steps)
+
+    def update(self) -> None:
+        """Take one optimizer step along the gradient, then clear it."""
+        training = self.config.training
+        if training.l1:
+            # The gradient of l1·Σ|w| is l1·sign(w): the same pull on every weight, whatever its size.
+            weights = [p for p in self.parameters if p.ndim > 1]
+            signs = torch._foreach_sign([w.detach() for w in weights])
+            torch._foreach_add_([w.grad for w in weights if w.grad is not None], signs, alpha=training.l1)
+        rate = self.learning_rate()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+        self.step += 1
+
+    # Figures
+
+    def norm(self, tensors: list[Tensor]) -> float:
+        """Return the Euclidean norm over all numbers of all tensors."""
+        return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)).double()))
+
+    @torch.inference_mode()
+    def evaluate(self, images: Tensor, targets: Tensor) -> tuple[Scores, np.ndarray, np.ndarray]:
+        """Return scores, the confusion matrix and the probabilities (N, num_classes) float16 of a split."""
+        self.net.eval()
+        logits = []
+        for start in range(0, len(images), EVALUATION_BATCH):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                logits.append(self.net(self.prepare(images[start : start + EVALUATION_BATCH])).float())
+        self.net.train()
+        scores = torch.cat(logits)
+        loss = float(self.loss(scores, targets))
+        preds, probs = scores.argmax(1).cpu().numpy(), scores.softmax(1).half().cpu().numpy()
+        truth = targets.cpu().numpy()
+        confusion = confusion_matrix(truth, preds, scores.shape[1])
+        return Scores(loss, float((preds == truth).mean())), confusion, probs
+
+    def end_epoch(self, train: Scores | None) -> Epoch | Diverged:
+        """Judge the network as it is now on the validation and test images."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.parameters):
+            return Diverged(float(self.epoch), self.step, "a weight is no longer a finite number")
+        val = None
+        if len(self.val_rows):
+            rows = self.val_rows.to(self.device)
+            val = self.evaluate(self.images[rows], self.targets[rows])[0]
+        test, confusion, probs = self.evaluate(self.test_images, self.test_targets)
+        if not np.isfinite(test.loss):
+            return Diverged(float(self.epoch), self.step, "the loss on the test images is no longer a finite number")
+        seconds = self.clock()
+        return Epoch(self.epoch, self.step, seconds, train, val, test, confusion.tolist(), probs, self.snapshot())
+
+    # The exact state
+
+    def snapshot(self) -> Snapshot:
+        """Copy the exact state."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        for o, optimizer in enumerate(self.optimizers):
+            for p, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{o}.{p}.{key}": value for key, value in state.items()}
+        tensors |= {"rng.torch": torch.get_rng_state(), "rng.augment": self.random.get_state()}
+        if self.device.type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        # Full-batch descent takes an epoch for one step; within it there is nothing to go back to but its start.
+        within = 0 if self.full_batch else self.batch
+        facts = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "batch": within,
+            "seconds": self.clock(),
+            "totals": (self.totals + self.meter.read()[0]).tolist() if within else [0.0, 0.0, 0.0],
+            "changed": {k: v for k, v in flatten(self.config).items() if k in LIVE_KNOBS},
+        }
+        arrays = {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in tensors.items()}
+        return Snapshot(self.epoch, self.step, arrays, facts)
+
+    def restore(self, tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Go back to a snapshot.
+
+        Raises:
+            ResumeError: it is not of a network with this config.
+        """
+        found = {name: torch.from_numpy(array) for name, array in tensors.items()}
+        try:
+            self.net.load_state_dict({k.removeprefix("model."): v for k, v in found.items() if k.startswith("model.")})
+            for o, optimizer in enumerate(self.optimizers):
+                self._restore_optimizer(optimizer, f"optimizer.{o}.", found)
+            torch.set_rng_state(found["rng.torch"])
+            self.random.set_state(found["rng.augment"])
+            if self.device.type == "cuda" and "rng.cuda" in found:
+                torch.cuda.set_rng_state(found["rng.cuda"], self.device)
+            self.epoch, self.step, self.batch = (int(facts[key]) for key in ("epoch", "step", "batch"))
+            self.clock = Stopwatch(float(facts["seconds"]))
+            for knob, value in facts["changed"].items():
+                self.change(knob, value)
+            self.totals = np.array(facts["totals"], float)
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResumeError(f"the saved state does not fit this run's knobs ({reason[:120]})") from None
+
+    def _restore_optimizer(self, optimizer: torch.optim.Optimizer, prefix: str, found: Mapping[str, Tensor]) -> None:
+        # Not load_state_dict: it would lose the memory layout, on which fused steps depend.
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for name, value in found.items():
+            if name.startswith(prefix):
+                index, key = name.removeprefix(prefix).split(".")
+                parameter = parameters[int(index)]
+                if value.shape == parameter.shape:
+                    value = torch.empty_like(parameter).copy_(value)
+                else:
+                    value = value.to(parameter.device)
+                optimizer.state[parameter][key] = value.detach()
+
+    def change(self, knob: str, value: Any) -> tuple[float, float]:
+        """Give a live knob a new value; return the old one and the new one.
+
+        Raises:
+            ConfigError: the knob does not take that value.
+        """
+        old = flatten(self.config)[knob]
+        self.config = from_flat({knob: value}, base=self.config)
+        for module in self.net.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = self.config.model.dropout
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if any(p.ndim > 1 for p in group["params"]):
+                    group["weight_decay"] = self.config.training.weight_decay
+        return old, flatten(self.config)[knob]
