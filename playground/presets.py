@@ -58,18 +58,20 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "good",
             "Good and small",
-            "Two convolutions a block, batch normalisation, flips and shifts. Slower an epoch, far better in the end.",
+            "Two convolutions a block, batch normalisation, flips and shifts, Muon. An epoch takes longer, and teaches "
+            "more. The bundled demo run is this one on all of CIFAR-10.",
             {
-                "channels": (32, 64, 128),
+                "channels": (24, 48, 96),
                 "convs_per_block": 2,
                 "batch_norm": True,
-                "dropout": 0.1,
+                "fc_width": 0,
                 "flip": True,
                 "shift": 4,
-                "learning_rate": 0.005,
+                "optimizer": "muon",
+                "learning_rate": 0.01,
                 "weight_decay": 0.05,
                 "batch_size": 128,
-                "epochs": 16,
+                "epochs": 24,
             },
         ),
         Preset(

@@ -1,30 +1,76 @@
 """A run as a zip: to keep, to hand on, to take in. What comes in is checked before anything is written."""
 
+import contextlib
 import io
 import json
 import os
 import re
 import secrets
 import shutil
+import struct
 import tempfile
 import time
 import zipfile
-from dataclasses import replace
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from playground.config import ConfigError, from_json
-from playground.runs.folder import ACTIVE, RunError, RunFolder
+from playground.events import Change, Diverged, Progress, Scores
+from playground.runs.feed import parse_rows
+from playground.runs.folder import RunError, RunFolder, Status
 from playground.runs.shelf import runs_folder
 
 MAX_BYTES = 2 * 1024**3
 MAX_FILES = 5000
+MAX_RATIO = 100
+"""Weights hardly shrink: what unpacks to more than this many times its size is made to fill a disk."""
+SMALL = 2**20
+"""Bytes that a zip may unpack to at any ratio; short texts shrink well."""
 _TENSORS = re.compile(r"(checkpoints|predictions)/epoch-\d{4}\.safetensors|resume\.safetensors")
+_OVER = {"finished", "stopped", "interrupted", "diverged", "failed"}
 _TEXTS = {"config.json", "about.json", "status.json", "metrics.jsonl"}
+
+
+@dataclass
+class _About:
+    name: str = ""
+    note: str = ""
+    parent: str | None = None
+    created: float = 0.0
+    predictions_dataset: str = ""
+
+
+@dataclass
+class _EpochRow:
+    epoch: int
+    step: int
+    seconds: float
+    train: Scores | None
+    val: Scores | None
+    test: Scores
+    confusion: list[list[int]]
+
+
+@dataclass
+class _Resumed:
+    step: int
+
+
+_OBJECTS = {"about.json": TypeAdapter(_About), "status.json": TypeAdapter(Status)}
+_ROWS = {
+    "progress": TypeAdapter(Progress),
+    "epoch": TypeAdapter(_EpochRow),
+    "change": TypeAdapter(Change),
+    "diverged": TypeAdapter(Diverged),
+    "resumed": TypeAdapter(_Resumed),
+}
 
 
 def export_zip(run: RunFolder) -> bytes:
@@ -34,7 +80,8 @@ def export_zip(run: RunFolder) -> bytes:
         for path in sorted(run.path.rglob("*")):
             name = path.relative_to(run.path).as_posix()
             if name in _TEXTS or _TENSORS.fullmatch(name):
-                archive.write(path, f"{run.id}/{name}")
+                with contextlib.suppress(FileNotFoundError):  # a run that goes on may have just thinned it out
+                    archive.write(path, f"{run.id}/{name}")
     return buffer.getvalue()
 
 
@@ -50,7 +97,10 @@ def import_zip(file: BinaryIO | Path) -> RunFolder:
             draft = Path(tempfile.mkdtemp(dir=runs_folder(), prefix=".new-"))
             try:
                 for name, info in members.items():
-                    content = archive.read(info)
+                    with archive.open(info) as part:
+                        # Asked for this much, it unpacks no more, whatever the entry holds: a size that lies is found
+                        # by the checksum.
+                        content = part.read(info.file_size)
                     _check(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
@@ -58,17 +108,22 @@ def import_zip(file: BinaryIO | Path) -> RunFolder:
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
-    except zipfile.BadZipFile as error:
-        raise RunError(f"this is no readable zip ({error}); take one that the Runs page downloaded") from None
+    except RunError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
+        raise RunError(f"this is no readable zip ({_short(error)}); take one that the Runs page downloaded") from None
     except (NotImplementedError, RuntimeError):
         raise RunError("this zip is encrypted or packed in a way that cannot be read") from None
+    except OSError as error:
+        raise RunError(f"this zip cannot be taken in ({error.strerror or _short(error)})") from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return {name within the run: entry}, looking at names and sizes alone."""
     entries = [info for info in archive.infolist() if not info.is_dir()]
-    if len(entries) > MAX_FILES or sum(info.file_size for info in entries) > MAX_BYTES:
-        raise RunError(f"this zip is too large for a run: at most {MAX_FILES} files and {MAX_BYTES >> 30} GiB")
+    size, packed = (sum(getattr(info, name) for info in entries) for name in ("file_size", "compress_size"))
+    if len(entries) > MAX_FILES or size > min(MAX_BYTES, MAX_RATIO * packed + SMALL):
+        raise RunError(f"this zip unpacks to too much for a run: at most {MAX_FILES} files and {MAX_BYTES >> 30} GiB")
     config = next((info.filename for info in entries if info.filename.split("/")[-1] == "config.json"), None)
     if config is None:
         raise RunError("this zip holds no config.json, so it is no run; take one that the Runs page downloaded")
@@ -78,6 +133,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         name = info.filename.removeprefix(top)
         if (name not in _TEXTS and not _TENSORS.fullmatch(name)) or name in members:
             raise RunError(f"this zip holds {info.filename[:80]!r}, which is no part of a run; nothing was taken in")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError
         members[name] = info
     return members
 
@@ -87,16 +144,29 @@ def _check(name: str, content: bytes) -> None:
     try:
         if name.endswith(".safetensors"):
             for key, tensor in load_tensors(content).items():
-                if name.startswith("checkpoints/") and not np.isfinite(tensor).all():
+                if not name.startswith("resume") and not np.isfinite(tensor).all():
                     raise ValueError(f"{key} holds numbers that are not finite")
         elif name == "config.json":
             from_json(content)
-        elif name.endswith(".json") and not isinstance(json.loads(content), dict):
-            raise ValueError("not an object")
+        elif name == "metrics.jsonl":
+            for row in parse_rows(content[: content.rfind(b"\n") + 1]):
+                if row["type"] in _ROWS:
+                    _ROWS[row["type"]].validate_json(json.dumps(row), strict=True)
+        else:
+            _OBJECTS[name].validate_json(content, strict=True)
     except ConfigError as error:
         raise RunError(f"config.json: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = _short(f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": "))
+        raise RunError(f"{name} is damaged ({what}); nothing was taken in") from None
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{name} is damaged ({str(error)[:80]}); nothing was taken in") from None
+        raise RunError(f"{name} is damaged ({_short(error)}); nothing was taken in") from None
+
+
+def _short(what: object) -> str:
+    """Say it in one line of at most 80 characters."""
+    return "".join(c if c.isprintable() else " " for c in str(what)[:80])
 
 
 def _adopt(draft: Path) -> RunFolder:
@@ -105,14 +175,9 @@ def _adopt(draft: Path) -> RunFolder:
     (draft / "lock").touch()
     draft.chmod(0o755)
     run = RunFolder(draft)
-    try:
-        status = run.status()
-        state = "interrupted" if status.state in ACTIVE or status.state == "died" else status.state
-        run.set_status(**vars(replace(status, state=state)))
-        run.rename(run.name if run.about.get("name") != run.id else "imported run")
-        run.mend_tail()
-        run.rows()
-    except (TypeError, ValueError, KeyError) as error:
-        raise RunError(f"status.json or metrics.jsonl is damaged ({str(error)[:80]}); nothing was taken in") from None
+    state = run.status().state
+    run.set_status(state=state if state in _OVER else "interrupted")
+    run.rename(run.name if run.name != run.id else "imported run")
+    run.mend_tail()
     os.replace(draft, runs_folder() / run_id)
     return RunFolder(runs_folder() / run_id)

@@ -2,17 +2,16 @@
 
 import contextlib
 import json
-import os
 from typing import Any
 
 from playground.runs.folder import RunFolder, Status
 
 
-def _parse_rows(chunk: bytes) -> list[dict[str, Any]]:
+def parse_rows(chunk: bytes) -> list[dict[str, Any]]:
     """Parse whole lines; a damaged line is passed over."""
     rows = []
     for line in chunk.splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
             if isinstance(row, dict) and "type" in row:
                 rows.append(row)
@@ -32,8 +31,7 @@ class Feed:
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
-        self._offset = 0
-        self._rest = b""
+        self._offset = 0  # always where a line begins, so a torn tail that is cut off was never read past
         self.rows: list[dict[str, Any]] = []
         self.progress: dict[str, list[Any]] = {}
         self.epochs: list[dict[str, Any]] = []
@@ -54,16 +52,13 @@ class Feed:
     def _read(self) -> list[dict[str, Any]]:
         try:
             with (self.run.path / "metrics.jsonl").open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                if size < self._offset:  # a torn tail was cut off; it was never taken as a row
-                    self._offset, self._rest = size, b""
                 file.seek(self._offset)
                 chunk = file.read()
         except FileNotFoundError:
             return []
-        self._offset += len(chunk)
-        whole, newline, self._rest = (self._rest + chunk).rpartition(b"\n")
-        return _parse_rows(whole) if newline else []
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return parse_rows(whole)
 
     def _take(self, row: dict[str, Any]) -> None:
         if row["type"] == "resumed":

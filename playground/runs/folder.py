@@ -14,6 +14,7 @@ Files that are replaced are written beside, synced and renamed, so a reader sees
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -106,7 +107,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a missing or damaged file reads as empty."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -172,22 +173,22 @@ class RunFolder:
 
     def status(self) -> Status:
         """Read the status; a run that says it works while nobody holds its lock has died."""
-        stored = {key: value for key, value in _read_json(self.path / "status.json").items() if key in _STATUS_FIELDS}
-        status = Status(**stored)
+        status = self._stored_status()
         if status.state in ("preparing", "running") and not self.is_locked():
             # The worker writes its last status before it lets go of the lock: read again to tell an end from a death.
-            stored = {
-                key: value for key, value in _read_json(self.path / "status.json").items() if key in _STATUS_FIELDS
-            }
-            status = Status(**stored)
+            status = self._stored_status()
             if status.state in ("preparing", "running"):
                 status = replace(status, state="died", message=status.message or "its worker was killed; it can resume")
         return status
 
+    def _stored_status(self) -> Status:
+        stored = {key: value for key, value in _read_json(self.path / "status.json").items() if key in _STATUS_FIELDS}
+        # Not the default, which is "queued": a finished run would be started again.
+        return Status(**stored) if stored else Status("failed", "status.json is damaged; the rest of the run is kept")
+
     def set_status(self, **changes: Any) -> Status:
         """Replace fields of the status (the worker's and the queue's job)."""
-        stored = {key: value for key, value in _read_json(self.path / "status.json").items() if key in _STATUS_FIELDS}
-        status = replace(Status(**stored), **changes)
+        status = replace(self._stored_status(), **changes)
         write_atomic(self.path / "status.json", json.dumps(asdict(status), indent=1).encode())
         return status
 
@@ -225,9 +226,17 @@ class RunFolder:
     # What it measured
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Append one row to metrics.jsonl. One `write` of a whole line: a reader never sees half of it as a row."""
+        """Append one row to metrics.jsonl. One `write` of a whole line: a reader never sees half of it as a row.
+
+        Raises:
+            OSError: the disk is full; the row is not there, those before it are.
+        """
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         with (self.path / "metrics.jsonl").open("ab", buffering=0) as file:
-            file.write(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+            whole = file.write(line) == len(line)
+        if not whole:
+            self.mend_tail()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / "metrics.jsonl"))
 
     def mend_tail(self) -> None:
         """Cut off a last line that a killed writer left unfinished, so that the next row starts on its own line."""
@@ -334,7 +343,8 @@ class RunFolder:
 
     def save_resume(self, tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Keep the exact state to resume from."""
-        content = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"facts": json.dumps(facts)})
+        # Not ascontiguousarray, which gives a number without dimensions one.
+        content = save_tensors({k: np.asarray(v, order="C") for k, v in tensors.items()}, {"facts": json.dumps(facts)})
         write_atomic(self.path / "resume.safetensors", content)
 
     def load_resume(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -350,7 +360,7 @@ class RunFolder:
             content = path.read_bytes()
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             return load_tensors(content), json.loads(header["__metadata__"]["facts"])
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"run {self.id}: resume.safetensors is damaged ({type(error).__name__})") from None
 
     def drop_resume(self) -> None:

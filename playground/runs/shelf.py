@@ -63,4 +63,4 @@ def open_run(run_id: str) -> RunFolder:
         return demo
     if _SAFE_ID.fullmatch(run_id) and (runs_folder() / run_id / "config.json").exists():
         return RunFolder(runs_folder() / run_id)
-    raise RunError(f"there is no run {run_id[:64]}; it may have been deleted")
+    raise RunError(f"there is no run {run_id[:64]!r}; it may have been deleted")

@@ -1,0 +1,254 @@
+"""Which data sets there are: the catalog, and the sets that a person has imported. Nothing here reads an image."""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playground.home import home
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What a data set may be called; the name is also a folder, a URL parameter and a value on the command line."""
+
+
+class DataError(ValueError):
+    """Something about a data set that a person can put right; the message is one line, fit to be shown."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known about a data set before its images are read.
+
+    Attributes:
+        classes: the names of the classes, in the order of the targets.
+        channels: 3 for colour, 1 for greyscale.
+        size: the side of the images, all square, in pixels.
+        train_count, test_count: how many images there are to learn from and to test on.
+        licence, source, citation: what its authors say about its use, where it comes from, how to cite it.
+        download_mb: how much is fetched the first time, in megabytes; 0 where nothing is.
+        bundled: whether the images are part of this program.
+        mean, std: per channel over the training images, pixels in [0, 1]; empty until the set is ready.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    train_count: int
+    test_count: int
+    licence: str
+    source: str
+    citation: str
+    task: str = "classification"
+    download_mb: float = 0.0
+    bundled: bool = False
+    mean: tuple[float, ...] = field(default=())
+    std: tuple[float, ...] = field(default=())
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def own(self) -> bool:
+        """Whether a person imported it."""
+        return self.name not in CATALOG
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        return self.channels, self.size, self.size
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> "DatasetInfo":
+        values: dict[str, Any] = json.loads(text)
+        values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return DatasetInfo(**values)
+
+
+_CIFAR_CITATION = (
+    "Alex Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, University of Toronto, "
+    "2009."
+)
+_CIFAR_LICENCE = "None stated; its authors ask to cite the technical report."
+_CIFAR_SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+_DIGITS = tuple("0123456789")
+# The order of the archive, which is alphabetical.
+_CIFAR100_CLASSES = tuple(
+    " ".join(name.split())
+    for name in """
+    apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy, bridge, bus, butterfly,
+    camel, can, castle, caterpillar, cattle, chair, chimpanzee, clock, cloud, cockroach, couch, crab, crocodile, cup,
+    dinosaur, dolphin, elephant, flatfish, forest, fox, girl, hamster, house, kangaroo, keyboard, lamp, lawn mower,
+    leopard, lion, lizard, lobster, man, maple tree, motorcycle, mountain, mouse, mushroom, oak tree, orange, orchid,
+    otter, palm tree, pear, pickup truck, pine tree, plain, plate, poppy, porcupine, possum, rabbit, raccoon, ray,
+    road, rocket, rose, sea, seal, shark, shrew, skunk, skyscraper, snail, snake, spider, squirrel, streetcar,
+    sunflower, sweet pepper, table, tank, telephone, television, tiger, tractor, train, trout, tulip, turtle,
+    wardrobe, whale, willow tree, wolf, woman, worm
+    """.split(",")
+)
+
+CATALOG: dict[str, DatasetInfo] = {
+    entry.name: entry
+    for entry in (
+        DatasetInfo(
+            name="cifar10-mini",
+            title="CIFAR-10 mini",
+            classes=_CIFAR10_CLASSES,
+            channels=3,
+            size=32,
+            train_count=10_000,
+            test_count=2_000,
+            licence=_CIFAR_LICENCE,
+            source=f"The first 1,000 training and 200 test images of each class of CIFAR-10, {_CIFAR_SOURCE}",
+            citation=_CIFAR_CITATION,
+            bundled=True,
+        ),
+        DatasetInfo(
+            name="cifar10",
+            title="CIFAR-10",
+            classes=_CIFAR10_CLASSES,
+            channels=3,
+            size=32,
+            train_count=50_000,
+            test_count=10_000,
+            licence=_CIFAR_LICENCE,
+            source=_CIFAR_SOURCE,
+            citation=_CIFAR_CITATION,
+            download_mb=170.5,
+        ),
+        DatasetInfo(
+            name="cifar100",
+            title="CIFAR-100",
+            classes=_CIFAR100_CLASSES,
+            channels=3,
+            size=32,
+            train_count=50_000,
+            test_count=10_000,
+            licence=_CIFAR_LICENCE,
+            source=_CIFAR_SOURCE,
+            citation=_CIFAR_CITATION,
+            download_mb=169.0,
+        ),
+        DatasetInfo(
+            name="fashion-mnist",
+            title="Fashion-MNIST",
+            classes=(
+                *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+                *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+            ),
+            channels=1,
+            size=28,
+            train_count=60_000,
+            test_count=10_000,
+            licence="MIT",
+            source="https://github.com/zalandoresearch/fashion-mnist",
+            citation="Han Xiao, Kashif Rasul, Roland Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking "
+            "Machine Learning Algorithms. arXiv:1708.07747, 2017.",
+            download_mb=30.9,
+        ),
+        DatasetInfo(
+            name="mnist",
+            title="MNIST",
+            classes=_DIGITS,
+            channels=1,
+            size=28,
+            train_count=60_000,
+            test_count=10_000,
+            licence="CC BY-SA 3.0, as commonly stated; the authors' own page names none.",
+            source="http://yann.lecun.com/exdb/mnist/",
+            citation="Yann LeCun, Léon Bottou, Yoshua Bengio, Patrick Haffner: Gradient-based learning applied to "
+            "document recognition. Proceedings of the IEEE 86(11), 2278-2324, 1998.",
+            download_mb=11.6,
+        ),
+        DatasetInfo(
+            name="svhn",
+            title="Street View House Numbers",
+            classes=_DIGITS,
+            channels=3,
+            size=32,
+            train_count=73_257,
+            test_count=26_032,
+            licence="For non-commercial use only.",
+            source="http://ufldl.stanford.edu/housenumbers/",
+            citation="Yuval Netzer, Tao Wang, Adam Coates, Alessandro Bissacco, Bo Wu, Andrew Y. Ng: Reading Digits in "
+            "Natural Images with Unsupervised Feature Learning. NIPS Workshop on Deep Learning and Unsupervised "
+            "Feature Learning, 2011.",
+            download_mb=246.3,
+        ),
+    )
+}
+"""The data sets that everybody has, in the order in which they are offered."""
+
+
+def folder(name: str) -> Path:
+    """Return where the arrays of a data set are kept; it need not be there yet.
+
+    Raises:
+        DataError: the name cannot be a data set's.
+    """
+    if not NAME.fullmatch(name):
+        raise DataError(f"{name[:60]!r} is no data set's name; small letters, digits, - and _ make one, 64 at most")
+    return home() / "data" / name
+
+
+def is_ready(name: str) -> bool:
+    """Say whether the images are on this disk, so that nothing has to be downloaded (or unpacked) first."""
+    return (folder(name) / "info.json").is_file()
+
+
+def info(name: str) -> DatasetInfo:
+    """Look a data set up in the catalog and among the imported ones; with mean and std once it is ready.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    if is_ready(name):
+        try:
+            stored = DatasetInfo.from_json((folder(name) / "info.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError):
+            raise DataError(f"{folder(name)} is damaged; delete that folder, and get the data set again") from None
+        if name not in CATALOG:
+            return stored
+        # The words come from the catalog, so that they can be mended; what depends on the arrays, from beside them.
+        return dataclasses.replace(
+            CATALOG[name],
+            train_count=stored.train_count,
+            test_count=stored.test_count,
+            mean=stored.mean,
+            std=stored.std,
+        )
+    if name in CATALOG:
+        return CATALOG[name]
+    raise DataError(f"there is no data set {name}; there are {', '.join(i.name for i in available())}")
+
+
+def available() -> list[DatasetInfo]:
+    """Return every data set: the catalog's in its order, then the imported ones by name."""
+    found = sorted(path.parent.name for path in (home() / "data").glob("*/info.json"))
+    own = []
+    for name in found:
+        if name not in CATALOG:
+            try:
+                own.append(info(name))
+            except DataError:  # Half-written, or damaged, which it says when asked for by name; it hides no other.
+                continue
+    return [info(name) for name in CATALOG] + own

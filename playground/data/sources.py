@@ -1,0 +1,121 @@
+"""What is in a zip or a folder that a person chose: checked first, and read into memory file by file.
+
+Nothing is ever extracted to disk, and whatever no harmless zip of images has makes the whole zip refused.
+"""
+
+import os
+import re
+import stat
+import unicodedata
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from playground.data.catalog import DataError
+from playground.images import MAX_BYTES
+
+MAX_FILES = 100_000
+MAX_TOTAL = 4 * 2**30
+"""The most bytes that the files may have, unpacked."""
+MAX_RATIO = 200
+"""How many times smaller than a large file its compressed form may be; photos hardly shrink at all."""
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that has not been read yet, with its path inside the zip or folder."""
+
+    path: PurePosixPath
+    read: Callable[[], bytes]
+
+
+def _hidden(path: PurePosixPath) -> bool:
+    """Say whether a file is one that systems leave about, and not the person's."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts) or path.name.lower() in (
+        "thumbs.db",
+        "desktop.ini",
+    )
+
+
+def zip_files(archive: zipfile.ZipFile) -> list[File]:
+    """Check all that a zip says about itself, and list its files.
+
+    Raises:
+        DataError: an entry that no harmless zip of images has.
+    """
+    entries = archive.infolist()
+    if len(entries) > MAX_FILES:
+        raise DataError(f"the zip has {len(entries):,} files; {MAX_FILES:,} is the most")
+    total = sum(entry.file_size for entry in entries)
+    if total > MAX_TOTAL:
+        raise DataError(f"the zip unpacks to {total / 2**30:.1f} GB; {MAX_TOTAL >> 30} GB is the most")
+    for entry in entries:
+        if reason := _unsafe(entry):
+            shown = entry.orig_filename.encode("ascii", "backslashreplace").decode()[:80]
+            raise DataError(f"the zip is refused: {shown!r} {reason}; zip a plain folder of images")
+    names = Counter(unicodedata.normalize("NFC", entry.filename).casefold().rstrip("/") for entry in entries)
+    if names and names.most_common(1)[0][1] > 1:
+        raise DataError(f"the zip is refused: it has {names.most_common(1)[0][0][:80]!r} more than once; zip it again")
+    return [
+        File(path, lambda entry=entry: archive.read(entry))
+        for entry in entries
+        if not entry.is_dir() and not _hidden(path := PurePosixPath(entry.filename))
+    ]
+
+
+def _unsafe(entry: zipfile.ZipInfo) -> str:
+    """Say what is wrong with an entry, or return nothing."""
+    name = entry.orig_filename  # `filename` has been cut at a NUL, and mended on Windows.
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if "\\" in name or any(ord(letter) < 32 for letter in name):
+        return "has a backslash or a control character in its name"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "is an absolute path"
+    if ".." in name.split("/"):
+        return "leads out of its folder"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or a device"
+    if entry.flag_bits & 0x1:
+        return "is encrypted"
+    if name.lower().endswith(_ARCHIVES) and not _hidden(PurePosixPath(name)):
+        return "is an archive itself"
+    if entry.file_size > MAX_BYTES:
+        return f"is larger than {MAX_BYTES >> 20} MB"
+    if entry.file_size > 2**20 and entry.file_size > MAX_RATIO * entry.compress_size:
+        return f"shrinks more than {MAX_RATIO} times, as no photo does"
+    return ""
+
+
+def folder_files(folder: Path) -> tuple[list[File], list[tuple[str, str]]]:
+    """List the files of a folder, by paths relative to it, and those that are links."""
+    files, skipped, total = [], [], 0
+    for path in _walk(folder):
+        relative = PurePosixPath(path.relative_to(folder).as_posix())
+        if _hidden(relative):
+            continue
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            skipped.append((str(relative), "It is a link or a device"))
+        elif status.st_size > MAX_BYTES:
+            skipped.append((str(relative), f"It is larger than {MAX_BYTES >> 20} MB"))
+        else:
+            total += status.st_size
+            files.append(File(relative, path.read_bytes))
+        if len(files) > MAX_FILES or total > MAX_TOTAL:
+            raise DataError(
+                f"the folder has more than {MAX_FILES:,} files or {MAX_TOTAL >> 30} GB; choose the one that holds the "
+                "class folders"
+            )
+    return files, skipped
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder and below it, except folders; links are not followed."""
+    for top, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if Path(top, name).is_symlink()]
+        yield from (Path(top, name) for name in names + links)

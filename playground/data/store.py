@@ -1,0 +1,227 @@
+"""Images on this disk, as arrays that are mapped into memory rather than read."""
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import portalocker
+from numpy.typing import NDArray
+from PIL import Image
+
+from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
+from playground.home import home
+
+BUNDLED = Path(__file__).parent / "bundled"
+_PARTS = ("train_images", "train_targets", "test_images", "test_targets")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something is: `done` of `total` bytes or files, 0 where the total is not known, and what it is."""
+
+    done: int
+    total: int
+    what: str
+
+
+Report = Callable[[Progress], None]
+"""Is told of progress; whatever it raises ends the work, which can be taken up again later."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set, ready to use; the arrays are mapped from disk, and changes to them stay in this process.
+
+    Attributes:
+        info: with mean and std.
+        train_images, test_images: (N, C, H, W) uint8.
+        train_targets, test_targets: (N,) int64, an index into `info.classes`.
+    """
+
+    info: DatasetInfo
+    train_images: NDArray[np.uint8]
+    train_targets: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_targets: NDArray[np.int64]
+
+
+def arrays(name: str) -> Arrays:
+    """Map a data set's arrays; the bundled one is unpacked the first time.
+
+    Raises:
+        DataError: there is no such set, it is not on this disk, or what is there is damaged.
+    """
+    entry = info(name)
+    if not is_ready(name):
+        if not entry.bundled:
+            raise DataError(f"{entry.title} is not on this computer yet; download it first")
+        unpack(name)
+        entry = info(name)
+    try:
+        found = [np.load(folder(name) / f"{part}.npy", mmap_mode="c") for part in _PARTS]
+        _check(entry, *found)
+    except (OSError, ValueError, EOFError):
+        raise DataError(f"{folder(name)} is damaged; delete that folder, and get the data set again") from None
+    return Arrays(entry, *found)
+
+
+def write(
+    entry: DatasetInfo,
+    train_images: NDArray[np.uint8],
+    train_targets: NDArray[np.int64],
+    test_images: NDArray[np.uint8],
+    test_targets: NDArray[np.int64],
+) -> DatasetInfo:
+    """Keep a data set: all of it appears at once, or nothing. Call it with the set's lock held.
+
+    Args:
+        entry: mean, std and counts in it are replaced by the arrays' own.
+        train_images, test_images: (N, C, H, W) uint8.
+        train_targets, test_targets: (N,).
+
+    Returns:
+        The entry with the arrays' mean, std and counts.
+
+    Raises:
+        DataError: the disk is full or cannot be written to.
+        ValueError: the arrays do not fit the entry.
+    """
+    mean, std = statistics(train_images)
+    entry = dataclasses.replace(entry, mean=mean, std=std, train_count=len(train_images), test_count=len(test_images))
+    parts = (train_images, train_targets.astype(np.int64), test_images, test_targets.astype(np.int64))
+    _check(entry, *parts)
+    target = folder(entry.name)
+    draft = target.with_name(f".{entry.name}.new")  # No data set's name starts with a dot, so nobody reads it.
+    try:
+        shutil.rmtree(draft, ignore_errors=True)  # Left by a process that was killed.
+        draft.mkdir(parents=True)
+        for name, array in zip(_PARTS, parts, strict=True):
+            with (draft / f"{name}.npy").open("wb") as file:
+                np.save(file, array)
+                _sync(file.fileno())
+        with (draft / "info.json").open("w", encoding="utf-8") as file:
+            file.write(entry.to_json())
+            file.flush()
+            _sync(file.fileno())
+        if target.exists():  # Damaged: without its info.json, or it would not be written again.
+            shutil.rmtree(target)
+        draft.rename(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise DataError(f"{entry.title} cannot be kept in {target.parent}: {error.strerror or error}") from None
+    return entry
+
+
+def statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation of each channel of (N, C, H, W), for pixels in [0, 1].
+
+    A channel that is the same everywhere has no deviation to divide by; it gets one step of 255.
+    """
+    values = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(images.shape[1]):
+        # Counting the 256 values is exact, and needs no floating point copy of the images; in pieces, because numpy
+        # makes whole numbers of 8 bytes of what it counts.
+        counts = np.zeros(256)
+        for start in range(0, len(images), 1000):
+            counts += np.bincount(images[start : start + 1000, channel].ravel(), minlength=256)
+        share = counts / counts.sum()
+        mean.append(float(share @ values))
+        std.append(max(float(np.sqrt(share @ (values - mean[-1]) ** 2)), 1 / 255))
+    return tuple(mean), tuple(std)
+
+
+def unpack(name: str) -> None:
+    """Unpack a bundled data set's sheets into the cache."""
+    source = BUNDLED / name
+    with locked(name):
+        if is_ready(name):  # Another process did it while this one waited.
+            return
+        labels = json.loads((source / "labels.json").read_text(encoding="utf-8"))
+        train, test = (np.array(labels[split], dtype=np.int64) for split in ("train", "test"))
+        entry = CATALOG[name]
+        sheets = [_tiles(source / f"{split}.webp", entry.size) for split in ("train", "test")]
+        write(entry, sheets[0], train, sheets[1], test)
+
+
+@contextmanager
+def locked(name: str, report: Report | None = None) -> Generator[None]:
+    """Let one process (or thread) at a time get, change or delete a data set; the others wait.
+
+    The kernel lets go of the lock of a process that dies, so nobody waits for a dead one.
+
+    Args:
+        report: told again and again while there is someone to wait for; it may raise to wait no longer.
+    """
+    locks = home() / "data" / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / f"{folder(name).name}.lock").open("a") as file:
+        while True:
+            try:
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+                break
+            except portalocker.LockException:
+                if report:
+                    report(Progress(0, 0, f"Waiting for another process that is getting {name}"))
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            portalocker.unlock(file)
+
+
+def remove(name: str) -> None:
+    """Delete a data set's folder; the caller has made sure that it may go.
+
+    Raises:
+        DataError: it is in use, where the system forbids to delete what is.
+    """
+    with locked(name):
+        try:
+            # First the name, then the arrays: whoever looks sees the whole set or none.
+            draft = folder(name).with_name(f".{name}.gone")
+            shutil.rmtree(draft, ignore_errors=True)
+            folder(name).rename(draft)
+            shutil.rmtree(draft)
+        except OSError as error:
+            raise DataError(f"{name} cannot be deleted ({error.strerror}); is a run using it?") from None
+
+
+def _tiles(file: Path, size: int) -> NDArray[np.uint8]:
+    """Cut a sheet into its tiles, row by row: (N, 3, size, size)."""
+    with Image.open(file) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
+    tiles = sheet.reshape(rows, size, columns, size, 3).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(tiles).reshape(rows * columns, 3, size, size)
+
+
+def _check(entry: DatasetInfo, *parts: NDArray) -> None:
+    """Make sure that train images, train targets, test images and test targets are what the entry says."""
+    for images, targets, count in zip(parts[::2], parts[1::2], (entry.train_count, entry.test_count), strict=True):
+        if images.shape != (count, *entry.shape) or images.dtype != np.uint8 or targets.shape != (count,):
+            raise ValueError(f"{entry.name}: {images.dtype} images {images.shape} and targets {targets.shape}")
+        if count and not 0 <= targets.min() <= targets.max() < entry.num_classes:
+            raise ValueError(f"{entry.name}: targets from {targets.min()} to {targets.max()}")
+
+
+def _sync(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename inside the folder last; Windows has no such call, and needs none."""
+    if os.name != "nt":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
