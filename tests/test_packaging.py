@@ -1,0 +1,137 @@
+"""What is written about the project holds: its dependencies, its pins, its README and its CI."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from scripts import readme_knobs
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
+
+OWN = {"playground", "scripts", "benchmarks", "tests", "conftest"}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+INSTALL_AND_START = "pip install -r requirements.txt && streamlit run app.py"
+INSTALL_AND_TEST = "pip install -r requirements-dev.txt && pytest"
+
+
+def pins(name: str) -> list[Requirement]:
+    """Return the lines of a requirements file; anything but a requirement (an option, a URL, a path) is an error."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def imported(*folders: str) -> set[str]:
+    """Return the distributions that the Python files of the folders import at any depth."""
+    tops: set[str] = set()
+    for path in (path for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                tops |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                tops.add(node.module.split(".")[0])
+    local = {path.stem for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")}
+    return {DISTRIBUTIONS.get(top, top) for top in tops - set(sys.stdlib_module_names) - OWN - local}
+
+
+def names(requirements: list[Requirement]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
+@pytest.mark.parametrize(("file", "wanted"), [("requirements.txt", RUNTIME), ("requirements-dev.txt", RUNTIME + DEV)])
+def test_the_pins_are_in_the_ranges(file, wanted):
+    found = pins(file)
+    assert all(pin.url is None and [s.operator for s in pin.specifier] == ["=="] for pin in found)
+    assert names(wanted) <= names(found)
+    for requirement in wanted:
+        for pin in found:
+            if canonicalize_name(pin.name) == canonicalize_name(requirement.name):
+                version = next(iter(pin.specifier)).version
+                assert requirement.specifier.contains(version), f"{file}: {pin} is not within {requirement}"
+
+
+def test_both_files_pin_the_same_versions():
+    assert set(map(str, pins("requirements.txt"))) <= set(map(str, pins("requirements-dev.txt")))
+
+
+def test_what_only_linux_has_is_marked():
+    for pin in pins("requirements-dev.txt"):
+        if pin.name.startswith(("nvidia-", "cuda-", "triton")):
+            assert pin.marker is not None
+            assert not pin.marker.evaluate({"sys_platform": "win32", "platform_machine": "AMD64"}), pin
+            assert not pin.marker.evaluate({"sys_platform": "darwin", "platform_machine": "arm64"}), pin
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "pyproject.toml", ".ci/run"])
+def test_no_host_and_no_path_is_named(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert not re.search(r"https?://|file:|--(extra-)?index|--find-links|pypi|@ ", text)
+
+
+def test_every_import_is_declared():
+    assert imported("playground", "pages") | {"streamlit"} <= names(RUNTIME)
+    assert imported("tests", "scripts", "benchmarks") <= names(RUNTIME + DEV)
+
+
+def test_the_packages_data_files_are_part_of_the_package():
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["playground"]
+    package = ROOT / "playground"
+    taken = {path for pattern in patterns for path in package.glob(pattern)}
+    files = {p for p in package.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}}
+    assert files - taken == set()
+
+
+def test_the_entry_point_exists():
+    module, function = PROJECT["project"]["scripts"]["playground"].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_table_of_knobs_is_current():
+    assert readme_knobs.updated(README) == README, "run: python -m scripts.readme_knobs"
+
+
+def test_the_readme_and_the_ci_call_the_same_two_commands():
+    assert INSTALL_AND_START in README.splitlines()
+    assert INSTALL_AND_TEST in README.splitlines()
+    assert INSTALL_AND_TEST in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_readmes_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_every_picture_says_what_it_shows():
+    assert all(alt.strip() for alt in re.findall(r"!\[([^]]*)\]", README))
+
+
+def test_the_readmes_file_tree_is_the_tree():
+    block = next(block for block in README.split("```")[1::2] if "app.py    " in block)
+    listed: set[Path] = set()
+    parents = [ROOT]
+    for line in block.strip().splitlines():
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        listed.add(parents[depth] / name)
+        parents[depth + 1 :] = [parents[depth] / name]
+    assert sorted(str(path.relative_to(ROOT)) for path in listed if not path.exists()) == []
+    code = {*ROOT.glob("playground/**/*.py"), *ROOT.glob("pages/*.py")}
+    missing = {path for path in code - listed if not path.name.startswith("__")}
+    assert sorted(str(path.relative_to(ROOT)) for path in missing) == []
+
+
+def test_the_ci_script_is_executable_and_parses():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(script)], check=True)
