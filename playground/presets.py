@@ -51,9 +51,9 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "fastest",
             "Soonest to 70 %",
-            "The article's network with AdamW and a one-cycle schedule: as accurate on CIFAR-10 in a few epochs as "
-            "the article's training in ten.",
-            {"learning_rate": 0.006, "batch_size": 128, "epochs": 5},
+            "The article's network, with Muon and a one-cycle schedule: on all of CIFAR-10 two epochs take it past the "
+            "accuracy that the article's training reaches in ten.",
+            {"optimizer": "muon", "learning_rate": 0.01, "batch_size": 128, "epochs": 2},
         ),
         Preset(
             "good",

@@ -50,39 +50,34 @@ def fit(config: RunConfig, data: Arrays, resume: Resume | None = None) -> Genera
         trainer.restore(*resume)
     else:
         yield from _tell(trainer, trainer.end_epoch(None))
+    report = trainer.step == 0  # the very first step, so that a curve begins at once
     while trainer.epoch < config.training.epochs:
-        end = yield from _epoch(trainer)
-        yield from _tell(trainer, end)
+        end = yield from _epoch(trainer, report)
+        report = yield from _tell(trainer, end)
         if isinstance(end, Diverged):
             return
 
 
 def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, bool]:
     """Yield an event and do what is sent back; return whether a report is asked for."""
-    with trainer.clock.paused():
-        reply = yield event
-    report = False
-    while reply:
-        answers: list[Event] = []
+    report, pending = False, [event]
+    while pending:
+        with trainer.clock.paused():
+            reply = (yield pending.pop(0)) or {}
         for knob in LIVE_KNOBS:
             if knob in reply:
                 old, new = trainer.change(knob, reply[knob])
-                answers.append(Change(trainer.step / trainer.steps_per_epoch, trainer.step, knob, old, new))
+                pending.append(Change(trainer.step / trainer.steps_per_epoch, trainer.step, knob, old, new))
         if reply.get("snapshot"):
-            answers.append(trainer.snapshot())
+            pending.append(trainer.snapshot())
         report = report or bool(reply.get("report"))
-        reply = None
-        for answer in answers:
-            with trainer.clock.paused():
-                reply = yield answer
     return report
 
 
-def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
-    """Take one pass over the training images, or the rest of it after a resume."""
+def _epoch(trainer: Trainer, report: bool) -> Generator[Event, Commands, Epoch | Diverged]:
+    """Take one pass over the training images, or the rest of it after a resume; `report` asks the first step for one."""
     order = trainer.order()
     reported = trainer.clock()
-    report = trainer.step == 0  # the very first step, so that a curve begins at once
     while trainer.batch < trainer.batches_per_epoch:
         rows = order[trainer.batch * trainer.batch_size :][: trainer.batch_size]
         loss, hits = trainer.gradient(rows, share=len(rows) / len(order) if trainer.full_batch else 1.0)

@@ -195,8 +195,8 @@ class Trainer:
             for knob, value in facts["changed"].items():
                 self.change(knob, value)
             self.totals = np.array(facts["totals"], float)
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+        except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResumeError(f"the saved state does not fit this run's knobs ({reason[:120]})") from None
 
     def _restore_optimizer(self, optimizer: torch.optim.Optimizer, prefix: str, found: Mapping[str, Tensor]) -> None:
@@ -209,7 +209,7 @@ class Trainer:
                 if value.shape == parameter.shape:
                     value = torch.empty_like(parameter).copy_(value)
                 else:
-                    value = value.to(parameter.device)
+                    value = value.clone().to(parameter.device)
                 optimizer.state[parameter][key] = value.detach()
 
     def change(self, knob: str, value: Any) -> tuple[float, float]:
