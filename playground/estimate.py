@@ -10,8 +10,8 @@ from playground.runs import RunError, list_runs
 # Fitted to benchmarks/throughput.py on two cores of a server CPU with bfloat16; `_pace` corrects for other machines.
 SECONDS_PER_STEP = 0.9e-3
 SECONDS_PER_LAYER = 0.13e-3
-SECONDS_PER_MAC = 2.0e-11
-SECONDS_PER_UNIT = 0.9e-9
+SECONDS_PER_MAC = 4e-12
+SECONDS_PER_UNIT = 0.33e-9
 RECENT_RUNS = 12
 
 

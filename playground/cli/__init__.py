@@ -1,0 +1,56 @@
+"""The command line: `playground train|predict|runs|data|serve`. The same knobs, the same `fit`, the same run folders.
+
+Exit codes: 0 all went well, 1 a run failed or diverged, 2 what was asked cannot be done, 130 ended by Ctrl-C.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import playground
+from playground.cli import datasets, shelf, train
+from playground.cli.parser import BAD_INPUT, CTRL_C, Parser
+from playground.jobs.process import ROOT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.do(options) or 0
+    except KeyboardInterrupt:
+        return CTRL_C
+    except BrokenPipeError:  # `playground runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        if type(error) is ValueError:  # a mistake of ours; those that a person can mend have names
+            raise
+        print(f"playground: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="playground", description="Train small convolutional networks, and ask them about images.")
+    parser.add_argument("--version", action="version", version=playground.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    train.add(commands)
+    shelf.add_predict(commands)
+    shelf.add_runs(commands)
+    datasets.add(commands)
+    serve = commands.add_parser("serve", help="open the app", description="Start the app; Ctrl-C saves its runs.")
+    serve.add_argument("--port", type=int, default=8501, help="default 8501")
+    serve.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    serve.set_defaults(do=_serve)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    address = ["--server.port", str(options.port), "--server.address", options.host]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), *address]
+    os.chdir(ROOT)  # where Streamlit looks for .streamlit/config.toml
+    if os.name == "posix":
+        os.execv(sys.executable, command)
+    return subprocess.call(command)

@@ -1,0 +1,118 @@
+"""`playground runs` and `playground predict`: what was trained, and what it makes of images."""
+
+import argparse
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from playground.cli.parser import BAD_INPUT, Parser
+from playground.config import KNOBS, RunConfig, diff
+from playground.data.catalog import info
+from playground.runs import RunError, RunFolder, export_zip, import_zip, list_runs, open_run
+
+
+def add_predict(commands: Any) -> None:
+    """Add `predict`."""
+    predict = commands.add_parser("predict", help="say what is on images", description="Say what is on images.")
+    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    predict.add_argument("--run", help="default: the newest run that has learned something")
+    predict.add_argument("--epoch", type=int, help="default: the best epoch, or the last one that is kept")
+    predict.add_argument("--top", type=int, default=3, metavar="K", help="how many classes to name; default 3")
+    predict.set_defaults(do=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from playground.images import fit_to, read_image
+
+    run = open_run(options.run) if options.run else next((run for run in list_runs() if run.epochs()), None)
+    if run is None or not (kept := run.epochs()):
+        raise RunError("there is no network yet; train one with: playground train")
+    best = run.status().best_epoch
+    epoch = options.epoch if options.epoch is not None else best if best in kept else kept[-1]
+    dataset = info(run.config.data.dataset)
+    top = max(1, min(options.top, dataset.num_classes))
+    worst = 0
+    for path in options.images:
+        try:
+            seen = fit_to(read_image(path.read_bytes()), dataset.size, dataset.channels)
+        except (ValueError, OSError) as error:
+            print(f"playground: {path}: {' '.join(str(error).split())}", file=sys.stderr)
+            worst = BAD_INPUT
+            continue
+        from playground.inference import predict  # after the images: torch takes seconds
+
+        probs = predict(run, epoch, seen[None])
+        order = probs[0].argsort()[::-1][:top]
+        print(f"{path}: " + ", ".join(f"{dataset.classes[c]} {probs[0][c]:.1%}" for c in order), flush=True)
+    return worst
+
+
+def add_runs(commands: Any) -> None:
+    """Add `runs` and its actions."""
+    runs = commands.add_parser("runs", help="list, show, rename, delete, export, import runs")
+    runs.set_defaults(do=_list_runs)
+    actions = runs.add_subparsers(metavar="ACTION", parser_class=Parser)
+    actions.add_parser("list", help="list all runs, newest first").set_defaults(do=_list_runs)
+    for name, do, extra, text in (
+        ("show", _show_run, [], "show a run's knobs and epochs"),
+        ("rename", _rename_run, ["name"], "give a run another name"),
+        ("delete", _delete_run, [], "delete a run"),
+        ("export", _export_run, ["file"], "write a run to a zip"),
+    ):
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("run", metavar="RUN")
+        for argument in extra:
+            action.add_argument(argument, metavar=argument.upper())
+        action.set_defaults(do=do)
+    action = actions.add_parser("import", help="take in a run from a zip")
+    action.add_argument("file", type=Path, metavar="FILE")
+    action.set_defaults(do=_import_run)
+
+
+def _knobs(run: RunFolder) -> str:
+    changed = diff(RunConfig(), run.config)
+    return " ".join(f"--{name.replace('_', '-')} {KNOBS[name].format(value)}" for name, (_, value) in changed.items())
+
+
+def _list_runs(options: argparse.Namespace) -> None:
+    for run in list_runs():
+        status = run.status()
+        best = "" if status.best_accuracy is None else f"{status.best_accuracy:.1%}"
+        knobs = "its config.json is damaged"
+        with suppress(ValueError):
+            knobs = _knobs(run)
+        print(f"{run.id:22}  {status.state:11}  {status.epoch:3d} epochs  {best:>6}  {run.name}  {knobs}".rstrip())
+
+
+def _show_run(options: argparse.Namespace) -> None:
+    run = open_run(options.run)
+    status = run.status()
+    print(f"{run.name}\nstate      {status.state} {status.message}".rstrip())
+    print(f"knobs      {_knobs(run) or 'all as they are by default'}")
+    print(f"time       {status.seconds:.1f} s on {status.device or '-'} with {status.threads} threads")
+    print(f"parameters {status.parameters:,}\nkept       epochs {', '.join(map(str, run.epochs())) or 'none'}")
+    if run.about["note"]:
+        print(f"note       {run.about['note']}")
+    for row in run.rows():
+        if row["type"] == "epoch":
+            splits = "  ".join(
+                f"{k} {row[k]['loss']:.3f} {row[k]['accuracy']:.1%}" for k in ("train", "val", "test") if row.get(k)
+            )
+            print(f"epoch {row['epoch']:4d}  {splits}")
+
+
+def _rename_run(options: argparse.Namespace) -> None:
+    open_run(options.run).rename(options.name)
+
+
+def _delete_run(options: argparse.Namespace) -> None:
+    open_run(options.run).delete()
+
+
+def _export_run(options: argparse.Namespace) -> None:
+    Path(options.file).write_bytes(export_zip(open_run(options.run)))
+
+
+def _import_run(options: argparse.Namespace) -> None:
+    print(import_zip(options.file).id)

@@ -1,0 +1,15 @@
+"""Runs in the background: a queue, a service that starts workers, and the workers themselves.
+
+    client.py   what pages and the command line call: submit, resume, stop, devices (no torch)
+    service.py  the process that starts a worker for each run that fits
+    slots.py    which waiting run fits where; arithmetic only
+    local.py    how a worker is started, told and found on this machine
+    worker.py   trains one run and writes its folder
+    control.py  what people and the system ask of a worker
+    queue.py    the waiting runs, as marker files
+    fetch.py    downloads of data sets in the background
+    process.py  how another process of this program is started
+    locks.py    locks that the kernel releases when their process ends, however it ends
+
+Every fact is in the run folders. Kill any of the processes at any time, and the next one finds all it needs there.
+"""

@@ -1,0 +1,46 @@
+"""Locks on files that the kernel releases when their process ends, however it ends."""
+
+import time
+from pathlib import Path
+from typing import IO
+
+import portalocker
+
+_EXCLUSIVE = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
+_SHARED = portalocker.LockFlags.SHARED | portalocker.LockFlags.NON_BLOCKING
+
+
+def take(path: Path, *, shared: bool = False, wait: float = 0.0) -> IO[bytes] | None:
+    """Lock a file and return it open: the lock lasts as long as the file is open. None if others hold it.
+
+    Args:
+        shared: share the lock with others that share it, instead of having it alone.
+        wait: seconds to go on trying.
+    """
+    deadline = time.monotonic() + wait
+    file = path.open("a+b")
+    while True:
+        try:
+            portalocker.lock(file, _SHARED if shared else _EXCLUSIVE)
+            return file
+        except portalocker.LockException:
+            if time.monotonic() >= deadline:
+                file.close()
+                return None
+            time.sleep(0.01)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process has the lock alone."""
+    file = take(path, shared=True)
+    if file:
+        file.close()
+    return file is None
+
+
+def is_shared(path: Path) -> bool:
+    """Whether any process has the lock, alone or shared."""
+    file = take(path)
+    if file:
+        file.close()
+    return file is None

@@ -1,0 +1,275 @@
+"""The job service: `python -m playground.jobs.service`; one for each PLAYGROUND_HOME.
+
+It starts a worker for each run that fits. It has torch imported, so that forking a worker takes hundredths of a second;
+but it computes nothing, starts no thread and never touches a GPU, for only then is forking safe. All it knows is in the
+run folders: kill it at any time, its workers go on, and the next service finds them by their locks.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import IO, Any
+
+from playground.home import home
+from playground.jobs import locks, queue
+from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
+from playground.jobs.slots import Slot, Waiting, next_start, wish
+from playground.runs import RunError, RunFolder, list_runs, open_run, write_atomic
+
+TICK = 0.03
+LOOK_AGAIN = 0.5
+"""Seconds between looks at a queue in which nothing fits."""
+SEARCH = 5.0
+"""Seconds between searches for workers that this service did not start, while a run waits."""
+IDLE_LIMIT = float(os.environ.get("PLAYGROUND_IDLE_LIMIT", "60"))
+"""Seconds without a client and without a run after which the service ends."""
+DRAIN_LIMIT = 30.0
+"""Seconds that workers get to save their state when the last client has left."""
+NEW_RUN = 10.0
+"""A queued run this young, in seconds, is still in the hands of whoever makes it."""
+
+
+def log(text: str) -> None:
+    """Write a line to the service's log."""
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), text, flush=True)
+
+
+@dataclass
+class Job:
+    """A run that is being worked on.
+
+    Attributes:
+        process: local.Process, or None for a worker that somebody else started.
+        queued_at: the queue's marker it was started from.
+    """
+
+    run: RunFolder
+    slot: Slot
+    process: Any = None
+    queued_at: int | None = None
+
+
+class Service:
+    """The loop and what it knows; `lock` is the open service lock."""
+
+    def __init__(self, lock: IO[bytes], gpus: list[str]) -> None:
+        self.lock, self.gpus, self.cores = lock, gpus, cores()
+        self.jobs: dict[str, Job] = {}
+        self.runs: dict[str, RunFolder] = {}  # in the queue; their configs are read once
+        self.look_at = self.search_at = 0.0
+        self.seen: dict[str, int] = {}  # the queue at the last look
+        self.idle_since = time.monotonic()
+        self.leaving = False  # SIGTERM came
+        self.draining_since: float | None = None
+
+    def loop(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self.mend_queue()
+        while True:
+            try:
+                self.reap()
+                if self.draining_since is None:
+                    self.start_what_fits()
+                if self.is_over() and self.leave():
+                    return
+            except OSError as error:  # a full disk, say: runs in progress must not suffer, and it may pass
+                log(f"{type(error).__name__}: {error}")
+                time.sleep(1)
+            time.sleep(TICK)
+
+    def _on_signal(self, *_: object) -> None:
+        self.leaving = True
+
+    # Beginning and end of runs
+
+    def mend_queue(self) -> None:
+        """Put runs that say they are queued into the queue: it may have been lost, or their maker killed half-way."""
+        waiting = queue.waiting()
+        for run in reversed(list_runs()):
+            lost = run.id not in waiting and run.status().state == "queued" and not run.is_locked()
+            if lost and not run.read_only and time.time() - run.about["created"] > NEW_RUN:
+                queue.put(run.id)
+
+    def find_workers(self) -> None:
+        """Count in workers that live but are not ours: an earlier service's, or a command line's."""
+        self.search_at = time.monotonic() + SEARCH
+        for run in list_runs():
+            if run.id not in self.jobs and not run.read_only and run.status().active and run.is_locked():
+                status = run.status()
+                self.jobs[run.id] = Job(run, Slot(status.device or "cpu", status.threads or 1))
+
+    def reap(self) -> None:
+        for run_id, job in list(self.jobs.items()):
+            code = job.process.poll() if job.process else None if job.run.is_locked() else 0
+            if code is not None:
+                del self.jobs[run_id]
+                self.look_at = 0.0
+                if code:
+                    bury(job, code)
+
+    def start_what_fits(self) -> None:
+        waiting = queue.waiting()
+        now = time.monotonic()
+        if not waiting or (now < self.look_at and waiting == self.seen):
+            return
+        self.look_at, self.seen = now + LOOK_AGAIN, waiting
+        if now >= self.search_at:
+            self.find_workers()
+        self.runs = {run_id: run for run_id, run in self.runs.items() if run_id in waiting}
+        requests = [r for run_id, when in waiting.items() if (r := self.request(run_id, when))]
+        while found := next_start(requests, self.busy(), self.cores, self.gpus):
+            run_id, slot = found
+            requests = [request for request in requests if request.run_id != run_id]
+            self.start(run_id, slot, waiting[run_id])
+
+    def busy(self) -> list[Slot]:
+        """The slots in use. A paused run lends its slot to others, and takes no heed of them when it goes on."""
+        return [job.slot for job in self.jobs.values() if job.run.status().state != "paused"]
+
+    def request(self, run_id: str, when: int) -> Waiting | None:
+        """Return what a run in the queue wants; one that cannot or need not start leaves the queue."""
+        if run_id in self.jobs:
+            return None
+        run = self.runs.get(run_id)
+        try:
+            run = self.runs[run_id] = run or open_run(run_id)
+            wanted = wish(run, self.cores, time.time() - when / 1e9)
+        except ValueError as error:
+            log(f"{run_id}: {error}")
+            give_up(RunFolder(home() / "runs" / run_id), " ".join(str(error).split()), when)
+            return None
+        if run.status().state != "queued":
+            queue.remove(run_id)
+            if run.status().state == "queued":  # it was resumed at this very moment
+                queue.put(run_id)
+            return None
+        return wanted
+
+    def start(self, run_id: str, slot: Slot, when: int) -> None:
+        from playground.jobs import local
+
+        run = self.runs[run_id]
+        self.jobs[run_id] = Job(run, slot, local.submit(run, slot), when)
+        log(f"{run_id}: started on {slot.device} with {slot.threads} threads")
+
+    # The end of the service
+
+    def is_over(self) -> bool:
+        """Whether to end: told to while no client is left and the workers have saved, or idle for long."""
+        now = time.monotonic()
+        if self.jobs or queue.waiting():
+            self.idle_since = now
+        if not self.leaving and now - self.idle_since < IDLE_LIMIT:
+            return False
+        if locks.is_shared(home() / CLIENTS):
+            self.leaving, self.draining_since, self.idle_since = False, None, now
+            return False
+        if self.leaving and self.draining_since is None:
+            self.drain()
+        return not self.jobs or (self.draining_since is not None and now - self.draining_since > DRAIN_LIMIT)
+
+    def drain(self) -> None:
+        """Ask all workers to save their state and end."""
+        from playground.jobs import local
+
+        self.draining_since = time.monotonic()
+        self.find_workers()
+        log(f"the last client has left; {len(self.jobs)} runs are saved")
+        for job in self.jobs.values():
+            local.signal(job.run, "interrupt")
+
+    def leave(self) -> bool:
+        """End, unless somebody who counts on this service came at the last moment."""
+        starting = locks.take(home() / STARTING)
+        if starting is None:
+            return False
+        came = locks.is_shared(home() / CLIENTS) or (queue.waiting() and not self.leaving)
+        if not came:
+            self.lock.close()
+            log("ends")
+        starting.close()
+        return not came
+
+
+def bury(job: Job, code: int) -> None:
+    """Write down how a run ended whose worker could not do it itself."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    if code == -signal.SIGKILL:
+        how = "killed (out of memory, or by hand)"
+    log(f"{job.run.id}: its worker ended: {how}")
+    if job.queued_at is not None and queue.queued_at(job.run.id) == job.queued_at:
+        give_up(job.run, f"the worker ended before it began: {how}; see worker.log", job.queued_at)
+        return
+    try:
+        with job.run.hold():  # nobody has resumed it meanwhile
+            if job.run.status().state in ("preparing", "running"):
+                job.run.set_status(state="died", message=f"{how}; it can resume", finished=time.time())
+    except (RunError, OSError) as error:
+        log(f"{job.run.id}: {error}")
+
+
+def give_up(run: RunFolder, message: str, when: int) -> None:
+    """Take a run that cannot start out of the queue, and say why in its status."""
+    if queue.queued_at(run.id) == when:
+        queue.remove(run.id)
+    if run.path.exists():
+        run.set_status(state="failed", message=message, finished=time.time())
+
+
+def find_gpus() -> list[str]:
+    """Look for GPUs and write devices.json; whoever has looked can no longer fork, so a child looks where there is one."""
+    from playground.jobs.local import detach, start_method
+
+    if start_method() == "fork":
+        pid = os.fork()
+        if not pid:
+            try:
+                detach(2)
+                write_gpus()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    else:
+        write_gpus()
+    try:
+        return [gpu["name"] for gpu in json.loads((home() / DEVICES).read_bytes())]
+    except (OSError, ValueError):
+        return []
+
+
+def write_gpus() -> None:
+    """Write what torch sees to devices.json."""
+    import torch
+
+    gpus = [(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
+    gpus += [("mps", "Apple GPU")] if torch.backends.mps.is_available() else []
+    found = [{"name": name, "title": title} for name, title in gpus]
+    write_atomic(home() / DEVICES, json.dumps(found).encode())
+
+
+def main() -> int:
+    """Be the service, unless there is one already."""
+    lock = locks.take(home() / SERVICE, wait=2)  # a client that looks whether we live holds it for microseconds
+    if lock is None:
+        return 0
+    (home() / PID).write_text(str(os.getpid()))
+    log(f"starts, process {os.getpid()}")
+
+    # The slow imports, once for all workers. The optimizers import torch._dynamo when the first of them is made.
+    import torch._dynamo  # noqa: F401
+
+    import playground.data.load
+    import playground.jobs.local
+    import playground.training  # noqa: F401
+
+    Service(lock, find_gpus()).loop()
+    sys.stdout.flush()
+    os._exit(0)  # the interpreter's own end takes a second with torch, and has nothing to do
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""A worker: trains one run and writes what happens into its folder, until it is done or told to end.
+
+What a reader may rely on, whenever the worker is killed:
+
+- A row is written before the state that lies behind it, so a resume never starts after a row that is missing.
+- Rows that a resume starts before are computed again, with the same figures.
+- Knobs that were changed on the way are changed again at the same step.
+"""
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from playground.config import LIVE_KNOBS, ConfigError, RunConfig, from_flat
+from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Snapshot, to_row
+from playground.geometry import layers
+from playground.jobs import queue
+from playground.jobs.control import Control
+from playground.jobs.explain import explain
+from playground.jobs.slots import Slot
+from playground.runs import RunError, RunFolder, Status
+
+PAUSE_LIMIT = 600.0
+"""Seconds after which a paused worker saves its state and gives its memory back; the run stays paused."""
+STATUS_SECONDS = 0.2
+"""The status is replaced at most this often while nothing but its figures changes."""
+
+Watch = Callable[[Event | str, Status], None]
+
+
+class Ended(Exception):
+    """The run ends here, in this state."""
+
+    def __init__(self, state: str, message: str = "") -> None:
+        super().__init__(state)
+        self.state, self.message = state, message
+
+
+def work(run: RunFolder, slot: Slot, watch: Watch | None = None) -> Status:
+    """Train a queued run in this process until it is done, told to end, or fails; return its last status.
+
+    Args:
+        watch: called with every event, or with a line about the preparation, and the status.
+
+    Raises:
+        RunError: another worker is at it, or it does not wait to be started.
+    """
+    with run.hold():
+        status = run.status()
+        if status.state != "queued":
+            raise RunError(f"run {run.name} is {status.state}, not queued")
+        worker = Worker(run, slot, watch)
+        with worker.control.listening():
+            return worker.run_to_end()
+
+
+class Worker:
+    """One run's trip from queued to its end. Its lock must be held."""
+
+    def __init__(self, run: RunFolder, slot: Slot, watch: Watch | None = None) -> None:
+        self.run, self.slot, self.watch = run, slot, watch
+        self.control = Control(run)
+        self.status = run.status()
+        self.written = 0.0  # when the status was written last
+        self.paused = False
+        self.until = ""  # "step" or "epoch": what to pause after
+        self.report = False
+        self.ending: Ended | None = None
+        self.sets: dict[str, float] = {}  # knobs that wait for a new value
+        self.replay: list[tuple[int, str, float]] = []  # (step, knob, value) that a killed worker had set
+        self.step = -1
+        self.between_steps = False
+
+    # From start to end
+
+    def run_to_end(self) -> Status:
+        try:
+            self.say("preparing", started=self.status.started or time.time(), finished=None, message="")
+            queue.remove(self.run.id)
+            self.train()
+            self.end("finished")
+        except Ended as end:
+            self.end(end.state, end.message)
+        except KeyboardInterrupt:
+            self.end("interrupted", "ended before its state was saved; it resumes from its last epoch")
+        except Exception as error:  # a worker has nobody above it: whatever happens ends as a line in the status
+            traceback.print_exc()
+            self.end("failed", explain(error, self._config()))
+        return self.status
+
+    def _config(self) -> RunConfig | None:
+        with contextlib.suppress(ValueError):
+            return self.run.config
+        return None
+
+    def end(self, state: str, message: str = "") -> None:
+        self.say(state, message=message, finished=None if state == "paused" else time.time())
+        if state in ("finished", "diverged"):
+            self.run.drop_resume()
+
+    def say(self, state: str, **changes: Any) -> None:
+        """Write the status."""
+        self.status = self.run.set_status(**{**vars(self.status), "state": state, **changes})
+        self.written = time.monotonic()
+
+    def train(self) -> None:
+        """Load the data, take up where the run stands, and follow its events."""
+        import torch
+
+        from playground.data.load import load
+        from playground.training import choose_device, fit
+
+        device = str(choose_device(self.slot.device))
+        self.say("preparing", device=device, threads=self.slot.threads)
+        torch.set_num_threads(self.slot.threads)
+        config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
+        data = load(config.data.dataset, progress=self.on_load)
+        network = layers(config.model, data.info.shape, data.info.num_classes)
+        resume = self.take_up()
+        self.say("running", message="", parameters=sum(layer.parameters for layer in network))
+        events = fit(config, data, resume)
+        reply: Mapping[str, Any] | None = None
+        with contextlib.closing(events):
+            while True:
+                try:
+                    event = events.send(reply)
+                except StopIteration:
+                    return
+                reply = self.on_event(event)
+                if self.watch:
+                    self.watch(event, self.status)
+
+    def on_load(self, progress: Any) -> None:
+        """Show how far a download is, and obey a stop. Raises Ended, which cancels the download."""
+        done, total = progress.done, progress.total
+        share = f" {done / total:.0%}" if total else ""
+        if time.monotonic() - self.written > STATUS_SECONDS:
+            self.say("preparing", message=f"{progress.what}{share}")
+        if self.watch:
+            self.watch(f"{progress.what}{share}", self.status)
+        self.obey_all()
+        if self.ending:
+            raise self.ending
+
+    def take_up(self) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+        """Read the state to resume from and say so in the rows, which tells readers which of them count."""
+        self.run.mend_tail()
+        rows = self.run.rows()
+        try:
+            saved = self.run.load_resume()
+        except RunError as error:
+            raise RunError(f"{error}; its kept epochs are intact: duplicate the run to train it again") from None
+        step = int(saved[1]["step"]) if saved else -1
+        changes = {(row["step"], row["knob"]): row["new"] for row in rows if row["type"] == "change"}
+        for row in rows:
+            if row["type"] == "resumed":  # it may itself have been killed before it came to them
+                changes = {(s, knob): new for s, knob, new in row.get("changes", [])} | changes
+        self.replay = [(s, knob, new) for (s, knob), new in sorted(changes.items()) if s > step]
+        if rows:
+            self.run.append({"type": "resumed", "step": step, "time": time.time(), "changes": self.replay})
+        if saved:
+            saved[1]["changed"] |= {knob: new for (s, knob), new in sorted(changes.items()) if s <= step}
+        self.step = step
+        return saved
+
+    # Event by event
+
+    def on_event(self, event: Event) -> Mapping[str, Any] | None:
+        """Write an event down and return what to send to the network's side."""
+        match event:
+            case Batch():
+                self.between_steps = event.step > self.step
+                self.step = event.step
+                if self.between_steps and self.until == "step":
+                    self.paused, self.until = True, ""
+            case Progress():
+                self.run.append(to_row(event))
+                self.on_progress(event)
+                return None
+            case Change():
+                self.run.append(to_row(event))
+            case Epoch():
+                self.on_epoch(event)
+            case Snapshot():
+                self.run.save_resume(event.tensors, event.facts)
+                self.status = replace(self.status, step=event.step, seconds=event.facts["seconds"])
+                if self.ending:
+                    raise self.ending
+            case Diverged():
+                self.run.append(to_row(event))
+                raise Ended("diverged", f"step {event.step}: {event.what}; a smaller learning rate may help")
+        return self.answer()
+
+    def on_progress(self, event: Progress) -> None:
+        steps = round(event.step / event.epoch * self.run.config.training.epochs)
+        changes = {
+            "step": event.step,
+            "total_steps": steps,
+            "seconds": event.seconds,
+            "images_per_second": event.images_per_second,
+        }
+        self.status = replace(self.status, **changes)
+        if time.monotonic() - self.written > STATUS_SECONDS:
+            self.say(self.status.state)
+
+    def on_epoch(self, event: Epoch) -> None:
+        """Keep an epoch: first its row, then its weights, then the state to resume from."""
+        self.run.append(to_row(event))
+        tensors = event.snapshot.tensors
+        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        self.run.save_epoch(event.epoch, weights, event.test_probs)
+        self.run.save_resume(tensors, event.snapshot.facts)
+        accuracy = (event.val or event.test).accuracy
+        best = {}
+        if self.status.best_accuracy is None or accuracy > self.status.best_accuracy:
+            best = {"best_accuracy": accuracy, "best_epoch": event.epoch}
+        self.say(
+            self.status.state,
+            epoch=event.epoch,
+            epochs=self.run.config.training.epochs,
+            step=event.step,
+            seconds=event.seconds,
+            test_accuracy=event.test.accuracy,
+            **best,
+        )
+        self.between_steps = True
+        self.step = event.step
+        if self.until == "epoch":
+            self.paused, self.until = True, ""
+
+    # What is asked of it
+
+    def answer(self) -> Mapping[str, Any] | None:
+        """Obey what is asked and return what to send; while the run is paused, wait here."""
+        while self.between_steps and self.replay and self.replay[0][0] <= self.step:
+            _, knob, value = self.replay.pop(0)
+            self.sets[knob] = value
+        since = time.monotonic()
+        while True:
+            self.obey_all()
+            if self.ending:
+                return {"snapshot": True}
+            if self.sets and self.between_steps:
+                knob = next(iter(self.sets))
+                return {knob: self.sets.pop(knob)}
+            if not self.paused:
+                if self.status.state == "paused":
+                    self.say("running")
+                report, self.report = self.report, False
+                return {"report": True} if report else None
+            if self.status.state != "paused":
+                self.say("paused", step=max(self.step, 0))
+            if time.monotonic() - since > PAUSE_LIMIT:
+                self.ending = Ended("paused", "paused for long, so its memory was given back; play goes on from here")
+            time.sleep(0.02)
+
+    def obey_all(self) -> None:
+        for command in self.control.read():
+            self.obey(command)
+
+    def obey(self, command: Mapping[str, Any]) -> None:
+        match command.get("do"):
+            case "pause":
+                self.paused, self.until = True, ""
+            case "play":
+                self.paused, self.until = False, ""
+            case "step_batch":
+                self.paused, self.until, self.report = False, "step", True
+            case "step_epoch":
+                self.paused, self.until = False, "epoch"
+            case "stop":
+                self.ending = Ended("stopped")
+            case "interrupt":
+                self.ending = Ended("interrupted", "ended with the program; it resumes from exactly here")
+        wanted = command.get("set")
+        for knob, value in wanted.items() if isinstance(wanted, dict) else ():
+            if knob not in LIVE_KNOBS:
+                continue
+            try:
+                from_flat({knob: value}, base=self.run.config)
+            except ConfigError as error:
+                print(error, file=sys.stderr)
+            else:
+                self.sets[knob] = float(value)
+                self.replay = [entry for entry in self.replay if entry[1] != knob]
+
+
+def work_quietly(run: RunFolder, slot: Slot) -> int:
+    """Do `work` in a process of its own and return its exit code; a run that is taken or not queued is no failure."""
+    try:
+        work(run, slot)
+    except RunError as error:
+        print(error, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":  # where fork is unsafe
+    sys.exit(work_quietly(RunFolder(Path(sys.argv[1])), Slot(sys.argv[2], int(sys.argv[3]))))

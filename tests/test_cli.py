@@ -1,0 +1,283 @@
+"""The command line, in this process where it can be and in a process of its own where signals matter."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from jobs_support import TINY, kill_all, tiny, wait_for, wait_for_state
+from PIL import Image
+
+from playground import cli
+from playground.config import KNOBS
+from playground.data import store
+from playground.jobs import client, fetch
+from playground.jobs.process import ROOT
+from playground.runs import create, list_runs, open_run
+
+SMALL = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(autouse=True)
+def data(home, session_home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(session_home))
+        store.arrays("cifar10-mini")
+    (home / "data").mkdir()
+    (home / "data" / "cifar10-mini").symlink_to(session_home / "data" / "cifar10-mini")
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Run a command that must be refused in one line with exit code 2; return the line."""
+    try:
+        code = cli.main(arguments)
+    except SystemExit as end:
+        code = end.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1
+    return err
+
+
+def help_of(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        cli.main([*arguments, "--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_names_every_knob_with_its_default(capsys):
+    text = " ".join(help_of(capsys, "train").split())
+    for knob in KNOBS.values():
+        assert f"--{knob.name.replace('_', '-')}" in text
+        assert knob.help.split(".")[0][:30] in text.replace("- ", "-") or knob.kind == "text"
+    assert "default 0.004" in text
+    assert "a whole number from 1 to 11" in text
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["predict"], ["runs"], ["runs", "show"], ["data"], ["data", "fetch"], ["serve"]]
+)
+def test_every_command_has_help(capsys, command):
+    assert "usage: playground" in help_of(capsys, *command)
+
+
+def test_train_in_the_foreground(capsys):
+    assert cli.main(["train", *SMALL, "--name", "first", "--flip", "--no-batch-norm"]) == 0
+    run = list_runs()[0]
+    assert run.status().state == "finished"
+    assert run.name == "first"
+    assert run.config == tiny(flip=True)
+    out = capsys.readouterr().out
+    assert run.id in out
+    assert "epoch   2" in out
+    assert "test accuracy" in out
+
+
+def test_presets_files_and_flags_in_that_order(capsys, tmp_path):
+    from playground.cli.train import _config
+
+    def config(*arguments: str):
+        return _config(cli._parser().parse_args(["train", *arguments]))
+
+    assert config("--preset", "article").training.batch_size == 4
+    assert config("--preset", "article", "--batch-size", "8").training.batch_size == 8
+    (tmp_path / "config.json").write_text(tiny(seed=7).model_dump_json())
+    assert config("--config", str(tmp_path / "config.json")) == tiny(seed=7)
+    assert config("--config", str(tmp_path / "config.json"), "--seed", "8") == tiny(seed=8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "--kernel-size", "99"], "a whole number from 1 to 11"),
+        (["train", "--optimizer", "magic"], "gradient_descent"),
+        (["train", "--dataset", "nope"], "there is no data set nope"),
+        (["train", "--channels", "8-8-8-8-8-8", "--padding", "0", "--kernel-size", "9"], "block"),
+        (["train", "--config", "/no/such/file"], "No such file"),
+        (["train", "--preset", "none"], "invalid choice"),
+        (["train", "--resume", "none"], "none"),
+        (["train", "--resume", "none", "--epochs", "3"], "leave out --resume"),
+        (["train", "--nonsense"], "unrecognized arguments"),
+        (["dance"], "invalid choice"),
+        ([], "required"),
+        (["runs", "show", "none"], "none"),
+        (["runs", "delete", "../.."], "there is no run"),
+        (["runs", "import", "/no/such/file"], "No such file"),
+        (["predict", "x.png"], "there is no network yet"),
+        (["data", "fetch", "none"], "there is no data set none"),
+        (["data", "import", "/no/such", "--name", "x"], "/no/such"),
+        (["data", "delete", "mnist"], "part of the playground"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(capsys, monkeypatch, arguments, expected):
+    monkeypatch.setattr("playground.cli.shelf.list_runs", list)
+    assert expected in refused(capsys, *arguments)
+
+
+def test_the_shelf(capsys, tmp_path):
+    assert cli.main(["train", *SMALL]) == 0
+    run = list_runs()[0]
+    assert cli.main(["runs"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(run.id) and "epochs" in line)
+    assert "finished" in line
+    assert "--channels 4" in line
+    assert cli.main(["runs", "rename", run.id, "a new name"]) == 0
+    assert cli.main(["runs", "show", run.id]) == 0
+    shown = capsys.readouterr().out
+    assert "a new name" in shown
+    assert "epoch    2" in shown
+    assert cli.main(["runs", "export", run.id, str(tmp_path / "run.zip")]) == 0
+    assert cli.main(["runs", "delete", run.id]) == 0
+    assert run not in list_runs()
+    assert cli.main(["runs", "import", str(tmp_path / "run.zip")]) == 0
+    again = open_run(capsys.readouterr().out.strip())
+    assert again.name == "a new name"
+
+
+def test_predict(capsys, tmp_path):
+    cli.main(["train", *SMALL])
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(tmp_path / name)
+    (tmp_path / "c.png").write_bytes(b"nonsense")
+    capsys.readouterr()
+    run = list_runs()[0]
+    names = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    assert cli.main(["predict", *names, "--run", run.id, "--epoch", "1", "--top", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == names
+    assert all(line.count("%") == 2 for line in lines)
+    assert cli.main(["predict", str(tmp_path / "c.png"), names[0]]) == 2
+    out = capsys.readouterr()
+    assert "c.png" in out.err
+    assert names[0] in out.out
+    assert "epoch" in refused(capsys, "predict", names[0], "--run", run.id, "--epoch", "99").splitlines()[-1]
+
+
+def test_data(capsys, tmp_path):
+    assert cli.main(["data"]) == 0
+    assert "cifar10-mini" in capsys.readouterr().out
+    rng = np.random.default_rng(0)
+    for label in ("cats", "dogs"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / label / f"{i}.png")
+    assert cli.main(["data", "import", str(tmp_path / "pets"), "--name", "My pets", "--size", "16"]) == 0
+    assert "my-pets: 12 images of 2 classes" in capsys.readouterr().out
+    assert cli.main(["data", "delete", "my-pets"]) == 0
+    assert "my-pets" in refused(capsys, "data", "delete", "my-pets")
+
+
+def test_a_failed_run_ends_with_1(capsys):
+    assert cli.main(["train", *SMALL, "--device", "cuda:9"]) == 1
+    assert "cuda:9" in capsys.readouterr().err
+
+
+def playground(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "playground", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_saves_and_resume_goes_on(home):
+    process = playground("train", *SMALL, "--epochs", "500", "--learning-rate", "0.0001")
+    run = wait_for(lambda: next((run for run in list_runs() if not run.read_only and len(run.rows()) > 3), None))
+    assert run.is_locked()
+    assert run.status().state == "running"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert run.status().state == "interrupted"
+    assert f"playground train --resume {run.id}" in out
+    assert run.load_resume()[1]["step"] == run.status().step
+    process = playground("train", "--resume", run.id)
+    wait_for(lambda: any(row["type"] == "resumed" for row in run.rows()))
+    wait_for_state(run, "running")
+    run.command(do="stop")
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert run.status().state == "stopped"
+
+
+def test_detached(home, capsys):
+    try:
+        assert cli.main(["train", *SMALL, "--detach"]) == 0
+        run = open_run(capsys.readouterr().out.strip())
+        wait_for_state(run, "finished", seconds=60)
+    finally:
+        kill_all(home)
+
+
+def test_a_closed_pipe_is_no_error(home):
+    create(tiny())
+    shell = f"{sys.executable} -m playground runs | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_serve_is_streamlit_run(monkeypatch):
+    called = []
+    monkeypatch.setattr(os, "execv", lambda path, command: called.append(command))
+    monkeypatch.setattr(os, "chdir", lambda path: None)
+    monkeypatch.setattr(subprocess, "call", lambda command: 0)
+    assert cli.main(["serve", "--port", "9000", "--host", "0.0.0.0"]) == 0
+    assert called[0][1:4] == ["-m", "streamlit", "run"]
+    assert called[0][-4:] == ["--server.port", "9000", "--server.address", "0.0.0.0"]
+
+
+class TestFetch:
+    """Downloads in the background; `load` stands in for the network."""
+
+    def test_idle_done_and_failed(self, monkeypatch):
+        assert fetch.progress("mnist") == fetch.FetchProgress()
+        monkeypatch.setattr(fetch, "load", lambda name, report: report(fetch.Progress(5, 10, "Downloading")))
+        seen = []
+        fetch.fetch("mnist", seen.append)
+        assert fetch.progress("mnist").state == "done"
+        assert [p.done for p in seen] == [5]
+
+        def fails(name, report):
+            report(fetch.Progress(5, 10, "Downloading"))
+            raise fetch.DataError("no network")
+
+        monkeypatch.setattr(fetch, "load", fails)
+        with pytest.raises(fetch.DataError):
+            fetch.fetch("mnist")
+        assert fetch.progress("mnist") == fetch.FetchProgress("failed", 5, 10, "no network")
+
+    def test_cancel(self, monkeypatch, capsys):
+        def forever(name, report):
+            report(fetch.Progress(1, 10, "Downloading"))
+            assert fetch.progress(name).state == "running"
+            with pytest.raises(fetch.DataError, match="already"):
+                fetch.fetch(name)
+            fetch.cancel(name)
+            report(fetch.Progress(2, 10, "Downloading"))
+
+        monkeypatch.setattr(fetch, "load", forever)
+        assert cli.main(["data", "fetch", "mnist"]) == 130
+        assert fetch.progress("mnist").state == "cancelled"
+        assert "cancelled" in capsys.readouterr().err
+
+    def test_killed(self, home):
+        fetch._write("mnist", fetch.FetchProgress("running", 3, 10, "Downloading"))
+        assert fetch.progress("mnist").state == "failed"
+        assert "killed" in fetch.progress("mnist").message
+
+    def test_in_a_process_of_its_own(self, home):
+        fetch.start("cifar10-mini")  # it is there: nothing to do
+        assert fetch.progress("cifar10-mini").state == "idle"
+        with pytest.raises(fetch.DataError):
+            fetch.start("none")
+        assert client.cores() > 0

@@ -1,0 +1,404 @@
+"""One worker, in this process: what it writes, what it obeys, and what is left when it ends early."""
+
+import errno
+import json
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from jobs_support import tiny
+
+from playground.data import store
+from playground.events import Batch, Epoch
+from playground.jobs import client, queue, worker
+from playground.jobs.control import Control
+from playground.jobs.explain import explain
+from playground.jobs.slots import Slot
+from playground.jobs.worker import work
+from playground.runs import Feed, RunError, RunFolder, create
+
+SLOT = Slot("cpu", 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(session_home):
+    """Unpack the bundled images once."""
+    store.arrays("cifar10-mini")
+    return session_home / "data"
+
+
+@pytest.fixture(autouse=True)
+def linked(home, data):
+    (home / "data").symlink_to(data)
+
+
+def figures(run: RunFolder) -> list[dict]:
+    """The rows that count, without what a clock says."""
+    clocks = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in clocks} for row in run.rows() if row["type"] != "resumed"]
+
+
+def weights(run: RunFolder) -> dict[str, np.ndarray]:
+    return run.weights(run.epochs()[-1])
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def go_on(run: RunFolder) -> None:
+    client.requeue(run)
+    assert work(run, SLOT).state == "finished"
+
+
+def at_step(step: int, do):
+    """A watch that does something once, right after a step."""
+    done = []
+
+    def watch(event, status):
+        if isinstance(event, Batch) and event.step == step and not done:
+            done.append(True)
+            do()
+
+    return watch
+
+
+def test_a_run_from_queued_to_finished():
+    run = create(tiny())
+    queue.put(run.id)
+    status = work(run, SLOT)
+    assert status == run.status()
+    assert (status.state, status.epoch, status.epochs, status.message) == ("finished", 2, 2, "")
+    assert (status.device, status.threads) == ("cpu", 1)
+    assert status.step == status.total_steps == 2 * 4
+    assert status.parameters > 0
+    assert status.finished >= status.started
+    assert queue.waiting() == {}
+    assert run.epochs() == run.predicted_epochs() == [0, 1, 2]
+    assert run.predictions(2).shape == (2000, 10)
+    assert not (run.path / "resume.safetensors").exists()
+    kinds = [row["type"] for row in run.rows()]
+    assert kinds.count("epoch") == 3
+    assert kinds.count("progress") == 8
+    best = max((row for row in run.rows() if row["type"] == "epoch"), key=lambda row: row["val"]["accuracy"])
+    assert (status.best_epoch, status.best_accuracy) == (best["epoch"], best["val"]["accuracy"])
+    with pytest.raises(RunError, match="finished, not queued"):
+        work(run, SLOT)
+    with pytest.raises(RunError, match="nothing to resume"):
+        client.requeue(run)
+
+
+def test_only_one_worker_at_a_time():
+    run = create(tiny())
+    with run.hold(), pytest.raises(RunError, match="already"):
+        work(run, SLOT)
+    assert run.status().state == "queued"
+
+
+@pytest.fixture(scope="module")
+def reference(session_home, data):
+    """A longer run that nothing disturbed: its figures and its weights."""
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    work(run, SLOT)
+    return figures(run), weights(run)
+
+
+@pytest.mark.parametrize("what", ["stop", "interrupt"])
+@pytest.mark.parametrize("step", [1, 7, 8])
+def test_an_exact_state_is_saved_in_the_middle_of_an_epoch(reference, what, step):
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    status = work(run, SLOT, at_step(step - 1 or 1, lambda: run.command(do=what)))
+    assert status.state == {"stop": "stopped", "interrupt": "interrupted"}[what]
+    step_saved = run.load_resume()[1]["step"]
+    assert step_saved in (step, step - 1, 2)
+    go_on(run)
+    assert same(weights(run), reference[1])
+    resumed = [row for row in run.rows() if row["type"] == "resumed"]
+    assert [row["step"] for row in resumed] == [step_saved]
+    assert [r for r in figures(run) if r["type"] == "epoch"] == [r for r in reference[0] if r["type"] == "epoch"]
+
+
+def test_whatever_a_kill_leaves_resumes_to_the_same(reference, home):
+    """A kill leaves the folder as it is at that moment, so a copy of it stands for a killed run."""
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    copies: list[RunFolder] = []
+    rng = np.random.default_rng(0)
+
+    def watch(event, status):
+        if rng.random() < 0.3:
+            copy = run.path.with_name(f"copy-{len(copies):03d}")
+            shutil.copytree(run.path, copy)
+            copies.append(RunFolder(copy))
+
+    work(run, SLOT, watch)
+    assert len(copies) >= 5
+    for copy in copies[:: max(1, len(copies) // 6)]:
+        seen = [json.dumps(row) for row in figures(copy)]
+        assert copy.status().state == "died"
+        go_on(copy)
+        assert same(weights(copy), reference[1])
+        assert figures(copy) == reference[0]
+        assert not set(seen) - {json.dumps(row) for row in figures(copy)}
+
+
+def test_killed_before_the_first_state_was_saved(reference):
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run.append(reference[0][0])  # epoch 0's row, without its state
+    run.set_status(state="running")
+    assert run.status().state == "died"
+    go_on(run)
+    assert figures(run) == reference[0]
+    assert same(weights(run), reference[1])
+
+
+def test_a_change_is_a_row_and_survives_kills():
+    """The knob is changed again at the same step, also when the worker is killed again before it comes to that."""
+    run, copies = create(tiny(epochs=4)), []
+
+    def watch(event, status):
+        if isinstance(event, Batch) and event.step == 5:
+            run.command(set={"learning_rate": 0.02})
+        if isinstance(event, Batch) and event.step in (3, 7):
+            copies.append(shutil.copytree(run.path, run.path.with_name(f"at-{event.step}")))
+
+    assert work(run, SLOT, watch).state == "finished"
+    changes = [row for row in run.rows() if row["type"] == "change"]
+    assert [(row["knob"], row["new"]) for row in changes] == [("learning_rate", 0.02)]
+    assert changes[0]["step"] in (5, 6)
+    killed = RunFolder(copies[1])
+    assert [row["step"] for row in killed.rows() if row["type"] == "change"] == [changes[0]["step"]]
+
+    again = []
+    client.requeue(killed)
+    copy_at_4 = at_step(5, lambda: again.append(shutil.copytree(killed.path, killed.path.with_name("again"))))
+    assert work(killed, SLOT, copy_at_4).state == "finished"
+    twice = RunFolder(again[0])
+    go_on(twice)
+    for resumed in (killed, twice):
+        assert figures(resumed) == figures(run)
+        assert same(weights(resumed), weights(run))
+
+
+def test_a_change_between_epochs_is_in_the_state(monkeypatch):
+    run, copies = create(tiny(epochs=3)), []
+
+    def watch(event, status):
+        if isinstance(event, Epoch) and event.epoch == 0:
+            run.command(set={"weight_decay": 0.5})
+        rows = [row["type"] for row in run.rows()]
+        if "change" in rows and not copies:
+            copies.append(shutil.copytree(run.path, run.path.with_name("copy")))
+
+    work(run, SLOT, watch)
+    killed = RunFolder(copies[0])
+    go_on(killed)
+    assert figures(killed) == figures(run)
+    assert same(weights(killed), weights(run))
+
+
+def test_what_cannot_be_set_is_passed_over(capsys):
+    run = create(tiny())
+    run.command(set={"learning_rate": -1, "epochs": 3, "dropout": "much"})
+    run.command(set=3)
+    run.command(do="dance")
+    with (run.path / "control.jsonl").open("ab") as file:
+        file.write(b"[1]\nnonsense\n")
+    assert work(run, SLOT).state == "finished"
+    assert not any(row["type"] == "change" for row in run.rows())
+    assert "learning_rate" in capsys.readouterr().err
+
+
+class Follower(threading.Thread):
+    """Somebody at the page: does one thing after another, each when the run has come to the state it waits for."""
+
+    def __init__(self, run, *deeds):
+        super().__init__(daemon=True)
+        self.run_folder, self.deeds, self.seen = run, deeds, []
+
+    def run(self):
+        for state, do in self.deeds:
+            deadline = time.monotonic() + 20
+            while self.run_folder.status().state != state and time.monotonic() < deadline:
+                time.sleep(0.002)
+            self.seen.append(self.run_folder.status())
+            do(self.run_folder)
+            while self.run_folder.status().state == state and time.monotonic() < deadline:
+                time.sleep(0.002)
+
+
+def test_pause_and_single_steps(reference):
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run.command(do="pause")
+    follower = Follower(
+        run,
+        ("paused", lambda run: run.command(do="step_batch")),
+        ("paused", lambda run: run.command(do="step_batch")),
+        ("paused", lambda run: run.command(do="step_epoch")),
+        ("paused", lambda run: run.command(do="play")),
+    )
+    follower.start()
+    assert work(run, SLOT).state == "finished"
+    follower.join(20)
+    steps = [status.step for status in follower.seen]
+    assert steps[1] == steps[0] + 1
+    assert steps[2] == steps[1] + 1
+    assert steps[3] % 4 == 0
+    assert same(weights(run), reference[1])
+
+
+def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
+    run = create(tiny())
+    run.command(do="pause")
+
+    def change(run):
+        run.command(set={"learning_rate": 0.5, "weight_decay": 0.0})
+        while len(run.rows()) < 3 or [row["type"] for row in run.rows()[-2:]] != ["change", "change"]:
+            time.sleep(0.002)
+        assert run.status().state == "paused"
+        run.command(do="stop")
+
+    follower = Follower(run, ("paused", change))
+    follower.start()
+    assert work(run, SLOT).state == "stopped"
+    follower.join(20)
+    assert not follower.is_alive()
+
+
+def test_a_long_pause_gives_the_memory_back(reference, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSE_LIMIT", 0.1)
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    status = work(run, SLOT, at_step(6, lambda: run.command(do="pause")))
+    assert status.state == "paused"
+    assert not run.is_locked()
+    go_on(run)
+    assert same(weights(run), reference[1])
+
+
+def test_divergence_keeps_the_last_finite_checkpoint():
+    run = create(tiny(optimizer="momentum", learning_rate=10, schedule="constant", loss="cross_entropy", epochs=30))
+    status = work(run, SLOT)
+    assert status.state == "diverged"
+    assert "step" in status.message
+    assert run.rows()[-1]["type"] == "diverged"
+    assert all(np.isfinite(array).all() for array in weights(run).values())
+
+
+def test_a_damaged_state_is_named_and_nothing_is_lost():
+    run = create(tiny(epochs=4))
+    work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
+    kept, rows = run.epochs(), figures(run)
+    (run.path / "resume.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
+    client.requeue(run)
+    status = work(run, SLOT)
+    assert status.state == "failed"
+    assert "resume.safetensors is damaged" in status.message
+    assert "\n" not in status.message
+    assert (run.epochs(), figures(run)) == (kept, rows)
+
+
+def test_a_full_disk_is_named_and_the_run_resumes(reference, monkeypatch):
+    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    save = RunFolder.save_epoch
+
+    def full(self, epoch, *rest):
+        if epoch == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, epoch, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_epoch", full)
+        status = work(run, SLOT)
+    assert status.state == "failed"
+    assert "disk is full" in status.message
+    assert "delete" in status.message
+    go_on(run)
+    assert figures(run) == reference[0]
+    assert same(weights(run), reference[1])
+
+
+def test_a_really_full_device(monkeypatch):
+    """Rows go to /dev/full, where every write fails as on a full disk."""
+
+    def append(self, row):
+        with open("/dev/full", "wb", buffering=0) as file:
+            file.write(json.dumps(row).encode())
+
+    monkeypatch.setattr(RunFolder, "append", append)
+    status = work(create(tiny()), SLOT)
+    assert (status.state, "disk is full" in status.message) == ("failed", True)
+
+
+def test_an_unknown_device_is_named():
+    run = create(tiny(device="cuda:9"))
+    status = work(run, Slot("cuda:9", 1))
+    assert status.state == "failed"
+    assert "cuda:9" in status.message
+
+
+def test_a_geometry_that_cannot_work_is_named():
+    run = create(tiny(channels="4-4-4-4-4-4", padding="0", kernel_size=7))
+    status = work(run, SLOT)
+    assert status.state == "failed"
+    assert "block" in status.message
+
+
+def test_a_download_can_be_stopped(monkeypatch):
+    from playground.data import load
+
+    run = create(tiny())
+
+    def slow(name, progress):
+        run.command(do="stop")
+        for done in range(100):
+            progress(load.Progress(done, 100, "Downloading"))
+            time.sleep(0.01)
+
+    monkeypatch.setattr(load, "load", slow)
+    lines = []
+    status = work(run, SLOT, lambda event, status: lines.append(event))
+    assert status.state == "stopped"
+    assert lines == ["Downloading 0%"]
+
+
+def test_explanations_are_one_line():
+    import torch
+
+    config = tiny(batch_size=512)
+    cases = {
+        "out of memory at a batch size of 512": [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")],
+        "the disk is full": [OSError(errno.ENOSPC, "No space left on device")],
+        "ZeroDivisionError: division by zero": [ZeroDivisionError("division\nby zero")],
+        "no such run": [RunError("no such run")],
+    }
+    for expected, errors in cases.items():
+        for error in errors:
+            assert explain(error, config).startswith(expected)
+            assert "\n" not in explain(error, config)
+    allocator = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …")
+    assert explain(allocator).startswith("out of memory")
+
+
+def test_control_hands_out_each_command_once():
+    run = create(tiny())
+    control = Control(run)
+    assert control.read() == []
+    run.command(do="pause")
+    with (run.path / "control.jsonl").open("ab") as file:
+        file.write(b'{"do": "pl')
+    assert control.read() == [{"do": "pause"}]
+    assert control.read() == []
+    with (run.path / "control.jsonl").open("ab") as file:
+        file.write(b'ay"}\n')
+    assert control.read() == [{"do": "play"}]
+
+
+def test_a_feed_follows_a_resume():
+    run = create(tiny(epochs=4))
+    feed = Feed(run)
+    work(run, SLOT, at_step(5, lambda: (feed.update(), run.command(do="stop"))))
+    feed.update()
+    go_on(run)
+    feed.update()
+    assert feed.progress["step"] == list(range(1, 17))
