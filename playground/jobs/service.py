@@ -221,7 +221,7 @@ def give_up(run: RunFolder, message: str, when: int) -> None:
 
 
 def find_gpus() -> list[str]:
-    """Look for GPUs and write devices.json; whoever has looked can no longer fork, so a child looks where there is one."""
+    """Look for GPUs and write devices.json. Whoever has looked can no longer fork, so a child looks and ends."""
     from playground.jobs.local import detach, start_method
 
     if start_method() == "fork":
