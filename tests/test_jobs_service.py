@@ -1,7 +1,7 @@
 """The job service and its clients, as real processes."""
 
-import json
 import contextlib
+import json
 import os
 import signal
 import subprocess
