@@ -1,5 +1,6 @@
 """The article's network and its relatives: blocks of convolution and pooling, then fully connected layers."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playground.config import Activation, ModelConfig, Pooling
@@ -17,6 +18,20 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that takes a single value per channel too: one image whose map is one pixel.
+
+    Such a batch has no spread to divide by, and torch refuses it in the middle of a run. It is scaled by the running
+    averages instead, as in evaluation, and they stay as they are.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise maps (N, C, H, W)."""
+        if self.training and input.numel() == input.shape[1]:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+
 def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
     """Make the module of one layer."""
     match layer.kind:
@@ -30,7 +45,7 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
                 dilation=layer.dilation,
             )
         case "norm":
-            return nn.BatchNorm2d(layer.out_shape[0])
+            return Norm(layer.out_shape[0])
         case "activation":
             return ACTIVATIONS[model.activation]()
         case "pool":

@@ -2,14 +2,14 @@
 
 import torch
 
-from playground.config import TrainingConfig
+from playground.config import ConfigError, TrainingConfig
 
 
 def choose_device(name: str) -> torch.device:
     """Return the device a name means; "auto" is the first GPU, or else the CPU.
 
     Raises:
-        ValueError: torch does not see that device.
+        ConfigError: torch does not see that device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
         device.type == "mps" and not torch.backends.mps.is_available()
     )
     if missing:
-        raise ValueError(f"this machine has no device {name}; choose auto or cpu")
+        raise ConfigError(f"this machine has no device {name}; choose auto or cpu")
     return device
 
 

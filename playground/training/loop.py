@@ -43,24 +43,23 @@ def fit(config: RunConfig, data: Arrays, resume: Resume | None = None) -> Genera
         Change and Snapshot in answer to what is sent in; Diverged as the last one, if it does.
 
     Raises:
-        GeometryError, ResumeError, ValueError: the config, the saved state or the device cannot be used; one line.
+        ConfigError, ResumeError: the network, the device or the saved state cannot be used; one line.
     """
     trainer = Trainer(config, data)
     if resume is not None:
         trainer.restore(*resume)
     else:
         yield from _tell(trainer, trainer.end_epoch(None))
-    report = trainer.step == 0  # the very first step, so that a curve begins at once
     while trainer.epoch < config.training.epochs:
-        end = yield from _epoch(trainer, report)
-        report = yield from _tell(trainer, end)
+        end = yield from _epoch(trainer)
+        yield from _tell(trainer, end)
         if isinstance(end, Diverged):
             return
 
 
-def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, bool]:
-    """Yield an event and do what is sent back; return whether a report is asked for."""
-    report, pending = False, [event]
+def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, None]:
+    """Yield an event and do what is sent back; what is sent at an answer is done too."""
+    pending = [event]
     while pending:
         with trainer.clock.paused():
             reply = (yield pending.pop(0)) or {}
@@ -70,12 +69,11 @@ def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, bool]:
                 pending.append(Change(trainer.step / trainer.steps_per_epoch, trainer.step, knob, old, new))
         if reply.get("snapshot"):
             pending.append(trainer.snapshot())
-        report = report or bool(reply.get("report"))
-    return report
+        trainer.report |= bool(reply.get("report"))
 
 
-def _epoch(trainer: Trainer, report: bool) -> Generator[Event, Commands, Epoch | Diverged]:
-    """Take one pass over the training images, or the rest of it after a resume; `report` asks the first step for one."""
+def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
+    """Take one pass over the training images, or the rest of it after a resume."""
     order = trainer.order()
     reported = trainer.clock()
     while trainer.batch < trainer.batches_per_epoch:
@@ -85,15 +83,16 @@ def _epoch(trainer: Trainer, report: bool) -> Generator[Event, Commands, Epoch |
         trainer.meter.add(trainer.step + 1, loss, hits, len(rows))
         if not trainer.full_batch or trainer.batch == trainer.batches_per_epoch:
             due = (trainer.step + 1) % trainer.report_every == 0 or trainer.clock() - reported > REPORT_SECONDS
-            if due or report:
+            if due or trainer.report:
                 event = _report(trainer, reported)
-                report = yield from _tell(trainer, event)
                 if isinstance(event, Diverged):
                     return event
+                trainer.report = False
+                yield from _tell(trainer, event)
                 reported = trainer.clock()
             else:
                 trainer.update()
-        report |= yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
+        yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
     rest, bad_step = trainer.meter.read()
     if bad_step is not None:
         return Diverged(trainer.step / trainer.steps_per_epoch, bad_step, "the loss is no longer a finite number")

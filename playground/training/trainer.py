@@ -62,6 +62,7 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * training.epochs
         self.report_every = min(max(1, self.total_steps // REPORTS), self.steps_per_epoch)
         self.epoch = self.step = self.batch = 0
+        self.report = True  # asked for at the next step; the very first has one, so that a curve begins at once
         self.random = torch.Generator()
         self.meter = Meter()  # since the last report
         self.totals = np.zeros(3)  # of this epoch, up to the last report
@@ -75,6 +76,7 @@ class Trainer:
         if self.batch == 0:
             torch.manual_seed(seeds[0])
             self.random.manual_seed(seeds[1])
+            self.buffers = {f"model.{name}": buffer.clone() for name, buffer in self.net.named_buffers()}
         shuffled = torch.randperm(len(self.train_rows), generator=torch.Generator().manual_seed(seeds[2]))
         return self.train_rows[shuffled]
 
@@ -162,8 +164,12 @@ class Trainer:
         tensors |= {"rng.torch": torch.get_rng_state(), "rng.augment": self.random.get_state()}
         if self.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
-        # Full-batch descent takes an epoch for one step; within it there is nothing to go back to but its start.
-        within = 0 if self.full_batch else self.batch
+        within = self.batch
+        if self.full_batch and 0 < self.batch < self.batches_per_epoch:
+            # Full-batch descent takes an epoch for one step; before it there is nothing to go back to but the epoch's
+            # start, from which the running averages of batch normalisation alone have moved on.
+            within = 0
+            tensors |= self.buffers
         facts = {
             "epoch": self.epoch,
             "step": self.step,
@@ -194,7 +200,8 @@ class Trainer:
             self.clock = Stopwatch(float(facts["seconds"]))
             for knob, value in facts["changed"].items():
                 self.change(knob, value)
-            self.totals = np.array(facts["totals"], float)
+            self.totals = np.array(facts["totals"], float).reshape(3)
+            self.report = self.step == 0
         except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResumeError(f"the saved state does not fit this run's knobs ({reason[:120]})") from None

@@ -1,0 +1,31 @@
+"""The frame around every page: its title, its icon and the navigation."""
+
+from pathlib import Path
+
+import streamlit as st
+
+import playground.ui
+
+UI = Path(playground.ui.__file__).parent
+ICON = str(UI / "icon.png")  # a Material icon would be fetched from the net
+
+st.set_page_config(page_title="CNN playground", page_icon=ICON, layout="wide", initial_sidebar_state=340)
+
+PAGES = {
+    "home": ("Home", "home", "What this is, with a trained network alive in it."),
+    "train": ("Train", "model_training", "Choose a network, train it in the background and watch it learn."),
+    "runs": ("Runs", "inventory_2", "The shelf of runs: compare, rename, share, delete."),
+    "predict": ("Predict", "image_search", "Show a photo to any run, at any epoch."),
+    "data": ("Data", "dataset", "The data sets, and your own as a zip of folders."),
+}
+
+st.html(UI / "style.css")
+page = st.navigation(
+    [
+        st.Page(f"{name}.py", title=title, icon=f":material/{icon}:", help=help, default=name == "home")
+        for name, (title, icon, help) in PAGES.items()
+    ],
+    position="top",
+)
+st.set_page_config(page_title=f"{page.title} · CNN playground")
+page.run()

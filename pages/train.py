@@ -1,0 +1,132 @@
+"""Train: choose the knobs, press play, watch the network learn."""
+
+import streamlit as st
+
+from playground import runs
+from playground.config import KNOBS, RunConfig, diff, to_query
+from playground.runs import RunError, RunFolder
+from playground.ui import feeds, form, knobs, network, transport
+from playground.ui.live_chart import live_chart
+from playground.ui.strip import strip
+
+TICK = 0.3
+CHARTS = (
+    ("loss", 250, "Loss on the training and validation images, by epoch"),
+    ("accuracy", 250, "Accuracy on the training, validation and test images, by epoch"),
+    ("learning_rate", 150, "Learning rate, by epoch"),
+    ("throughput", 150, "Images trained a second, by epoch"),
+)
+
+
+def chosen_run() -> RunFolder | None:
+    """Return the run that the URL names, or the session shows, or on arrival the one that is at work."""
+    arrived = "knob_epochs" not in st.session_state
+    if st.query_params.to_dict() != st.session_state.get("url") and (named := st.query_params.get("run")):
+        st.session_state["run"] = named
+    elif arrived and not st.query_params and (active := feeds.latest_active()):
+        st.session_state["run"] = active.id
+    elif arrived and st.query_params:
+        st.session_state["run"] = ""
+    try:
+        return runs.open_run(st.session_state["run"]) if st.session_state.get("run") else None
+    except RunError as error:
+        st.session_state["run"], st.session_state["notice"] = "", str(error)
+        return None
+
+
+def send_live(name: str) -> None:
+    """Give a run in progress the new value of a knob."""
+    run = runs.open_run(st.session_state["run"]) if st.session_state.get("run") else None
+    if run and run.status().active:
+        run.command(set={name: st.session_state[f"knob_{name}"]})
+
+
+def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
+    """Write run and knobs into the URL."""
+    kept = {"run": run.id} if run else {}
+    if run and not to_query(config) and (other := diff(run.config, config)):
+        # A run without knobs stands for the run's own; one knob at its default says that these are others.
+        name = next(iter(other))
+        kept[name] = KNOBS[name].format(other[name][1])
+    form.write_url(config, kept)
+
+
+def curves(view: feeds.View | None) -> None:
+    """Draw the switches and the four curves."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="curve_options"):
+        st.markdown("**Curves**", width="stretch")
+        st.caption("Smoothing", width="content")
+        smoothing = st.slider(
+            "Smoothing",
+            0.0,
+            0.95,
+            0.6,
+            0.05,
+            key="smoothing",
+            width=160,
+            label_visibility="collapsed",
+            help="Weight of the past in the moving average; the raw curve stays behind it, faintly.",
+        )
+        log = st.toggle("Log scale", key="log", help="Logarithmic loss and learning rate.")
+    if view:
+        figures, version = feeds.figures(view, log=log, smoothing=smoothing)
+    else:
+        figures = feeds.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
+        version = f"empty {form.current().training.epochs} {log}"
+    with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="curves"):
+        for name, height, alt in CHARTS:
+            live_chart(figures[name], key=f"chart_{name}", alt=alt, height=height, version=version)
+
+
+def test_images(view: feeds.View | None, config: RunConfig) -> None:
+    """Draw the strip of test images with the latest predictions."""
+    dataset = view.run.predictions_dataset if view else config.data.dataset
+    epoch = next((row["epoch"] for row in reversed(view.feed.epochs)), None) if view else None
+    judged = f" after epoch {epoch}" if epoch is not None else ", not yet judged"
+    st.markdown(f"**Test images**{judged}")
+    if not strip(dataset, view.run if view else None, epoch):
+        st.caption("The test images appear when the data set has been downloaded.")
+
+
+def live(active: bool, config: RunConfig, blocked: str) -> None:
+    """Everything that moves; while the run is active it is drawn again every `TICK` seconds."""
+    run_id = st.session_state.get("run")
+    try:
+        view = feeds.watch(runs.open_run(run_id)) if run_id else None
+    except RunError as error:  # deleted meanwhile
+        view, st.session_state["run"], st.session_state["notice"] = None, "", str(error)
+    again = transport.bar(view, config, blocked)
+    transport.status_line(view)
+    again |= bool(view) and transport.changed_knobs(view, config)
+    if notice := st.session_state.pop("notice", ""):
+        st.error(notice, icon=":material/error:")
+    curves(view)
+    test_images(view, config)
+    if again or bool(view and view.status.active) != active:
+        st.rerun()
+
+
+run = chosen_run()
+errors = form.follow_url(
+    kept=("run",), base=run.config if run and ("form" not in st.session_state or st.query_params.get("run")) else None
+)
+active = bool(run and run.status().active)
+
+with st.sidebar:
+    for error in errors:
+        st.error(error, icon=":material/link_off:")
+    knobs.presets()
+    st.caption(":primary[:material/bolt:] acts on the run in progress; every other knob starts a new run.")
+    config = knobs.knobs(on_live_change=send_live)
+mirror_in_url(config, run)
+
+blocked = network.problem(config)
+board = st.grid(3, min_column_width=300, gap="medium")
+with board.cell(column_span=2):
+    st.fragment(live, run_every=TICK if active else None)(active, config, blocked)
+with board.cell():
+    st.markdown("**Network**")
+    if blocked:
+        st.error(blocked, icon=":material/error:")
+    else:
+        network.summary(config)

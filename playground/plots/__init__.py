@@ -1,0 +1,46 @@
+"""Figures from arrays: plain Plotly figures as dicts, one template, colours that mean the same everywhere.
+
+Nothing here imports Plotly: a figure is its JSON, which costs microseconds to make. The text and grid colours follow
+the app's theme in the browser; the colours here hold on light and dark alike.
+"""
+
+from playground.plots.bars import probability_bars
+from playground.plots.curves import best_epoch, curves
+from playground.plots.style import (
+    CLASS_COLOURS,
+    MAX_POINTS,
+    NEUTRAL,
+    RIGHT,
+    SEQUENTIAL,
+    TEMPLATE,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    WRONG,
+    Figure,
+    class_colour,
+    downsample,
+    line,
+    smooth,
+)
+
+__all__ = [
+    "CLASS_COLOURS",
+    "MAX_POINTS",
+    "NEUTRAL",
+    "RIGHT",
+    "SEQUENTIAL",
+    "TEMPLATE",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "WRONG",
+    "Figure",
+    "best_epoch",
+    "class_colour",
+    "curves",
+    "downsample",
+    "line",
+    "probability_bars",
+    "smooth",
+]

@@ -1,0 +1,201 @@
+"""A run's live curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from playground.plots.style import NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
+
+
+def _axis_end(latest: float, total: float) -> float:
+    """End the x axis at a round number of epochs past the latest, so that it moves seldom and the curve fills it."""
+    for round_number in (1, 2, 5, 10, 20, 50, 100, 200, 500):
+        if latest <= round_number < total:
+            return round_number
+    return total
+
+
+def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
+    layout = {
+        "template": TEMPLATE,
+        "title": {"text": title},
+        "uirevision": revision,
+        "xaxis": {"range": [0, end], "title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8},
+        "yaxis": {"nticks": 6, **yaxis},
+        "shapes": [],
+        "annotations": [],
+    }
+    return {"data": [], "layout": layout}
+
+
+def _series(epochs: Sequence[Mapping[str, Any]], split: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(row["epoch"], row[split][figure]) for row in epochs if row.get(split)]
+    x, y = zip(*points, strict=True) if points else ((), ())
+    return np.array(x, float), np.array(y, float)
+
+
+def best_epoch(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, float, float] | None:
+    """Return (split, epoch, accuracy) of the best validation accuracy, of the best test accuracy if none is held back.
+
+    The earliest of equals counts; None before the first epoch is over.
+    """
+    trained = [row for row in epochs if row["epoch"] > 0]
+    split = "val" if any(row.get("val") for row in trained) else "test"
+    scored = [row for row in trained if row.get(split)]
+    if not scored:
+        return None
+    best = max(scored, key=lambda row: (row[split]["accuracy"], -row["epoch"]))
+    return split, best["epoch"], best[split]["accuracy"]
+
+
+def _mark_changes(figure: Figure, changes: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
+    """Draw each change of a knob as a dotted line with what changed along it."""
+    latest = {(row["step"], row["knob"]): row for row in changes}  # a slider passes many values in one step
+    for row in latest.values():
+        x = float(f"{row['epoch']:.5g}")
+        dotted = {"color": NEUTRAL, "width": 1, "dash": "dot"}
+        figure["layout"]["shapes"].append(
+            {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": dotted, "layer": "below"}
+        )
+        label = labels.get(row["knob"], row["knob"]).lower()
+        figure["layout"]["annotations"].append(
+            {
+                "text": f"{label} {row['old']:.3g} → {row['new']:.3g}",
+                "x": x,
+                "y": 1,
+                "yref": "paper",
+                "yanchor": "top",
+                "xanchor": "left",
+                "textangle": 90,
+                "showarrow": False,
+                "font": {"size": 10},
+                "opacity": 0.8,
+            }
+        )
+
+
+def _mark_cursor(figure: Figure, epoch: float) -> None:
+    figure["layout"]["shapes"].append(
+        {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1.5}}
+        | {"line": {"color": NEUTRAL, "width": 1.5}}
+    )
+
+
+_SPLITS = (("val", "validation", VALIDATION, "solid"), ("test", "test", TEST, "dot"))
+
+
+def _score_panel(
+    figure: Figure,
+    progress: Mapping[str, Sequence[float]],
+    epochs: Sequence[Mapping[str, Any]],
+    key: str,
+    smoothing: float,
+) -> None:
+    """Draw one of loss and accuracy: train as it went, validation and test at each epoch, the best epoch marked."""
+    scale = 100.0 if key == "accuracy" else 1.0
+    template = "%{y:.1f} %" if key == "accuracy" else "%{y:.4~g}"
+    x = np.array(progress.get("epoch", ()), float)
+    raw = np.array(progress.get(key, ()), float) * scale
+    if smoothing and len(raw) > 2:
+        figure["data"].append(
+            line(x, raw, "train, raw", TRAIN, opacity=0.25, showlegend=False, hoverinfo="skip", hovertemplate=None)
+        )
+        figure["data"][-1]["line"]["width"] = 1
+    # One point is no line: the first must be seen too.
+    mode = "lines" if len(raw) > 1 else "markers"
+    figure["data"].append(line(x, smooth(raw, smoothing), "train", TRAIN, mode=mode, hovertemplate=template))
+    for split, name, colour, dash in _SPLITS:
+        x, y = _series(epochs, split, key)
+        if len(x):
+            trace = line(x, y * scale, name, colour, mode="lines+markers", marker={"size": 4}, hovertemplate=template)
+            trace["line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
+            figure["data"].append(trace)
+    _mark_best(figure, epochs, key, scale)
+
+
+def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> None:
+    if best := best_epoch(epochs):
+        split, epoch, accuracy = best
+        row = next(row for row in epochs if row["epoch"] == epoch and row.get(split))
+        colour = VALIDATION if split == "val" else TEST
+        figure["data"].append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [epoch],
+                "y": to_json([row[split][key] * scale]),
+                "name": "best",
+                "marker": {"symbol": "star", "size": 12, "color": colour, "line": {"width": 1, "color": "#fff"}},
+                "cliponaxis": False,
+                "showlegend": False,
+                "hoverinfo": "skip",
+            }
+        )
+        if key == "accuracy":
+            late = epoch > figure["layout"]["xaxis"]["range"][1] / 2
+            figure["layout"]["annotations"].append(
+                {
+                    "text": f"best {accuracy:.1%}, epoch {epoch:g}".replace("%", " %"),
+                    "x": epoch,
+                    "y": accuracy * scale,
+                    "xanchor": "right" if late else "left",
+                    "yanchor": "top" if accuracy > 0.6 else "bottom",
+                    "yshift": -9 if accuracy > 0.6 else 7,
+                    "showarrow": False,
+                    "font": {"size": 11, "color": colour},
+                }
+            )
+
+
+def curves(
+    progress: Mapping[str, Sequence[float]],
+    epochs: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]] = (),
+    *,
+    total_epochs: float,
+    revision: str = "",
+    smoothing: float = 0.0,
+    log: bool = False,
+    cursor: float | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Figure]:
+    """Draw a run's four live curves: "loss", "accuracy", "learning_rate" and "throughput".
+
+    Args:
+        progress: columns of the progress rows, each (N,): "epoch", "loss", "accuracy" (a fraction), "learning_rate",
+            "images_per_second"; empty before the first.
+        epochs: the epoch rows; changes: the change rows.
+        total_epochs: where the x axis ends at last.
+        revision: a person's zoom is kept for as long as this stays the same.
+        smoothing: weight of the moving average over the train curves, 0 to below 1; the raw curve stays, faintly.
+        log: logarithmic loss and learning rate.
+        cursor: an epoch to mark with a line.
+        labels: names of the knobs, for the changes.
+    """
+    x = np.array(progress.get("epoch", ()), float)
+    latest = max([*x[-1:].tolist(), *(row["epoch"] for row in epochs[-1:]), 0.0])
+    end = _axis_end(latest, max(total_epochs, 1))
+    scale = {"type": "log", "uirevision": f"{revision}-log"} if log else {"uirevision": revision}
+    tozero = {} if log else {"rangemode": "tozero"}
+    figures = {
+        "loss": _panel("Loss", revision, end, **scale, **tozero),
+        "accuracy": _panel("Accuracy", revision, end, range=[0, 100], ticksuffix=" %"),
+        "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero, exponentformat="power"),
+        "throughput": _panel("Images per second", revision, end, rangemode="tozero", tickformat="~s"),
+    }
+    for key in ("loss", "accuracy"):
+        _score_panel(figures[key], progress, epochs, key, smoothing)
+        _mark_changes(figures[key], changes, labels or {})
+    for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
+        mode = "lines" if len(x) > 1 else "markers"
+        figures[key]["data"].append(
+            line(x, np.array(progress.get(column, ()), float), key, NEUTRAL, mode=mode, showlegend=False)
+        )
+    for figure in figures.values():
+        if figure["layout"]["yaxis"].get("range") is None and not any(trace["x"] for trace in figure["data"]):
+            figure["layout"]["yaxis"]["showticklabels"] = False  # a scale without a curve would say nothing
+    if cursor is not None:
+        for figure in figures.values():
+            _mark_cursor(figure, cursor)
+    return figures

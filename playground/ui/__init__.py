@@ -1,0 +1,1 @@
+"""The parts the pages are made of: the only code besides `pages/` and `app.py` that imports Streamlit."""

@@ -1,0 +1,236 @@
+"""What the Data page shows of a data set, and getting, taking in and deleting one."""
+
+import numpy as np
+import streamlit as st
+
+from playground.data import catalog, own, store
+from playground.data.catalog import DataError, DatasetInfo
+from playground.data.own import ImportReport
+from playground.jobs import fetch
+from playground.jobs.fetch import FetchProgress
+
+COLUMNS, ROWS = 10, 2
+"""Sample images on a card."""
+TICK = 1.0
+
+
+def on_disk(name: str) -> int:
+    """Return the bytes that a data set takes on this disk."""
+    try:
+        return sum(path.stat().st_size for path in catalog.folder(name).glob("*") if path.is_file())
+    except OSError:
+        return 0
+
+
+def megabytes(size: float) -> str:
+    """Write bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB" if size >= 1e6 else "under 1 MB"
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def samples(name: str, written: int) -> np.ndarray:
+    """Lay out training images, the classes in turn: uint8 (height, width, 3), pixel by pixel.
+
+    Args:
+        name: A data set that is ready.
+        written: when its folder was written, so that a new set of the same name is drawn anew.
+    """
+    data = store.arrays(name)
+    targets = np.asarray(data.train_targets[:20_000])
+    first, rows = np.unique(targets, return_index=True), []
+    per_class = -(-COLUMNS * ROWS // len(first[0]))
+    for label in first[0]:
+        rows.append(np.flatnonzero(targets == label)[:per_class])
+    turn = [group[i] for i in range(per_class) for group in rows if i < len(group)][: COLUMNS * ROWS]
+    size, factor = data.info.size, max(1, round(64 / data.info.size))
+    side = size * factor
+    sheet = np.full((-(-len(turn) // COLUMNS) * side, min(COLUMNS, len(turn)) * side, 3), 255, np.uint8)
+    for place, row in enumerate(turn):
+        image = np.asarray(data.train_images[row]).repeat(factor, 1).repeat(factor, 2)
+        top, left = place // COLUMNS * side, place % COLUMNS * side
+        sheet[top : top + side, left : left + side] = np.broadcast_to(image, (3, side, side)).transpose(1, 2, 0)
+    return sheet
+
+
+def _attempt_start(name: str) -> None:
+    try:
+        fetch.start(name)
+    except (DataError, OSError) as error:
+        st.session_state[f"data_error_{name}"] = str(error)
+
+
+def _delete(info: DatasetInfo) -> None:
+    try:
+        own.delete(info.name)
+        st.session_state["data_done"] = f"Deleted {info.title}"
+    except DataError as error:
+        st.session_state[f"data_error_{info.name}"] = str(error)
+
+
+def _badge(info: DatasetInfo, here: bool, progress: FetchProgress) -> None:
+    if progress.state == "running":
+        st.badge("On its way", icon=":material/downloading:", color="blue")
+    elif info.bundled:
+        st.badge("Part of the app", icon=":material/check_circle:", color="green")
+    elif here:
+        st.badge(f"On this machine, {megabytes(on_disk(info.name))}", icon=":material/check_circle:", color="green")
+    else:
+        st.badge("Not on this machine", icon=":material/cloud:", color="gray")
+
+
+def _facts(info: DatasetInfo) -> None:
+    colour = "colour" if info.channels == 3 else "grey"
+    st.markdown(
+        f"{info.num_classes} classes · {info.size} × {info.size} pixels, {colour} · "
+        f"{info.train_count:,} training and {info.test_count:,} test images"
+    )
+    names = ", ".join(info.classes[:12])
+    more = f" … and {info.num_classes - 12} more" if info.num_classes > 12 else ""
+    st.caption(f"{names}{more}  \nLicence: {info.licence}")
+
+
+def _pictures(info: DatasetInfo, here: bool) -> None:
+    if not here:
+        st.caption(":material/image: Sample images appear once it is downloaded.")
+        return
+    try:
+        folder = catalog.folder(info.name)
+        sheet = samples(info.name, folder.stat().st_mtime_ns if folder.exists() else 0)
+    except DataError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.image(sheet, alt=f"Training images of {info.title}, the classes in turn", width="stretch", output_format="PNG")
+
+
+def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
+    share = min(1.0, progress.done / progress.total) if progress.total else 0.0
+    amount = f" · {megabytes(progress.done)} of {megabytes(progress.total)}" if progress.total > 1e6 else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(share, f"{progress.message or 'Downloading'}{amount}", width="stretch")
+        st.button(
+            "Cancel", icon=":material/close:", key=f"cancel_{info.name}", on_click=fetch.cancel, args=(info.name,)
+        )
+
+
+def _actions(info: DatasetInfo, here: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if here:
+            st.page_link(
+                "train.py", label="Train on it", icon=":material/model_training:", query_params={"dataset": info.name}
+            )
+        else:
+            st.button(
+                f"Download, {info.download_mb:,.0f} MB",
+                icon=":material/download:",
+                key=f"download_{info.name}",
+                on_click=_attempt_start,
+                args=(info.name,),
+            )
+        with st.popover("Source and citation", icon=":material/info:", type="tertiary", key=f"source_{info.name}"):
+            st.markdown(f"**Source**  \n{info.source}\n\n**Cite as**  \n{info.citation}")
+        if info.own:
+            with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"delete_{info.name}"):
+                st.write(f"Delete **{info.title}** from this machine? Runs that learned from it stay.")
+                st.button(
+                    "Delete for good",
+                    icon=":material/delete_forever:",
+                    type="primary",
+                    key=f"delete_yes_{info.name}",
+                    on_click=_delete,
+                    args=(info,),
+                )
+
+
+def card(info: DatasetInfo) -> bool:
+    """Draw one data set; return whether it is being downloaded."""
+    here = info.bundled or catalog.is_ready(info.name)
+    progress = FetchProgress() if here else fetch.progress(info.name)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{info.title}** :gray[{info.name}]", width="stretch")
+        _badge(info, here, progress)
+    _facts(info)
+    _pictures(info, here)
+    if error := st.session_state.pop(f"data_error_{info.name}", ""):
+        st.error(error, icon=":material/error:")
+    elif progress.state == "failed":
+        st.error(progress.message, icon=":material/error:")
+    elif progress.state == "cancelled":
+        st.caption("Cancelled; the next download goes on from there.")
+    if progress.state == "running":
+        _progress(info, progress)
+    else:
+        _actions(info, here)
+    return progress.state == "running"
+
+
+# A person's own
+
+
+def _show(report: ImportReport) -> None:
+    info = report.info
+    st.success(
+        f"{info.num_classes} classes, {info.train_count:,} training and {info.test_count:,} test images of "
+        f"{info.size} × {info.size} pixels.",
+        title=f"{info.title} is ready",
+        icon=":material/check_circle:",
+    )
+    if report.duplicates:
+        st.caption(f"{report.duplicates:,} images were left out because another one is the same.")
+    if report.skipped:
+        with st.expander(f"{len(report.skipped):,} files were left out", key="import_skipped"):
+            st.dataframe(
+                {"File": [path for path, _ in report.skipped], "Why": [why for _, why in report.skipped]},
+                hide_index=True,
+                alt="Files that were left out, and why",
+            )
+
+
+def import_form() -> None:
+    """Take in a zip of class folders, and say what became of it."""
+    with st.form("import_form", border=False):
+        file = st.file_uploader(
+            "A zip with one folder of images for each class", type="zip", key="import_file", max_upload_size=1024
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
+            size = st.select_slider(
+                "Size of the images (px)",
+                [16, 24, 28, 32, 48, 64, 96, 128],
+                32,
+                key="import_size",
+                width=220,
+                help="Each image is cropped to its middle square and shrunk to this. Larger ones train slower.",
+            )
+            share = st.slider(
+                "Test share",
+                0.05,
+                0.5,
+                0.2,
+                0.05,
+                key="import_share",
+                width=180,
+                help="The part of each class that is kept for testing, where the zip has no train and test folders.",
+            )
+            asked = st.form_submit_button("Import", icon=":material/upload:", type="primary", key="import_go")
+    if asked:
+        st.session_state.pop("import_report", None)
+        if file is None:
+            st.error("Choose a zip first; it holds one folder of images for each class.", icon=":material/error:")
+        else:
+            _take_in(file, name or file.name.removesuffix(".zip"), size, share)
+    if report := st.session_state.get("import_report"):
+        _show(report)
+
+
+def _take_in(file: st.typing.UploadedFile, name: str, size: int, share: float) -> None:
+    bar = st.progress(0.0, "Looking into the zip")
+
+    def follow(now: store.Progress) -> None:
+        bar.progress(min(1.0, now.done / now.total) if now.total else 0.0, now.what)
+
+    try:
+        st.session_state["import_report"] = own.import_zip(file, name, size, share, progress=follow)
+    except DataError as error:
+        st.error(str(error), icon=":material/error:")
+    finally:
+        bar.empty()

@@ -1,0 +1,215 @@
+"""The widgets of all knobs, derived from `config.KNOBS`: a new field appears here by itself."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from playground.config import KNOBS, Knob, RunConfig, flatten
+from playground.data import catalog
+from playground.jobs import client
+from playground.presets import PRESETS, Preset
+from playground.ui import form
+
+GROUPS = {
+    "data": ("Data", ":material/photo_library:"),
+    "model": ("Network", ":material/account_tree:"),
+    "training": ("Training", ":material/trending_down:"),
+}
+HIDDEN = ("architecture",)  # one choice is none; it comes back by itself with the second
+FIRST = frozenset(
+    "dataset flip shift channels convs_per_block kernel_size activation batch_norm dropout "
+    "optimizer learning_rate schedule weight_decay batch_size epochs".split()
+)
+"""The knobs that are seen at once; the others are one click away."""
+
+NAMES = {
+    "relu": "ReLU",
+    "leaky_relu": "Leaky ReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "cross_entropy": "Cross-entropy",
+    "mse": "MSE",
+    "gradient_descent": "Gradient descent (full batch)",
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "adamw": "AdamW",
+    "one_cycle": "One-cycle",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "cpu": "CPU",
+}
+LIVE_HELP = "Acts at once on a run in progress."
+NEW_HELP = "Changing it starts a new run."
+
+
+def name_of(choice: str) -> str:
+    """Write a choice for people: "leaky_relu" as "Leaky ReLU"."""
+    return NAMES.get(choice, choice.replace("_", " ").capitalize() if choice.islower() else choice)
+
+
+def unused(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return `{knob name: why}` for the knobs that do nothing beside the others' values."""
+    reasons = {}
+    if values["optimizer"] not in ("momentum", "nesterov", "rmsprop", "muon"):
+        reasons["momentum"] = f"not used by {name_of(values['optimizer'])}"
+    if values["optimizer"] == "gradient_descent":
+        reasons["batch_size"] = "full-batch descent takes all images"
+    if values["kernel_size"] == 1:
+        reasons["dilation"] = "a 1×1 kernel has one tap"
+    return reasons
+
+
+def _steps(knob: Knob, value: float) -> list[float]:
+    """Return the stops of a logarithmic slider, the present value among them."""
+    low, high = knob.low or 0, knob.high or 1
+    if knob.kind == "int":
+        stops = {2**i for i in range(13) if low <= 2**i <= high}
+    else:
+        first = math.floor(math.log10(low)) if low else -6
+        digits = (1, 1.5, 2, 3, 4, 5, 6, 8)
+        stops = {float(f"{d}e{e}") for e in range(first, math.ceil(math.log10(high)) + 1) for d in digits}
+        stops = {stop for stop in stops if low <= stop <= high} | ({0.0} if low == 0 else set())
+    return sorted(stops | {value})
+
+
+def _options(knob: Knob, value: str) -> list[str]:
+    """Return what a choice, the data set or the device can be here."""
+    if knob.name == "dataset":
+        options = [info.name for info in catalog.available()]
+    elif knob.name == "device":
+        options = ["auto", *client.devices()]
+    else:
+        options = list(knob.choices)
+    return options if value in options else [*options, value]
+
+
+def _float_step(knob: Knob) -> float:
+    if (knob.high or 0) > 1:
+        return 1.0
+    return 0.05 if round((knob.high or 0) * 20, 6) % 1 == 0 and not knob.name.endswith("smoothing") else 0.01
+
+
+def _channels(knob: Knob, help: str, disabled: bool, on_change: Callable[[], None] | None) -> None:
+    assert knob.lengths is not None
+    value = form.value("channels", st.session_state["form"].model.channels)
+    for i in range(form.MAX_BLOCKS):
+        if f"knob_channels_{i}" not in st.session_state and i < len(value):
+            st.session_state[f"knob_channels_{i}"] = value[i]
+    st.slider(
+        "Blocks",
+        *knob.lengths,
+        key="knob_channels_blocks",
+        help=f"How many blocks of convolution and pooling follow one another.\n\n{NEW_HELP}",
+        disabled=disabled,
+    )
+    with st.grid(3, min_column_width=76, gap=("xxsmall", "xsmall")):
+        for i in range(len(value)):
+            st.number_input(
+                f"Channels {i + 1}" if len(value) < 4 else f"Ch. {i + 1}",
+                int(knob.low or 1),
+                int(knob.high or 512),
+                step=8,
+                key=f"knob_channels_{i}",
+                help=help if i == 0 else None,
+                disabled=disabled,
+            )
+
+
+def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) -> None:
+    """Draw one knob by its kind."""
+    key, value = f"knob_{knob.name}", st.session_state.get(f"knob_{knob.name}")
+    unit = f" ({knob.unit})" if knob.unit else ""
+    mark = " :primary[:material/bolt:]" if knob.live else ""
+    label = f"{knob.label}{unit}{mark}" + (f" :gray-badge[{reason}]" if reason else "")
+    help = f"{knob.help}\n\n{LIVE_HELP if knob.live else NEW_HELP}"
+    shared: dict[str, Any] = {"key": key, "help": help, "disabled": bool(reason)}
+    if on_change and knob.live:
+        shared |= {"on_change": on_change, "args": (knob.name,)}
+    if knob.kind == "ints":
+        _channels(knob, help, bool(reason), None)
+    elif knob.kind == "bool":
+        st.toggle(label, **shared)
+    elif knob.kind in ("choice", "text"):
+        options = _options(knob, str(value))
+        titles = {"dataset": {info.name: info.title for info in catalog.available()}, "device": client.devices()}
+        names = titles.get(knob.name, {})
+
+        def format_func(option: str) -> str:
+            return names.get(option) or name_of(option)
+
+        if knob.kind == "choice" and len(options) <= 3:
+            st.segmented_control(label, options, required=True, format_func=format_func, width="stretch", **shared)
+        else:
+            st.selectbox(label, options, format_func=format_func, **shared)
+    elif knob.log:
+        st.select_slider(label, _steps(knob, value or 0), format_func=lambda v: f"{v:g}", **shared)
+    else:
+        _number(knob, label, shared)
+
+
+def _number(knob: Knob, label: str, shared: dict[str, Any]) -> None:
+    low, high = knob.low or 0, knob.high or 0
+    if knob.kind == "int" and high - low <= 36:
+        st.slider(label, int(low), int(high), **shared)
+    elif knob.kind == "int":
+        step = 100 if high == 100_000 else 32 if knob.name == "fc_width" else 1
+        st.number_input(label, int(low), int(high), step=step, **shared)
+    elif high < 1 and high > 0.9:  # close to one, each thousandth counts
+        st.number_input(label, float(low), float(high), step=0.01, format="%.3f", **shared)
+    else:
+        step = _float_step(knob)
+        st.slider(label, float(low), float(high), step=step, format="%.0f" if step == 1 else "%.2f", **shared)
+
+
+def _use_preset(preset: Preset) -> None:
+    form.load(preset.apply(form.current()))
+
+
+def presets() -> None:
+    """Draw a button for each preset; the one the form stands at is marked."""
+    config = form.current()
+    with st.container(horizontal=True, gap="xsmall", key="presets"):
+        for preset in PRESETS.values():
+            st.button(
+                preset.title,
+                key=f"preset_{preset.name}",
+                help=preset.help,
+                type="primary" if preset.apply(config) == config else "secondary",
+                on_click=_use_preset,
+                args=(preset,),
+            )
+        st.button(
+            "Defaults",
+            key="preset_default",
+            help="Every knob as it was at first.",
+            icon=":material/restart_alt:",
+            type="tertiary",
+            on_click=form.load,
+            args=(RunConfig(),),
+        )
+
+
+def knobs(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
+    """Draw every knob in its group and return the config they make.
+
+    Args:
+        on_live_change: called with the knob's name when a person changes one that a run in progress takes.
+    """
+    reasons = unused(flatten(form.current()))
+    for group, (title, icon) in GROUPS.items():
+        members = [knob for knob in KNOBS.values() if knob.group == group and knob.name not in HIDDEN]
+        with st.container(gap="xsmall", key=f"knobs_{group}"):
+            st.markdown(f"**{icon} {title}**")
+            for knob in members:
+                if knob.name in FIRST:
+                    _widget(knob, reasons.get(knob.name, ""), on_live_change)
+            with st.expander(f"More {title.lower()} knobs", type="compact", key=f"more_{group}"):
+                for knob in members:
+                    if knob.name not in FIRST:
+                        _widget(knob, reasons.get(knob.name, ""), on_live_change)
+    config = form.current()
+    st.session_state["form"] = config
+    return config

@@ -1,0 +1,82 @@
+// Draws a Plotly figure and keeps its DOM node: every update is a Plotly.react on the same element.
+
+const charts = new WeakMap() // parentElement → { plot, observer, drawn, wanted }
+
+// One copy of Plotly a page, whoever asks first. The promise lives on `window`: this module is loaded once a component.
+function loadPlotly(path) {
+  const root = new URL(window.__streamlit?.DOWNLOAD_ASSETS_BASE_URL ?? document.baseURI)
+  window.playgroundPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script")
+    script.src = new URL(path, root)
+    script.onload = () => resolve(window.Plotly)
+    script.onerror = () => {
+      window.playgroundPlotly = undefined
+      script.remove()
+      reject(new Error(`${script.src} did not load`))
+    }
+    document.head.append(script)
+  })
+  return window.playgroundPlotly
+}
+
+// The theme's colours as a Plotly template on top of the figure's own.
+function themed(figure, element) {
+  const style = getComputedStyle(element)
+  const colour = (name) => style.getPropertyValue(`--st-${name}`).trim()
+  const axis = { gridcolor: colour("border-color-light") || colour("border-color"), linecolor: colour("border-color") }
+  const own = figure.layout.template?.layout ?? {}
+  const layout = {
+    ...own,
+    font: { ...own.font, color: colour("text-color"), family: colour("font") },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    xaxis: { ...own.xaxis, ...axis },
+    yaxis: { ...own.yaxis, ...axis },
+    hoverlabel: {
+      bgcolor: colour("secondary-background-color"),
+      bordercolor: colour("border-color"),
+      font: { color: colour("text-color"), family: colour("font") },
+    },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("gray-color"), activecolor: colour("primary-color") },
+  }
+  return { ...figure.layout, template: { ...figure.layout.template, layout } }
+}
+
+const CONFIG = {
+  displaylogo: false,
+  responsive: false, // the observer below does it; Plotly's own listens to the window only
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+}
+
+function draw(chart) {
+  const { plot, wanted } = chart
+  if (!wanted || !plot.isConnected || !plot.clientWidth) return
+  const layout = { ...themed(wanted.figure, plot), width: plot.clientWidth, height: wanted.height }
+  const signature = JSON.stringify([wanted.version, layout.template.layout.font, layout.width, layout.height])
+  if (signature === chart.drawn) return
+  chart.drawn = signature
+  window.Plotly.react(plot, wanted.figure.data, layout, CONFIG)
+}
+
+export default function ({ data, parentElement }) {
+  const plot = parentElement.querySelector(".live-chart")
+  let chart = charts.get(parentElement)
+  if (!chart) {
+    chart = { plot }
+    charts.set(parentElement, chart)
+    chart.observer = new ResizeObserver(() => window.Plotly && draw(chart))
+    chart.observer.observe(plot)
+  }
+  chart.wanted = data
+  plot.setAttribute("aria-label", data.alt)
+  plot.style.height = `${data.height}px`
+  loadPlotly(data.plotly).then(
+    () => draw(chart),
+    (error) => (plot.textContent = `The chart cannot be drawn: ${error.message}. Start the app with: streamlit run app.py`),
+  )
+  return () => {
+    chart.observer.disconnect()
+    window.Plotly?.purge(plot)
+    charts.delete(parentElement)
+  }
+}

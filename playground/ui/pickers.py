@@ -1,0 +1,208 @@
+"""Choosing what a page is about: a run, an epoch of it, an image."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from playground import images
+from playground.images import ImageError
+from playground.runs import RunFolder, Status, list_runs, open_run
+from playground.ui.gallery import choose_test_image
+
+OFFERED = 200
+"""Runs in a run picker, the newest; older ones are opened from the shelf."""
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a fraction for people: 0.813 as "81.3 %"; nothing for None."""
+    return "" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def accuracy(status: Status) -> float | None:
+    """Return the figure a run is known by: its best accuracy, or the latest on the test images."""
+    return status.best_accuracy if status.best_accuracy is not None else status.test_accuracy
+
+
+def ago(moment: float | None) -> str:
+    """Write how long ago a moment is, roughly: "3 min ago"."""
+    if not moment:
+        return ""
+    seconds = max(0.0, time.time() - moment)
+    for unit, size in (("day", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+    return "just now"
+
+
+# Runs
+
+
+def _describe(run: RunFolder) -> str:
+    status = run.status()
+    # While it trains its accuracy would change the label at each look, and the browser knows a choice by its label.
+    best = "" if status.active else percent(accuracy(status))
+    return " · ".join(part for part in (run.name, status.state, best) if part)
+
+
+def _labels(offered: list[RunFolder]) -> dict[str, str]:
+    """Return {id: label}, no two labels the same: the browser knows a choice by its label alone."""
+    labels: dict[str, str] = {}
+    for run in offered:
+        label = _describe(run)
+        labels[run.id] = f"{label} ({run.id})" if label in labels.values() else label
+    return labels
+
+
+def _remember(state: str, widget: str, known: list[str]) -> None:
+    if st.session_state[widget] in known:  # not so if a label changed between the drawing and the click
+        st.session_state[state] = st.session_state[widget]
+
+
+def run_picker(label: str, state: str, *, help: str | None = None) -> RunFolder | None:
+    """Let a person choose a run, any run, newest first, the demo last; None if there is none.
+
+    Args:
+        label: what it is for.
+        state: the key of the session under which the run's id is kept; set it beforehand to choose for the person.
+        help: a tooltip.
+    """
+    offered = list_runs()
+    chosen = next((run for run in offered if run.id == st.session_state.get(state)), None)
+    demo, offered = offered[-1:], offered[: OFFERED - 1]
+    offered += [run for run in [*demo, chosen] if run and run not in offered]
+    if not offered:
+        return None
+    labels, widget = _labels(offered), f"{state}_widget"
+    # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.
+    st.session_state[state] = st.session_state[widget] = (chosen or offered[0]).id
+    st.selectbox(
+        label,
+        list(labels),
+        format_func=lambda run_id: labels.get(run_id, run_id),
+        key=widget,
+        on_change=_remember,
+        args=(state, widget, list(labels)),
+        help=help,
+    )
+    return open_run(st.session_state[state])
+
+
+def choose_epoch(state: str, epoch: int | None) -> None:
+    """Set the slider for the person, before it is drawn: to an epoch, or with None to follow the end."""
+    st.session_state[state] = epoch
+    st.session_state[f"{state}_turn"] = st.session_state.get(f"{state}_turn", 0) + 1
+
+
+def epoch_slider(run: RunFolder, state: str) -> int | None:
+    """Let a person choose one of the kept epochs; None while there is none.
+
+    Until one is chosen, or when the last is, the choice follows the end while the run trains.
+
+    Args:
+        run: The run.
+        state: the key of the session under which the epoch is kept; None in it follows the end.
+    """
+    epochs = run.epochs()
+    if not epochs:
+        return None
+    chosen = st.session_state.get(state)
+    if isinstance(chosen, int) and chosen not in epochs:  # long runs thin out what they keep
+        distance = [abs(epoch - chosen) for epoch in epochs]
+        chosen = st.session_state[state] = epochs[distance.index(min(distance))]
+    shown = epochs[-1] if chosen is None else chosen
+    if len(epochs) == 1:
+        st.caption(f"Epoch {shown}, the only one so far")
+        return shown
+    # A new slider for each new epoch: to move an old one from here, several times a second perhaps, would race with the
+    # browser, which reports back where it stood before.
+    widget = f"{state}_{run.id}_{epochs[-1]}_{st.session_state.get(f'{state}_turn', 0)}"
+
+    def remember() -> None:
+        epoch = st.session_state[widget]
+        st.session_state[state] = None if epoch == epochs[-1] else epoch
+
+    st.select_slider(
+        "Epoch",
+        epochs,
+        shown,
+        key=widget,
+        on_change=remember,
+        help="The weights after so many passes over the training images; 0 is the untrained network. "
+        "At the right end it follows a run that trains.",
+    )
+    return shown
+
+
+# Images
+
+SOURCES = {"Test images": ":material/grid_view:", "Upload": ":material/upload:", "Camera": ":material/photo_camera:"}
+
+
+@dataclass(frozen=True)
+class Picked:
+    """An image that a person chose.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        title: what to call it.
+        truth: its class, where it is known.
+        photo: whether it came from outside, so that its crop is worth showing.
+    """
+
+    image: np.ndarray
+    title: str
+    truth: str | None = None
+    photo: bool = True
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _read(data: bytes) -> np.ndarray:
+    return images.read_image(data)
+
+
+def _photo(source: str) -> Picked | None:
+    if source == "Camera":
+        file = st.camera_input("Take a photo", key="predict_camera", resolution="720p")
+        waiting = "Allow the camera, and take a photo: the network sees the square in its middle."
+    else:
+        # Any type may be chosen: a file that is no photo is told what it is, which a greyed-out name does not do.
+        file = st.file_uploader(
+            "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
+            key="predict_upload",
+            max_upload_size=images.MAX_BYTES >> 20,
+        )
+        waiting = "Choose a photo, or drop one here: the network sees the square in its middle."
+    if file is None:
+        st.caption(waiting)
+        return None
+    try:
+        return Picked(_read(file.getvalue()), file.name if source == "Upload" else "Your photo")
+    except ImageError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return None
+
+
+def image_picker(run: RunFolder, epoch: int | None) -> Picked | None:
+    """Let a person choose an image: a test image of the run's data set, a file, or one from the camera."""
+    source = st.segmented_control(
+        "Image",
+        list(SOURCES),
+        key="predict_source",
+        default="Test images",
+        required=True,
+        width="stretch",
+        label_visibility="collapsed",
+        persist_state="session",
+        format_func=lambda name: f"{SOURCES[name]} {name}",
+    )
+    if source != "Test images":
+        return _photo(source)
+    found = choose_test_image(run, epoch)
+    if found is None:
+        return None
+    pixels, row, truth = found
+    colour = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
+    return Picked(colour, f"Test image {row}", truth, photo=False)

@@ -1,0 +1,189 @@
+"""What can be done to a run on the shelf: a bar of buttons, and what they do."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from playground.config import ConfigError, to_query
+from playground.jobs import client
+from playground.runs import RunError, RunFolder, export_zip, import_zip
+from playground.ui import form
+from playground.ui.pickers import ago
+from playground.ui.shelf import Row
+from playground.ui.transport import BADGES
+
+# What the buttons do: as callbacks, so that the table is drawn after it is done
+
+
+def attempt(action: Callable[[], Any], done: str = "") -> None:
+    """Do something about a run; say in one line what went wrong, or that it is done."""
+    try:
+        action()
+    except (RunError, ConfigError, OSError) as error:
+        st.session_state["shelf_error"] = str(error)
+    else:
+        if done:
+            st.session_state["shelf_done"] = done
+
+
+def save(run: RunFolder) -> None:
+    """Keep the name and the note that stand in the form."""
+
+    def action() -> None:
+        run.rename(st.session_state[f"name_{run.id}"])
+        run.annotate(st.session_state[f"note_{run.id}"])
+
+    attempt(action, "Saved")
+
+
+def delete(run: RunFolder) -> None:
+    """Delete the run and choose none."""
+    attempt(run.delete, f"Deleted {run.name}")
+    st.session_state["shelf_run"] = None
+
+
+def stop(run: RunFolder) -> None:
+    """End the run; its state is saved."""
+    attempt(lambda: client.stop(run), f"Stopping {run.name}")
+
+
+def resume(run: RunFolder) -> None:
+    """Let the run go on from where it was saved."""
+    attempt(lambda: client.resume(run), f"{run.name} goes on")
+
+
+def take_in() -> None:
+    """Import the zip that was uploaded, choose the new run, and empty the field."""
+    generation = st.session_state.get("shelf_uploads", 0)
+    if file := st.session_state.get(f"shelf_upload_{generation}"):
+
+        def action() -> None:
+            st.session_state["shelf_run"] = import_zip(file).id
+
+        attempt(action, f"Imported {file.name}")
+        st.session_state["shelf_uploads"] = generation + 1
+
+
+def go(page: str, run: RunFolder) -> None:
+    """Leave for a page that shows the run."""
+    st.session_state["shelf_leave"] = (page, {"run": run.id})
+
+
+def duplicate(run: RunFolder) -> None:
+    """Take the run's knobs into the form of the Train page."""
+
+    def action() -> None:
+        form.load(run.config)
+        st.session_state["run"] = ""
+        st.session_state["shelf_leave"] = ("train.py", to_query(run.config))
+
+    attempt(action)
+
+
+def leave() -> None:
+    """Go where a button asked to; not in its callback, before the pages of this drawing are known."""
+    if target := st.session_state.pop("shelf_leave", None):
+        page, query = target
+        st.switch_page(page, query_params=query)
+
+
+# The bar of actions
+
+
+def file_name(row: Row) -> str:
+    """Make a file name of a run's name."""
+    return (re.sub(r"[^A-Za-z0-9]+", "-", row.name).strip("-")[:60] or row.id) + ".zip"
+
+
+def edit_popover(run: RunFolder | None, row: Row | None) -> None:
+    """Let a person change name and note."""
+    usable = run is not None and row is not None and not row.read_only
+    with st.popover("Rename", icon=":material/edit:", disabled=not usable, key=f"edit_{row.id if row else ''}"):
+        if usable and run and row:
+            with st.form(f"edit_form_{run.id}", border=False):
+                st.text_input("Name", row.name, max_chars=100, key=f"name_{run.id}")
+                st.text_area("Note", row.note, max_chars=2000, key=f"note_{run.id}", height=110)
+                st.form_submit_button("Save", key=f"save_{run.id}", type="primary", on_click=save, args=(run,))
+
+
+def delete_popover(run: RunFolder | None, row: Row | None) -> None:
+    """Delete, once a person has confirmed it."""
+    usable = run is not None and row is not None and not row.read_only
+    with st.popover("Delete", icon=":material/delete:", disabled=not usable, key=f"delete_{row.id if row else ''}"):
+        if not usable or not run or not row:
+            return
+        if row.active:
+            st.write(f"**{row.name}** is {row.state}. Stop it first; then it can be deleted.")
+            st.button(
+                "Stop it",
+                icon=":material/stop:",
+                key=f"delete_stop_{run.id}",
+                on_click=stop,
+                args=(run,),
+            )
+        else:
+            st.write(f"Delete **{row.name}**, its curves and its weights? There is no way back.")
+            st.button(
+                "Delete for good",
+                icon=":material/delete_forever:",
+                type="primary",
+                key=f"delete_yes_{run.id}",
+                on_click=delete,
+                args=(run,),
+            )
+
+
+def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *args: Any, **options: Any) -> None:
+    """Draw one action."""
+    st.button(
+        label,
+        icon=f":material/{icon}:",
+        key=f"act_{label.lower()}",
+        disabled=not usable,
+        on_click=on_click,
+        args=args,
+        **options,
+    )
+
+
+def bar(run: RunFolder | None, row: Row | None) -> None:
+    """Draw what can be done to the chosen run."""
+    some = run is not None and row is not None
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="shelf_actions"):
+        button("Open", "monitoring", some, go, "train.py", run, type="primary" if some else "secondary")
+        button("Predict", "image_search", some, go, "predict.py", run)
+        button("Duplicate", "content_copy", some, duplicate, run, help="Take its knobs into the form on Train.")
+        if row and row.active:
+            button("Stop", "stop", True, stop, run)
+        else:
+            button("Resume", "play_arrow", bool(row and row.resumable), resume, run)
+        edit_popover(run, row)
+        st.download_button(
+            "Download",
+            data=(lambda: export_zip(run)) if run else b"",
+            file_name=file_name(row) if row else "run.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            key="act_download",
+            on_click="ignore",
+            disabled=not some,
+        )
+        delete_popover(run, row)
+    if row:
+        about = [f"**{row.name}**", BADGES[row.state][0].lower(), f"made {ago(row.created)}" if row.created else ""]
+        st.caption(" · ".join(part for part in (*about, row.message, row.note.replace("\n", " ")) if part))
+    else:
+        st.caption("Select a run in the table to open, compare or change it.")
+
+
+def import_popover() -> None:
+    """Take in a run from a zip."""
+    with st.popover("Import", icon=":material/upload:", key="shelf_import"):
+        st.file_uploader(
+            "A run's zip, as Download makes it",
+            type="zip",
+            key=f"shelf_upload_{st.session_state.get('shelf_uploads', 0)}",
+            on_change=take_in,
+        )

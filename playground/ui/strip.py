@@ -1,0 +1,100 @@
+"""A strip of fixed test images with what a run takes them for, at one epoch."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from playground.data import catalog, store
+from playground.plots import RIGHT, WRONG
+from playground.runs import RunError, RunFolder
+
+COUNT = 20
+
+_mount = st.components.v2.component(
+    "cnn_playground_strip",
+    html='<div class="strip-box"><ul class="strip"></ul></div>',
+    css=Path(__file__).with_name("strip.css").read_text(encoding="utf-8"),
+    js=Path(__file__).with_name("strip.js").read_text(encoding="utf-8"),
+)
+
+
+def choose(targets: np.ndarray, count: int = COUNT) -> list[int]:
+    """Return the rows of the first `count` test images that go round the classes: as mixed as can be, always the same.
+
+    Args:
+        targets: (N,) class numbers.
+    """
+    turn = np.empty(len(targets), np.int64)
+    for label in np.unique(targets):
+        rows = np.flatnonzero(targets == label)
+        turn[rows] = np.arange(len(rows))
+    return np.lexsort((targets, turn))[:count].tolist()
+
+
+def _data_uri(image: np.ndarray) -> str:
+    """Write an image (C, H, W) uint8 as a PNG in a URL."""
+    pixels = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _images(dataset: str, ready: bool, count: int) -> tuple[list[int], list[str], list[int]]:
+    """Return the chosen rows, their images as URLs and their classes; nothing while the set is not on this disk."""
+    if not ready:
+        return [], [], []
+    data = store.arrays(dataset)
+    rows = choose(np.asarray(data.test_targets), count)
+    return rows, [_data_uri(data.test_images[row]) for row in rows], [int(data.test_targets[row]) for row in rows]
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _guesses(path: str, epoch: int, rows: tuple[int, ...]) -> list[tuple[int, float]]:
+    probs = RunFolder(Path(path)).predictions(epoch)[list(rows)]
+    return [(int(row.argmax()), float(row.max())) for row in probs]
+
+
+def _item(image: str, truth: str, guess: str | None, probability: float) -> dict[str, Any]:
+    if guess is None:
+        return {"image": image, "alt": f"{truth}, not yet judged", "verdict": "", "guess": "", "percent": 0} | {
+            "truth": truth
+        }
+    right = guess == truth
+    share = f"{probability:.0%}".replace("%", " %")
+    return {
+        "image": image,
+        "alt": f"{truth}, taken for {guess} with {share}: {'right' if right else 'wrong'}",
+        "verdict": "right" if right else "wrong",
+        "guess": f"{'✓' if right else '✕'} {guess}",
+        "percent": round(100 * probability),
+        "truth": "" if right else f"is {truth}",
+    }
+
+
+def strip(
+    dataset: str, run: RunFolder | None = None, epoch: int | None = None, *, key: str = "strip", count: int = COUNT
+) -> bool:
+    """Draw the strip; without a run or an epoch, only the images. False if the data set is not on this disk yet."""
+    entry = catalog.info(dataset)
+    rows, images, targets = _images(dataset, entry.bundled or catalog.is_ready(dataset), count)
+    if not rows:
+        return False
+    guesses: list[tuple[int, float]] | None = None
+    if run and epoch is not None:
+        try:
+            guesses = _guesses(str(run.path), epoch, tuple(rows))
+        except (RunError, IndexError):
+            guesses = None
+    items = []
+    for i, (image, target) in enumerate(zip(images, targets, strict=True)):
+        guess, probability = guesses[i] if guesses else (None, 0.0)
+        items.append(_item(image, entry.classes[target], None if guess is None else entry.classes[guess], probability))
+    alt = f"{len(items)} test images" + (f", judged after epoch {epoch}" if guesses else "")
+    _mount(key=key, data={"items": items, "alt": alt, "right": RIGHT, "wrong": WRONG})
+    return True

@@ -1,0 +1,207 @@
+"""The transport bar and the line that says where a run stands."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from playground import runs
+from playground.config import KNOBS, LIVE_KNOBS, RunConfig, diff
+from playground.jobs import client
+from playground.runs import RESUMABLE, RunFolder
+from playground.ui.feeds import View
+from playground.ui.network import duration
+
+BADGES = {
+    "": ("No run yet", ":material/radio_button_unchecked:", "gray"),
+    "queued": ("Queued", ":material/hourglass_top:", "orange"),
+    "preparing": ("Preparing", ":material/downloading:", "blue"),
+    "running": ("Running", ":material/play_circle:", "green"),
+    "paused": ("Paused", ":material/pause_circle:", "orange"),
+    "finished": ("Finished", ":material/check_circle:", "blue"),
+    "stopped": ("Stopped", ":material/stop_circle:", "gray"),
+    "interrupted": ("Interrupted", ":material/power_off:", "orange"),
+    "diverged": ("Diverged", ":material/trending_up:", "red"),
+    "failed": ("Failed", ":material/error:", "red"),
+    "died": ("Died", ":material/heart_broken:", "red"),
+}
+
+
+# What the buttons do
+
+
+def _attempt(action: Callable[[], Any]) -> None:
+    """Do something about a run; what goes wrong is kept as one line for the next drawing."""
+    try:
+        action()
+    except (runs.RunError, OSError) as error:
+        st.session_state["notice"] = str(error)
+
+
+def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = None) -> None:
+    """Make a new run of the config, put it into the queue and show it.
+
+    Args:
+        first: "step_batch" or "step_epoch" to pause after that.
+        instead_of: a run to stop first.
+    """
+
+    def action() -> None:
+        if instead_of:
+            client.stop(instead_of)
+        run = runs.create(config)
+        if first:
+            run.command(do=first)
+        st.session_state["run"] = run.id
+        client.submit(run)
+
+    _attempt(action)
+
+
+def _continue(run: RunFolder, do: str) -> None:
+    """Let an active run go on or step."""
+
+    def action() -> None:
+        if run.status().state == "paused" and not run.is_locked():
+            client.resume(run)  # it waited so long that its worker gave its memory back
+        if do != "play":
+            run.command(do=do)
+        elif run.is_locked() or run.status().state != "queued":
+            run.command(do="play")
+
+    _attempt(action)
+
+
+def _reset(run: RunFolder | None, active: bool) -> None:
+    if run and active:
+        _attempt(lambda: client.stop(run))
+    st.session_state["run"] = ""
+
+
+# How it looks
+
+
+def _button(label: str, icon: str, key: str, help: str, **options: Any) -> bool:
+    return st.button(label, icon=f":material/{icon}:", key=key, help=help, **options)
+
+
+def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
+    """Draw the buttons and do what they say; True if one was pressed, so that the page has to be drawn again.
+
+    Args:
+        blocked: why the knobs cannot make a run; empty when they can.
+    """
+    run = view.run if view else None
+    state = view.status.state if view else ""
+    active = state in runs.ACTIVE
+    going = state in ("queued", "preparing", "running")
+    effect = "Continues this run." if active else "Starts a new run."
+    stuck = bool(blocked) and not active
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="transport"):
+        reset = _button(
+            "Reset",
+            "replay",
+            "reset",
+            "Clear the curves; the knobs stay. " + ("Ends this run, which stays on the shelf." if active else ""),
+            disabled=run is None,
+        )
+        if going:
+            play = _button(
+                "Pause", "pause", "pause", "Wait between two steps. Continues this run later.", type="primary"
+            )
+        else:
+            play = _button("Play", "play_arrow", "play", f"Train. {effect}", type="primary", disabled=stuck)
+        batch = _button("Batch", "skip_next", "step_batch", f"Train one batch, then pause. {effect}", disabled=stuck)
+        epoch = _button("Epoch", "fast_forward", "step_epoch", f"Train one epoch, then pause. {effect}", disabled=stuck)
+        resume = stop = False
+        if run and not run.read_only and state in RESUMABLE - {"paused"}:
+            resume = _button("Resume", "resume", "resume", "Continue this run from where it was saved.")
+        else:
+            stop = _button("Stop", "stop", "stop", "End this run. It is kept, and can be resumed.", disabled=not active)
+        st.caption(
+            ":material/sync: continues this run" if active else ":material/add_circle: starts a new run",
+            width="content",
+        )
+    if reset:
+        _reset(run, active)
+    elif stop and run:
+        _attempt(lambda: client.stop(run))
+    elif resume and run:
+        _attempt(lambda: client.resume(run))
+    elif play or batch or epoch:
+        do = "step_batch" if batch else "step_epoch" if epoch else "pause" if going else "play"
+        if run and active:
+            _continue(run, do)
+        else:
+            start(config, "" if do == "play" else do)
+    return reset or stop or resume or play or batch or epoch
+
+
+def _where(view: View) -> str:
+    """Say how far a run is."""
+    status, total = view.status, view.status.epochs
+    done = f"epoch {view.latest_epoch:.3g} of {total}"
+    best = f"best {status.best_accuracy:.1%} after epoch {status.best_epoch}" if status.best_epoch else ""
+    test = f"test {status.test_accuracy:.1%}" if status.test_accuracy is not None else ""
+    parts: list[str] = []
+    match status.state:
+        case "queued":
+            ahead = client.position(view.run)
+            parts = [f"{ahead} ahead in the queue" if ahead else "next in the queue"]
+        case "preparing":
+            parts = [status.message or "getting the images ready"]
+        case "running":
+            share = view.latest_epoch / total if total else 0
+            left = f"{duration(status.seconds / share * (1 - share))} left" if share > 0.005 else "starting"
+            parts = [done, left, f"{status.images_per_second:,.0f} images/s" if status.images_per_second else "", best]
+        case "paused":
+            parts = [done, f"step {status.step:,}", best]
+        case "finished":
+            parts = [best, test, f"{total} epochs in {duration(status.seconds)}"]
+        case "diverged" | "failed" | "died":
+            parts = [status.message, done]
+        case _:
+            parts = [done, status.message, best]
+    return " · ".join(part for part in parts if part).replace("%", " %")
+
+
+def progress_of(view: View) -> float:
+    """Return how much of what a run is doing is done, 0 to 1."""
+    status = view.status
+    if status.state == "preparing":
+        percent = re.search(r"(\d+)%", status.message)
+        return min(1.0, int(percent[1]) / 100) if percent else 0.0
+    return min(1.0, view.latest_epoch / status.epochs) if status.epochs else 0.0
+
+
+def status_line(view: View | None) -> None:
+    """Draw where the run stands."""
+    label, icon, colour = BADGES[view.status.state if view else ""]
+    with st.container(gap="xsmall", key="status_line"):
+        st.markdown(f":{colour}-badge[{icon} {label}] {_where(view) if view else 'Choose the knobs and press play.'}")
+        st.progress(progress_of(view) if view else 0.0)
+
+
+def changed_knobs(view: View, config: RunConfig) -> bool:
+    """Say which knobs differ from the run shown and offer a new run; True if it was taken.
+
+    Knobs that a run in progress takes at once do not count while it is active.
+    """
+    differing = diff(view.config, config)
+    if view.status.active:
+        differing = {name: pair for name, pair in differing.items() if name not in LIVE_KNOBS}
+    if not differing or not view.status.active:
+        return False
+    shown = [
+        f"{KNOBS[name].label} {KNOBS[name].format(old)} → **{KNOBS[name].format(new)}**"
+        for name, (old, new) in list(differing.items())[:4]
+    ]
+    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="changed_knobs"):
+        st.markdown(f":material/tune: {', '.join(shown)}{more}: for a new run.", width="stretch")
+        anew = _button("Start anew", "restart_alt", "start_anew", "Stop this run and start one with these knobs.")
+        beside = _button("Queue beside", "queue", "start_beside", "Start another run; this one goes on.")
+    if anew or beside:
+        start(config, instead_of=view.run if anew else None)
+    return anew or beside

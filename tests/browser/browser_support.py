@@ -1,0 +1,82 @@
+"""For the tests in a browser: a server as a person starts it, and a tab."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parent.parent.parent
+# Nothing that would reach for the net or a GPU.
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --no-first-run --disable-component-update "
+    "--disable-sync --disable-quic"
+).split()
+COMPLAINTS = re.compile(r"warning|error|traceback|exception|deprecat", re.IGNORECASE)
+START_SECONDS = 60.0
+PATIENCE = 30_000
+"""Milliseconds a test waits for what must come; a machine under load is slow, not wrong."""
+
+
+def chromium() -> str | None:
+    """The browser's path: CHROMIUM, or what Debian and others call it."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    return found or shutil.which("google-chrome")
+
+
+@dataclass
+class Server:
+    """A running `streamlit run app.py` on a home of its own."""
+
+    url: str
+    home: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def complaints(self) -> list[str]:
+        return [line for line in self.log.read_text().splitlines() if COMPLAINTS.search(line)]
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(how)
+        self.process.wait(timeout=40)
+
+
+def start_server(home: Path, log: Path) -> Server:
+    """Start the app as the README says, and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {"server.headless": "true", "server.port": str(port), "server.fileWatcherType": "none"}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PLAYGROUND_HOME": str(home)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(f"http://127.0.0.1:{port}", home, log, process)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5):
+            return server
+        time.sleep(0.05)
+    process.kill()
+    raise RuntimeError(f"the server does not answer: {log.read_text()[-2000:]}")
+
+
+def new_page(browser: Browser, **options: object) -> Page:
+    """Open a tab of its own, as another person would."""
+    page = browser.new_page(**{"viewport": {"width": 1440, "height": 1000}, **options})
+    page.set_default_timeout(PATIENCE)
+    return page

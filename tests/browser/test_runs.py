@@ -1,0 +1,126 @@
+"""A person keeps the shelf of runs in order, in a real browser on a fresh server."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from browser_support import Server
+from playwright.sync_api import Page, expect
+
+from playground import runs
+from playground.config import from_flat
+from playground.runs import RunFolder
+
+pytestmark = pytest.mark.timeout(300)
+
+HEADER, ROW = 35, 35  # the table's, in pixels
+
+
+@pytest.fixture
+def run(server: Server) -> RunFolder:
+    """The newest run, so the first row."""
+    for old in runs.list_runs():
+        if not old.read_only:
+            old.delete()
+    made = runs.create(from_flat({"kernel_size": 5, "channels": "8-24"}), "first name")
+    made.set_status(state="finished", epoch=3, epochs=10, best_accuracy=0.5, seconds=83.0, parameters=1234)
+    return made
+
+
+def select(page: Page, row: int = 0) -> None:
+    """Tick the box before a row."""
+    box = page.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 18, box["y"] + HEADER + ROW * (row + 0.5))
+    expect(button(page, "Open")).to_be_enabled()
+
+
+def button(page: Page, name: str):
+    """A button by its words; the box to sort by has an "Open" too."""
+    where = page.locator(".st-key-act_open") if name == "Open" else page
+    return where.get_by_role("button", name=name, exact=True)
+
+
+def in_table(page: Page, text: str):
+    """A cell, as a screen reader finds it behind the canvas."""
+    return page.get_by_test_id("stDataFrame").locator("td", has_text=text)
+
+
+def open_shelf(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/runs")
+    expect(page.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
+
+
+def test_rename_note_and_search(page: Page, server: Server, run: RunFolder):
+    open_shelf(page, server)
+    expect(button(page, "Open")).to_be_disabled()
+    select(page)
+    button(page, "Rename").click()
+    page.get_by_role("textbox", name="Name").fill("second name")
+    page.get_by_role("textbox", name="Note").fill("for the talk")
+    button(page, "Save").click()
+    expect(in_table(page, "second name")).to_be_attached()
+    expect(page.get_by_text("for the talk").first).to_be_visible()
+    assert run.name == "second name"
+    page.keyboard.press("Escape")
+    search = page.get_by_role("searchbox")
+    search.fill("nothing like it")
+    expect(page.get_by_text("No run passes these filters.")).to_be_visible()
+    search.fill("talk")
+    expect(in_table(page, "second name")).to_be_attached()
+
+
+def test_duplicate_takes_the_knobs_to_the_form(page: Page, server: Server, run: RunFolder):
+    open_shelf(page, server)
+    select(page)
+    button(page, "Duplicate").click()
+    page.wait_for_url(re.compile(r"/train\?.*kernel_size=5"))
+    expect(page.get_by_role("slider", name="Kernel size (px)")).to_have_value("5")
+    assert "channels=8-24" in page.url
+
+
+def test_open_shows_the_run(page: Page, server: Server, run: RunFolder):
+    open_shelf(page, server)
+    select(page)
+    button(page, "Open").click()
+    page.wait_for_url(re.compile(f"/train.*run={run.id}"))
+
+
+def test_delete_asks_and_deletes(page: Page, server: Server, run: RunFolder):
+    open_shelf(page, server)
+    select(page)
+    button(page, "Delete").click()
+    expect(page.get_by_text("There is no way back.")).to_be_visible()
+    assert run.path.exists()
+    button(page, "Delete for good").click()
+    expect(page.get_by_text("Deleted first name")).to_be_visible()
+    expect(in_table(page, "first name")).to_have_count(0)
+    assert not run.path.exists()
+
+
+def test_download_and_import(page: Page, server: Server, run: RunFolder, tmp_path: Path):
+    open_shelf(page, server)
+    select(page)
+    with page.expect_download() as download:
+        button(page, "Download").click()
+    assert download.value.suggested_filename == "first-name.zip"
+    path = tmp_path / "run.zip"
+    download.value.save_as(path)
+    with zipfile.ZipFile(path) as archive:
+        assert f"{run.id}/config.json" in archive.namelist()
+    button(page, "Import").click()
+    page.locator("input[type=file]").set_input_files(path)
+    expect(page.get_by_text("Imported run.zip")).to_be_visible()
+    assert [made.config for made in runs.list_runs() if not made.read_only] == [run.config] * 2
+
+
+def test_states_change_by_themselves(page: Page, server: Server, run: RunFolder):
+    run.set_status(state="queued")  # nobody put it into the queue
+    open_shelf(page, server)
+    expect(in_table(page, "Queued")).to_be_attached()
+    run.set_status(state="stopped")
+    expect(in_table(page, "Stopped")).to_be_attached()
+    other = runs.create(run.config, "from elsewhere")  # while nothing is at work it still looks now and then
+    other.set_status(state="finished")
+    expect(in_table(page, "from elsewhere")).to_be_attached()

@@ -1,0 +1,161 @@
+"""What a person does, in a real browser on a fresh server."""
+
+import time
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from browser_support import Server, new_page
+from playwright.sync_api import Browser, Page, expect
+
+from playground import runs
+from playground.runs import RunFolder
+
+pytestmark = pytest.mark.timeout(300)
+
+POINTS = "() => document.querySelector('.st-key-chart_loss .live-chart')?.data?.[0]?.x?.length ?? 0"
+
+
+def button(page: Page, name: str):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def points(page: Page) -> int:
+    return page.evaluate(POINTS)
+
+
+def wait_for_points(page: Page, more_than: int) -> None:
+    page.wait_for_function(f"({POINTS})() > {more_than}")
+
+
+def shown_run(page: Page) -> RunFolder:
+    return runs.open_run(parse_qs(urlparse(page.url).query)["run"][0])
+
+
+def wait_for_state(run: RunFolder, *states: str) -> None:
+    deadline = time.monotonic() + 60
+    while run.status().state not in states:
+        assert time.monotonic() < deadline, f"{run.status()} is not in {states}"
+        time.sleep(0.05)
+
+
+def expect_state(page: Page, text: str) -> None:
+    expect(page.locator(".st-key-status_line")).to_contain_text(text)
+
+
+def test_pick_train_close_the_tab_come_back_pause_step_stop(browser: Browser, server: Server, page: Page):
+    page.goto(server.url)
+    expect(page.get_by_role("heading", name="CNN playground")).to_be_visible()
+    page.get_by_test_id("stTopNav").get_by_role("link", name="Train").click()
+
+    # Change a knob: the URL and the layer table follow.
+    slider = page.get_by_role("slider", name="Kernel size (px)")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("cell", name="1,216", exact=True)).to_be_visible()
+    page.wait_for_url("**/train?kernel_size=5")
+    epochs = page.get_by_role("spinbutton", name="Epochs")
+    epochs.fill("300")
+    epochs.press("Enter")
+    page.wait_for_url("**epochs=300**")
+
+    # Play: the first point appears, and the curves move.
+    button(page, "Play").click()
+    wait_for_points(page, 0)
+    expect_state(page, "Running")
+    wait_for_points(page, points(page) + 2)
+    run = shown_run(page)
+    assert run.config.model.kernel_size == 5
+
+    # Close the tab; the run goes on, and a new tab finds it.
+    page.close()
+    step = run.status().step
+    deadline = time.monotonic() + 30
+    while run.status().step <= step:
+        assert time.monotonic() < deadline, "the run stands still without a tab"
+        time.sleep(0.1)
+    page = new_page(browser)
+    page.goto(f"{server.url}/train")
+    wait_for_points(page, 1)
+    assert shown_run(page) == run
+    expect(page.get_by_role("slider", name="Kernel size (px)")).to_have_value("5")
+
+    # Pause, step, go on, stop.
+    button(page, "Pause").click()
+    expect_state(page, "Paused")
+    wait_for_state(run, "paused")
+    step = run.status().step
+    button(page, "Batch").click()
+    page.wait_for_function(f"() => document.body.innerText.includes('step {step + 1:,}')")
+    assert run.status().step == step + 1
+    button(page, "Play").click()
+    expect_state(page, "Running")
+    button(page, "Stop").click()
+    wait_for_state(run, "stopped")
+    expect_state(page, "Stopped")
+    expect(button(page, "Resume")).to_be_visible()
+    page.close()
+
+
+def test_the_chart_keeps_its_node_and_the_zoom_while_it_is_updated(server: Server, page: Page):
+    page.goto(f"{server.url}/train?epochs=300&batch_size=16")
+    button(page, "Play").click()
+    wait_for_points(page, 3)
+    chart = page.locator(".st-key-chart_loss .live-chart")
+    chart.evaluate("node => { node.marked = true }")
+    box = chart.locator(".nsewdrag").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 90, steps=5)
+    page.mouse.up()
+    zoom = chart.evaluate("node => node.layout.xaxis.range.join()")
+    for _ in range(10):
+        wait_for_points(page, points(page))
+    assert chart.evaluate("node => [node.marked, node.layout.xaxis.range.join()]") == [True, zoom]
+    button(page, "Stop").click()
+    wait_for_state(shown_run(page), "stopped")
+
+
+def test_a_live_change_is_drawn_and_a_second_tab_sees_it(browser: Browser, server: Server, page: Page):
+    page.goto(f"{server.url}/train?epochs=300&schedule=constant")
+    button(page, "Play").click()
+    wait_for_points(page, 1)
+    slider = page.get_by_role("slider", name="Dropout")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    label = "dropout 0 → 0.05"
+    expect(page.locator(".st-key-chart_loss").get_by_text(label)).to_be_visible()
+    other = new_page(browser)
+    other.goto(page.url)
+    expect(other.locator(".st-key-chart_loss").get_by_text(label)).to_be_visible()
+    other.close()
+    button(page, "Stop").click()
+    wait_for_state(shown_run(page), "stopped")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 800])
+def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme: str):
+    page = new_page(browser, viewport={"width": width, "height": 1000}, color_scheme=scheme)
+    for path in ("/", "/train?kernel_size=5"):
+        page.goto(server.url + path)
+        page.wait_for_selector(".strip img")
+        overflow = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, path
+        nameless = page.evaluate(
+            "() => [...document.querySelectorAll('img')].filter(i => !i.hasAttribute('alt')).length"
+        )
+        assert nameless == 0, path
+    page.close()
+
+
+def test_going_back_undoes_a_knob(server: Server, page: Page):
+    page.goto(f"{server.url}/train?epochs=7")
+    toggle = page.get_by_role("switch", name="Random flip").or_(page.get_by_role("checkbox", name="Random flip"))
+    expect(toggle).not_to_be_checked()
+    page.get_by_text("Random flip").first.click()
+    page.wait_for_url("**flip=true**")
+    page.go_back()
+    expect(toggle).not_to_be_checked()
+    page.wait_for_url("**/train?epochs=7")

@@ -1,0 +1,189 @@
+"""Figures from arrays: what is drawn, what is kept, and that Plotly takes it."""
+
+import json
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from playground import plots
+
+
+def a_run(rows=20, epochs=3, val=True):
+    at = np.linspace(0.1, epochs, rows).tolist()
+    progress = {
+        "epoch": at,
+        "loss": [2.3 / (1 + x) for x in at],
+        "accuracy": [x / 10 for x in at],
+        "learning_rate": [0.004] * rows,
+        "images_per_second": [5000.0] * rows,
+    }
+    scores = [{"loss": 2.0 - 0.3 * e, "accuracy": 0.1 + 0.2 * min(e, 2)} for e in range(epochs + 1)]
+    rows_ = [
+        {"type": "epoch", "epoch": e, "train": None, "val": s if val else None, "test": s} for e, s in enumerate(scores)
+    ]
+    return progress, rows_
+
+
+def names(figure):
+    return [trace["name"] for trace in figure["data"]]
+
+
+def test_each_curve_is_a_figure_that_plotly_takes_and_json_holds():
+    progress, epochs = a_run()
+    changes = [{"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001}]
+    figures = plots.curves(progress, epochs, changes, total_epochs=3, smoothing=0.6, log=True, cursor=1)
+    assert list(figures) == ["loss", "accuracy", "learning_rate", "throughput"]
+    for figure in figures.values():
+        go.Figure(figure)  # raises on a property it does not know
+        json.dumps(figure, allow_nan=False)
+
+
+def test_nothing_measured_yet_is_a_figure_too():
+    for figure in plots.curves({}, [], total_epochs=10).values():
+        go.Figure(figure)
+        assert all(not trace["x"] for trace in figure["data"])
+
+
+def test_accuracy_is_in_per_cent_on_the_screen():
+    progress, epochs = a_run()
+    figure = plots.curves(progress, epochs, total_epochs=3)["accuracy"]
+    validation = figure["data"][names(figure).index("validation")]
+    assert validation["y"] == pytest.approx([10, 30, 50, 50])
+    assert figure["layout"]["yaxis"]["ticksuffix"] == " %"
+
+
+def test_the_splits_have_their_colours_in_every_figure():
+    figures = plots.curves(*a_run(), total_epochs=3)
+    for key in ("loss", "accuracy"):
+        colours = {trace["name"]: trace["line"]["color"] for trace in figures[key]["data"] if "line" in trace}
+        assert colours == {"train": plots.TRAIN, "validation": plots.VALIDATION, "test": plots.TEST}
+
+
+def test_the_raw_curve_stays_behind_the_smoothed_one():
+    progress, epochs = a_run()
+    raw, smoothed = plots.curves(progress, epochs, total_epochs=3, smoothing=0.9)["loss"]["data"][:2]
+    assert raw["y"] == pytest.approx(progress["loss"], rel=1e-4)
+    assert raw["opacity"] < 1
+    assert smoothed["y"] != raw["y"]
+
+
+def test_the_first_point_is_seen():
+    progress, epochs = a_run(rows=1)
+    assert plots.curves(progress, epochs[:1], total_epochs=3)["loss"]["data"][0]["mode"] == "markers"
+
+
+def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
+    _, epochs = a_run()
+    assert plots.best_epoch(epochs) == ("val", 2, 0.5)
+    assert plots.best_epoch(a_run(val=False)[1]) == ("test", 2, 0.5)
+    assert plots.best_epoch(epochs[:1]) is None  # before the first step there is none
+    figure = plots.curves(*a_run(), total_epochs=3)["accuracy"]
+    assert [a["text"] for a in figure["layout"]["annotations"]] == ["best 50.0 %, epoch 2"]
+
+
+def test_a_change_is_a_labelled_line_and_only_the_last_of_a_step_counts():
+    progress, epochs = a_run()
+    changes = [
+        {"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.002},
+        {"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001},
+        {"step": 12, "epoch": 1.7, "knob": "dropout", "old": 0, "new": 0.5},
+    ]
+    labels = {"learning_rate": "Learning rate"}
+    layout = plots.curves(progress, epochs, changes, total_epochs=3, labels=labels)["loss"]["layout"]
+    assert [shape["x0"] for shape in layout["shapes"]] == [1.5, 1.7]
+    assert [a["text"] for a in layout["annotations"]] == ["learning rate 0.004 → 0.001", "dropout 0 → 0.5"]
+
+
+def test_the_log_scale_is_for_loss_and_learning_rate_and_forgets_the_zoom_of_the_other_scale():
+    linear = plots.curves(*a_run(), total_epochs=3, revision="r")
+    log = plots.curves(*a_run(), total_epochs=3, revision="r", log=True)
+    kinds = {key: figure["layout"]["yaxis"].get("type") for key, figure in log.items()}
+    assert kinds == {"loss": "log", "accuracy": None, "learning_rate": "log", "throughput": None}
+    assert log["loss"]["layout"]["uirevision"] == linear["loss"]["layout"]["uirevision"] == "r"
+    assert log["loss"]["layout"]["yaxis"]["uirevision"] != linear["loss"]["layout"]["yaxis"]["uirevision"]
+
+
+def test_the_x_axis_ends_at_a_round_number_and_never_past_the_run():
+    ends = [
+        plots.curves({"epoch": [x]}, [], total_epochs=7)["loss"]["layout"]["xaxis"]["range"][1] for x in (0.2, 3, 6)
+    ]
+    assert ends == [1, 5, 7]
+
+
+def test_what_is_not_finite_leaves_a_gap():
+    progress, epochs = a_run(rows=4)
+    progress["loss"][2] = math.nan
+    figure = plots.curves(progress, epochs, total_epochs=3)["loss"]
+    assert figure["data"][0]["y"][2] is None
+    json.dumps(figure, allow_nan=False)
+
+
+class TestDownsample:
+    def test_few_points_stay_as_they_are(self):
+        x, y = np.arange(300.0), np.random.default_rng(0).random(300)
+        assert plots.downsample(x, y)[1] is y
+
+    def test_many_points_keep_ends_and_every_peak(self):
+        x, y = np.arange(10_000.0), np.random.default_rng(0).random(10_000)
+        y[1234], y[7777] = 50, -50
+        kept_x, kept_y = plots.downsample(x, y)
+        assert len(kept_x) <= plots.MAX_POINTS
+        assert (kept_x[0], kept_x[-1]) == (0, 9999)
+        assert {50.0, -50.0} <= set(kept_y.tolist())
+        assert (np.diff(kept_x) > 0).all()
+
+    def test_a_trace_of_a_long_run_is_short(self):
+        progress, epochs = a_run(rows=5000, epochs=1000)
+        for figure in plots.curves(progress, epochs, total_epochs=1000, smoothing=0.5).values():
+            assert all(len(trace["x"]) <= plots.MAX_POINTS for trace in figure["data"])
+
+
+class TestSmooth:
+    def test_no_weight_changes_nothing(self):
+        values = np.array([3.0, 1, 2])
+        assert plots.smooth(values, 0).tolist() == values.tolist()
+
+    def test_a_constant_stays_from_the_first_value_on(self):
+        assert plots.smooth(np.full(9, 4.0), 0.9) == pytest.approx(np.full(9, 4.0))
+
+    def test_it_is_the_weighted_mean_of_the_past(self):
+        values = np.array([1.0, 2, 6])
+        weights = np.array([0.25, 0.5, 1])
+        assert plots.smooth(values, 0.5)[2] == pytest.approx((weights * values).sum() / weights.sum())
+
+    def test_a_gap_does_not_spread(self):
+        assert plots.smooth(np.array([1.0, math.nan, 1.0]), 0.5)[2] == pytest.approx(1)
+
+    def test_a_weight_of_one_is_refused(self):
+        with pytest.raises(ValueError, match="smoothing weight 1"):
+            plots.smooth(np.ones(2), 1)
+
+
+def test_probability_bars_show_the_likeliest_first_and_the_truth_in_green():
+    figure = plots.probability_bars([0.1, 0.7, 0.2], ["cat", "dog", "frog"], top=2, truth="frog")
+    go.Figure(figure)
+    bars = figure["data"][0]
+    assert bars["y"] == ["dog", "frog ✓"]
+    assert bars["x"] == [70, 20]
+    assert bars["marker"]["color"] == [plots.WRONG, plots.RIGHT]
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("colour", [plots.TRAIN, plots.VALIDATION, plots.TEST, plots.RIGHT, plots.WRONG])
+@pytest.mark.parametrize("background", ["#ffffff", "#12151c"])
+def test_lines_stand_out_from_both_backgrounds(colour, background):
+    """WCAG 2.2, 1.4.11: graphics need a contrast of 3 to 1; on white, amber gets 2.9 at most and still looks amber."""
+    light, dark = sorted((luminance(colour), luminance(background)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 2.9
+
+
+def test_class_colours_are_distinct_and_never_run_out():
+    assert len(set(plots.CLASS_COLOURS)) == len(plots.CLASS_COLOURS) >= 10
+    assert plots.class_colour(1000) in plots.CLASS_COLOURS

@@ -1,0 +1,103 @@
+"""The arithmetic behind the widgets."""
+
+import numpy as np
+import pytest
+from ui_support import make_run
+
+from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
+from playground.ui import errors, feeds, form, knobs, network
+from playground.ui.strip import choose
+
+
+def test_a_logarithmic_slider_has_the_present_value_and_stays_in_bounds():
+    for name in ("learning_rate", "weight_decay", "l1", "batch_size"):
+        knob = KNOBS[name]
+        stops = knobs._steps(knob, knob.default)
+        assert stops == sorted(set(stops))
+        assert knob.default in stops
+        assert (stops[0], stops[-1]) == (knob.low, knob.high)
+    assert 0.00123 in knobs._steps(KNOBS["learning_rate"], 0.00123)
+
+
+def test_a_query_is_read_knob_by_knob():
+    config, lines = form.read_query({"epochs": "5", "stride": "9", "flip": "perhaps"}, from_flat({"stride": 2}))
+    assert flatten(config) == flatten(RunConfig()) | {"epochs": 5}
+    assert len(lines) == 2
+    assert "Stride (stride) cannot be 9; it takes a whole number from 1 to 4" in lines[0]
+
+
+def test_a_widget_that_was_forgotten_comes_back_as_it_was(monkeypatch):
+    """A quick second change cuts the drawing of the page short, and Streamlit forgets what was not drawn."""
+    monkeypatch.setattr(form.st, "session_state", {})
+    config = from_flat({"optimizer": "sgd", "fc_width": 32, "channels": (8, 16)})
+    form.load(config)
+    for key in ("knob_optimizer", "knob_fc_width", "knob_learning_rate", "knob_channels_1"):
+        del form.st.session_state[key]
+    form.st.session_state["knob_epochs"] = 7
+    form._restore()
+    assert form.current() == from_flat({"epochs": 7}, config)
+
+
+def test_first_knobs_exist():
+    assert set(KNOBS) >= knobs.FIRST | set(knobs.HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"optimizer": "sgd"}, "momentum"),
+        ({"optimizer": "gradient_descent"}, "batch_size"),
+        ({"kernel_size": 1}, "dilation"),
+    ],
+)
+def test_what_does_nothing_has_a_reason(values, name):
+    assert knobs.unused(flatten(from_flat(values)))[name]
+    assert name not in knobs.unused(flatten(from_flat({"optimizer": "momentum"})))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.4, "9.4 s"), (9.97, "10 s"), (59.7, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds, text):
+    assert network.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (999, "999"), (1284, "1.28 k"), (156_074, "156 k"), (2.5e9, "2.5 G")]
+)
+def test_counts(number, text):
+    assert network.short(number) == text
+
+
+def test_the_strip_goes_round_the_classes():
+    targets = np.array([2, 2, 2, 0, 1, 0, 1, 1])
+    assert choose(targets, 5) == [3, 4, 0, 5, 6]
+    assert choose(targets, 99) == [3, 4, 0, 5, 6, 1, 7, 2]
+
+
+def test_many_viewers_cost_one_reader_and_one_figure(home):
+    folder = make_run("finished")
+    first, second = feeds.watch(folder), feeds.watch(folder)
+    assert first is second
+    figures, version = feeds.figures(first, smoothing=0.5)
+    assert feeds.figures(second, smoothing=0.5)[0] is figures
+    assert feeds.figures(second, smoothing=0.6)[1] != version
+
+
+def test_a_runs_knobs_follow_what_was_changed_on_the_way(home):
+    folder = make_run("stopped")
+    folder.append({"type": "change", "epoch": 2.0, "step": 20, "knob": "dropout", "old": 0.0, "new": 0.5})
+    assert feeds.watch(folder).config.model.dropout == 0.5
+
+
+def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypatch):
+    shown = []
+    monkeypatch.setattr(errors.st, "error", lambda text, icon: shown.append(text))
+    with pytest.raises(ConfigError) as refused:
+        from_flat({"epochs": 0})
+    assert errors.show(refused.value)
+    assert errors.show(ZeroDivisionError("division by zero"))
+    assert "Epochs (epochs) cannot be 0" in shown[0]
+    assert "division" not in shown[1]
+    assert all("\n" not in text for text in shown)

@@ -1,0 +1,112 @@
+"""For the tests of the pages: the app without a server, and runs of every kind without training."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground import runs
+from playground.config import DataConfig, RunConfig, TrainingConfig
+from playground.data import store
+from playground.jobs import client
+from playground.runs import RunFolder
+
+ROOT = Path(__file__).parent.parent
+WORKING = ("preparing", "running")
+
+
+@pytest.fixture(scope="session")
+def unpacked(session_home: Path) -> Path:
+    """The bundled images, unpacked once for all tests of pages."""
+    store.arrays("cifar10-mini")
+    return session_home / "data"
+
+
+@pytest.fixture
+def app_home(home: Path, unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with the bundled images ready, and nobody who would start a run."""
+    monkeypatch.setattr(client, "ensure_service", lambda: None)
+    os.symlink(unpacked, home / "data")
+    return home
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    """Open a page by a link, as a browser does."""
+    at = AppTest.from_file(str(ROOT / "pages" / "frame.py"), default_timeout=30)
+    at.run()
+    assert not at.exception
+    at.switch_page(f"{page}.py")
+    for name, value in query.items():
+        at.query_params[name] = value
+    return run(at)
+
+
+def run(at: AppTest) -> AppTest:
+    """Draw the page again; nothing may fail."""
+    at.run()
+    assert not at.exception, [e.message for e in at.exception]
+    return at
+
+
+def click(at: AppTest, key: str) -> AppTest:
+    at.button(key=key).click()
+    return run(at)
+
+
+def errors(at: AppTest) -> list[str]:
+    return [error.value for error in at.error]
+
+
+def texts(at: AppTest) -> str:
+    return "\n".join(element.value for element in (*at.markdown, *at.caption))
+
+
+def make_run(state: str = "finished", epochs: int = 3, message: str = "", **config: object) -> RunFolder:
+    """Make a run that has gone half way or to its end, as a worker would have written it."""
+    settings = {"epochs": epochs} | config
+    folder = runs.create(RunConfig(data=DataConfig(validation_share=0.2), training=TrainingConfig(**settings)))
+    if state == "queued":
+        return folder
+    random = np.random.default_rng(0)
+    done = epochs if state == "finished" else max(1, epochs - 1)
+    for epoch in range(done + 1):
+        accuracy = 0.1 + 0.2 * epoch
+        scores = {"loss": 2.3 - 0.4 * epoch, "accuracy": accuracy}
+        if epoch:
+            row = {"epoch": epoch - 0.5, "step": epoch * 10, "seconds": epoch * 2.0, "loss": 2.3 - 0.4 * epoch}
+            row |= {"accuracy": accuracy, "learning_rate": 0.004, "grad_norm": 1.0, "weight_norm": 9.0}
+            folder.append({"type": "progress", **row, "images_per_second": 4000.0})
+        row = {"type": "epoch", "epoch": epoch, "step": epoch * 10, "seconds": epoch * 2.0}
+        folder.append(row | {"train": None, "val": scores, "test": scores, "confusion": [[0] * 10] * 10})
+        probs = random.dirichlet(np.ones(10), 2000).astype(np.float16)
+        folder.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, probs)
+    folder.set_status(
+        state=state,
+        message=message,
+        epoch=done,
+        epochs=epochs,
+        step=done * 10,
+        seconds=done * 2.0,
+        best_accuracy=0.1 + 0.2 * done,
+        best_epoch=done,
+        test_accuracy=0.1 + 0.2 * done,
+        parameters=156_074,
+    )
+    return folder
+
+
+@contextmanager
+def worked_on(folder: RunFolder) -> Generator[None]:
+    """Hold the lock of a run that says somebody works on it."""
+    status = folder.status()
+    with folder.hold() if status.state in (*WORKING, "died", "paused") else nullcontext():
+        yield
+
+
+def commands(folder: RunFolder) -> list[str]:
+    path = folder.path / "control.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
