@@ -1,0 +1,93 @@
+"""What a number of a layer sees of the input image. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from playground.geometry import Layer, receptive_field
+from playground.interpret.errors import InterpretError
+
+
+@dataclass(frozen=True)
+class Field:
+    """A rectangle of the input image, in pixels; `right` and `bottom` are one past the last.
+
+    Attributes:
+        clipped: it reaches past the image's edge, where padding is seen; the rectangle ends at the edge.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    clipped: bool
+
+    @property
+    def empty(self) -> bool:
+        """Nothing but padding is seen."""
+        return self.left >= self.right or self.top >= self.bottom
+
+
+def check_index(name: str, shape: Sequence[int], index: Sequence[int]) -> tuple[int, ...]:
+    """Return the index if the layer has such a place.
+
+    Args:
+        shape: (C, H, W) or (units,) of the layer's output.
+
+    Raises:
+        InterpretError: it has none.
+    """
+    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        place = "map, row, column" if len(shape) == 3 else "unit"
+        size = " × ".join(map(str, shape))
+        raise InterpretError(f"{name} has no place {tuple(index)}; its output is {size}, counted from 0: {place}")
+    return tuple(int(i) for i in index)
+
+
+def unravel(unit: int, shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (map, row, column) of a unit that the flattening made from maps of `shape` (C, H, W)."""
+    _, height, width = shape
+    return unit // (height * width), unit // width % height, unit % width
+
+
+def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
+    """Return what one number of a layer's output sees of the input image.
+
+    Args:
+        chain: the network's layers.
+        name: one of them, or "input" or "softmax".
+        index: (map, row, column), or (unit,) after the flattening.
+
+    Raises:
+        InterpretError: there is no such layer or place.
+    """
+    chain = tuple(chain)
+    shapes = {"input": chain[0].in_shape, **{layer.name: layer.out_shape for layer in chain}}
+    shapes["softmax"] = chain[-1].out_shape
+    if name not in shapes:
+        raise InterpretError(f"This network has no layer {name[:60]!r}")
+    place = check_index(name, shapes[name], index)
+    _, height, width = chain[0].in_shape
+    if name == "input":
+        _, row, column = place
+        return Field(column, row, column + 1, row + 1, False)
+    names = [layer.name for layer in chain]
+    flat = next(i for i, layer in enumerate(chain) if layer.kind == "flatten")
+    step = len(chain) if name == "softmax" else names.index(name)
+    # A fully connected unit sees what all places of the last maps see together.
+    rows, columns = (range(side) for side in chain[flat].in_shape[1:])
+    if step < flat:
+        _, row, column = place
+        rows, columns = range(row, row + 1), range(column, column + 1)
+    elif step == flat:
+        _, row, column = unravel(place[0], chain[flat].in_shape)
+        rows, columns = range(row, row + 1), range(column, column + 1)
+    last = chain[min(step, flat)].name
+    size, stride, start = receptive_field(chain, last)
+    left, right = start + columns[0] * stride, start + columns[-1] * stride + size
+    top, bottom = start + rows[0] * stride, start + rows[-1] * stride + size
+    clipped = left < 0 or top < 0 or right > width or bottom > height
+    return Field(_within(left, width), _within(top, height), _within(right, width), _within(bottom, height), clipped)
+
+
+def _within(value: int, side: int) -> int:
+    return min(max(value, 0), side)

@@ -1,0 +1,188 @@
+"""Edited kernels change the copy alone; saving makes a run of its own and writes nothing else."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+
+from playground import runs
+from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from playground.data.store import arrays
+from playground.inference import load_model, predict
+from playground.interpret import InterpretError
+from playground.interpret.edit import Edit, edited, edited_network, preset, save
+from playground.interpret.trace import trace
+from playground.jobs.slots import Slot
+from playground.jobs.worker import work
+from playground.models import build
+from playground.runs import RunError, export_zip, list_runs
+
+torch.set_num_threads(1)
+PRESETS = ("blur", "sharpen", "edge", "emboss")
+SMALL = RunConfig(
+    data=DataConfig(images_per_class=8),
+    model=ModelConfig(channels=(4, 4), fc_width=8),
+    training=TrainingConfig(epochs=2, batch_size=16, device="cpu", precision="float32", threads=1),
+)
+SQUARE = [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run in a home of the module's own, trained once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
+        made = runs.create(SMALL, "parent")
+        assert work(made, Slot("cpu", 1)).state == "finished"
+        yield made
+
+
+@pytest.fixture
+def run(trained):
+    """The trained run; other runs that a test makes are deleted after it."""
+    about = (trained.path / "about.json").read_bytes()
+    yield trained
+    (trained.path / "about.json").write_bytes(about)
+    for other in list_runs():
+        if other != trained and not other.read_only:
+            other.delete()
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_presets_of_any_size(size):
+    made = {name: preset(name, size) for name in PRESETS}
+    for name, total in {"blur": 1, "sharpen": 1, "edge": 0, "emboss": 1}.items():
+        assert made[name].shape == (size, size) and made[name].dtype == np.float32
+        assert made[name].sum() == pytest.approx(total, abs=1e-5)  # what even ground becomes
+    np.testing.assert_allclose(made["blur"], 1 / size**2)
+    for name in ("blur", "sharpen", "edge"):
+        for turned in (made[name].T, made[name][::-1], made[name][:, ::-1]):
+            np.testing.assert_allclose(turned, made[name], atol=1e-6)
+    if size > 1:
+        assert made["emboss"][0, 0] < 0 < made["emboss"][-1, -1]
+    like = np.full((size, size), 0.1)
+    assert np.linalg.norm(preset("blur", size, like)) == pytest.approx(np.linalg.norm(like), rel=1e-5)
+
+
+def test_the_usual_kernels_of_three():
+    np.testing.assert_allclose(preset("edge", 3) * 9, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], atol=1e-6)
+    np.testing.assert_allclose(preset("sharpen", 3) * 9, [[-1, -1, -1], [-1, 17, -1], [-1, -1, -1]], atol=1e-6)
+    np.testing.assert_allclose(preset("emboss", 3) * 4, [[-2, -1, 0], [-1, 4, 1], [0, 1, 2]], atol=1e-6)
+    with pytest.raises(InterpretError, match="there are blur, sharpen, edge, emboss"):
+        preset("swirl", 3)
+
+
+def test_only_the_named_kernel_changes_and_only_in_the_copy(run):
+    before = run.weights(2)
+    after = edited(before, "block1.conv1", 2, 1, SQUARE)
+    assert after.keys() == before.keys()
+    np.testing.assert_array_equal(after["block1_conv1.weight"][2, 1], SQUARE)
+    after["block1_conv1.weight"][2, 1] = before["block1_conv1.weight"][2, 1]
+    for name, array in run.weights(2).items():
+        np.testing.assert_array_equal(before[name], array)
+        np.testing.assert_array_equal(after[name], array)
+    every = edited(before, "block2.conv1", 0, None, SQUARE)["block2_conv1.weight"]
+    assert (every[0] == np.array(SQUARE)).all() and (every[1:] == before["block2_conv1.weight"][1:]).all()
+
+
+def test_maps_and_prediction_follow_an_edit_at_once_and_a_reset_brings_them_back(run):
+    net, data = load_model(run, 2), arrays("cifar10-mini")
+    image, mean, std = data.test_images[0], data.info.mean, data.info.std
+    wanted = trace(net, image, mean, std)
+    edits = [Edit.of("block1.conv1", 1, None, preset("edge", 3)), Edit.of("block1.conv1", 1, 0, SQUARE)]
+    changed = trace(edited_network(net, edits), image, mean, std)
+    kernel = edited_network(net, edits).get_parameter("block1_conv1.weight")[1]
+    np.testing.assert_array_equal(kernel[0], SQUARE)
+    np.testing.assert_array_equal(kernel[1], preset("edge", 3))
+    same = [c for c in range(4) if np.array_equal(changed["block1.conv1"].values[c], wanted["block1.conv1"].values[c])]
+    assert same == [0, 2, 3]
+    assert not np.allclose(changed.probs, wanted.probs)
+    np.testing.assert_array_equal(trace(edited_network(net, []), image, mean, std).probs, wanted.probs)
+    np.testing.assert_array_equal(trace(net, image, mean, std).probs, wanted.probs)
+    assert len({*edits, Edit.of("block1.conv1", 1, 0, np.array(SQUARE))}) == 2
+
+
+def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_else(run):
+    data = arrays("cifar10-mini")
+    files = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    edits = [Edit.of("block1.conv1", 1, None, SQUARE)]
+    child = save(run, 1, edits, data.test_images, data.test_targets, data.info.mean, data.info.std, "mine")
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == files
+    assert {found.id for found in list_runs() if not found.read_only} == {run.id, child.id}
+    assert child.about["parent"] == run.id and child.name == "mine"
+    assert child.about["note"] == "Edited after epoch 1 of parent:\nblock1.conv1, map 1, from all maps"
+    assert child.config == run.config
+    status = child.status()
+    assert (status.state, status.epoch, status.step) == ("finished", 1, run.rows()[-1]["step"] // 2)
+    assert child.epochs() == child.predicted_epochs() == [1]
+    assert child.load_resume() is None and not child.is_locked()
+    (row,) = child.rows()
+    assert row["type"] == "epoch" and row["test"]["accuracy"] == status.test_accuracy
+    assert np.sum(row["confusion"]) == 2000
+    probs = predict(child, 1, data.test_images)
+    np.testing.assert_allclose(child.predictions(1), probs, atol=5e-4)
+    assert (probs.argmax(1) == data.test_targets).mean() == pytest.approx(status.test_accuracy, abs=2e-3)
+    np.testing.assert_array_equal(child.weights(1)["block1_conv1.weight"][1, 2], SQUARE)
+    assert runs.import_zip(BytesIO(export_zip(child))).epochs() == [1]
+
+
+def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
+    """Until then it says it is queued, and a job service would train it."""
+    data, seen, real = arrays("cifar10-mini"), [], runs.RunFolder.save_epoch
+
+    def spy(child, *args):
+        seen.append((child.is_locked(), child.status().state))
+        real(child, *args)
+
+    monkeypatch.setattr(runs.RunFolder, "save_epoch", spy)
+    rest = data.test_images[:8], data.test_targets[:8], data.info.mean, data.info.std
+    child = save(run, 1, [Edit.of("block1.conv1", 0, 0, SQUARE)], *rest)
+    assert seen == [(True, "queued")] and child.status().state == "finished"
+
+
+def test_a_child_is_judged_on_the_images_its_parent_was(run):
+    run._describe(predictions_dataset="cifar10-mini", mean=[0.4, 0.4, 0.4], std=[0.3, 0.3, 0.3])
+    data = arrays("cifar10-mini")
+    images, targets = data.test_images[:50], data.test_targets[:50]
+    child = save(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], images, targets, (0.4,) * 3, (0.3,) * 3)
+    assert child.about["mean"] == [0.4] * 3 and child.predictions_dataset == "cifar10-mini"
+    assert child.name == "parent, edited"
+
+
+def test_nothing_is_left_of_a_run_that_could_not_be_saved(run, monkeypatch):
+    data = arrays("cifar10-mini")
+    rest = data.test_images[:8], data.test_targets[:8], data.info.mean, data.info.std
+    edit = Edit.of("block1.conv1", 0, 0, SQUARE)
+    with pytest.raises(InterpretError, match="Nothing was edited"):
+        save(run, 1, [], *rest)
+    with pytest.raises(RunError, match="keeps epochs 0 to 2"):
+        save(run, 9, [edit], *rest)
+    monkeypatch.setattr(runs.RunFolder, "save_epoch", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save(run, 1, [edit], *rest)
+    assert [found.id for found in list_runs() if not found.read_only] == [run.id]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("block1.conv1", 4, 0, SQUARE), "has no map 4; it has 0 to 3"),
+        (("block1.conv1", 0, 3, SQUARE), "looks at no map 3; it looks at 0 to 2"),
+        (("block1.conv1", 0, 0, [[1, 2], [3, 4]]), "has kernels of 3 × 3, not 2 × 2"),
+        (("block1.conv1", 0, 0, [[1, 2, 3]]), "a square of numbers; these are 1 × 3"),
+        (("block1.conv1", 0, 0, [["a"] * 3] * 3), "made of numbers"),
+        (("block1.conv1", 0, 0, [[1, 2], [3]]), "made of numbers"),
+        (("block1.conv1", 0, 0, np.full((3, 3), np.nan)), "lie between"),
+        (("block1.conv1", 0, 0, np.full((3, 3), 1e30)), "lie between"),
+        (("block9.conv1", 0, 0, SQUARE), "no conv(olution)? '?block9.conv1"),
+        (("fc1", 0, 0, SQUARE), "no conv(olution)? '?fc1"),
+    ],
+)
+def test_an_edit_that_does_not_fit_is_refused_in_one_line(change, says):
+    net = build(SMALL.model, (3, 32, 32), 10).eval()
+    weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    for attempt in (lambda: edited(weights, *change), lambda: edited_network(net, [Edit.of(*change)])):
+        with pytest.raises(InterpretError, match=says) as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
