@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "browser"))
 from browser_support import FLAGS, Server, chromium, new_page, start_server
@@ -26,7 +26,7 @@ from benchmarks.memory import resident_mb
 POINTS = "document.querySelector('.st-key-chart_loss .live-chart')?.data?.some(trace => trace.x?.length) ?? false"
 WATCH = f"""() => {{
     window.seconds = undefined
-    document.querySelector('.st-key-play button').addEventListener('click', () => {{
+    document.querySelector('.st-key-play').addEventListener('click', () => {{
         const began = performance.now()
         const look = () => {POINTS} ? (window.seconds = (performance.now() - began) / 1000) : setTimeout(look, 5)
         look()
@@ -45,7 +45,7 @@ def with_server(home: Path, use: Callable[[Server], float]) -> float:
 
 def wait_usable(page: Page) -> None:
     """Wait until Play can be pressed and the layer table stands."""
-    page.locator(".st-key-play button:enabled").wait_for()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     page.get_by_text("Parameters").first.wait_for()
 
 
@@ -67,11 +67,11 @@ def open_page(browser: Browser, home: Path) -> float:
 def press_play(page: Page) -> float:
     """Return seconds from the click to the first point; the run is stopped and cleared afterwards."""
     page.evaluate(WATCH)
-    page.locator(".st-key-play button").click()
+    page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_function("window.seconds !== undefined")
     seconds = float(page.evaluate("window.seconds"))
     page.wait_for_timeout(1000)
-    page.locator(".st-key-reset button").click()
+    page.get_by_role("button", name="Reset", exact=True).click()
     page.wait_for_function(f"!({POINTS})")
     page.wait_for_timeout(1500)
     return seconds
@@ -101,14 +101,14 @@ def memory(browser: Browser, home: Path, ticks: int) -> list[tuple[int, float]]:
         page = new_page(browser)
         page.goto(f"{server.url}/train?images_per_class=100&epochs=1000&threads=1")
         wait_usable(page)
-        page.locator(".st-key-play button").click()
+        page.get_by_role("button", name="Play", exact=True).click()
         page.wait_for_function(POINTS)
         tick = 0.3  # pages/train.py draws this often while a run is active
         for done in range(0, ticks + 1, 50):
             sizes.append((done, resident_mb(server.process.pid)))
             print(f"{done:5d} ticks  {sizes[-1][1]:7.1f} MB", flush=True)
             page.wait_for_timeout(50 * tick * 1000)
-        page.locator(".st-key-stop button").click()
+        page.get_by_role("button", name="Stop", exact=True).click()
         page.wait_for_timeout(1000)
         return 0.0
 

@@ -51,10 +51,10 @@ def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
     form.write_url(config, kept)
 
 
-def curves(view: feeds.View | None) -> None:
+def curves(view: feeds.View | None, whose: str) -> None:
     """Draw the switches and the four curves."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="curve_options"):
-        st.markdown("**Curves**", width="stretch")
+        st.markdown(f"**Curves**{whose}", width="stretch")
         st.caption("Smoothing", width="content")
         smoothing = st.slider(
             "Smoothing",
@@ -78,12 +78,12 @@ def curves(view: feeds.View | None) -> None:
             live_chart(figures[name], key=f"chart_{name}", alt=alt, height=height, version=version)
 
 
-def test_images(view: feeds.View | None, config: RunConfig) -> None:
+def test_images(view: feeds.View | None, config: RunConfig, whose: str) -> None:
     """Draw the strip of test images with the latest predictions."""
     dataset = view.run.predictions_dataset if view else config.data.dataset
     epoch = next((row["epoch"] for row in reversed(view.feed.epochs)), None) if view else None
     judged = f" after epoch {epoch}" if epoch is not None else ", not yet judged"
-    st.markdown(f"**Test images**{judged}")
+    st.markdown(f"**Test images**{whose or judged}")
     if not strip(dataset, view.run if view else None, epoch):
         st.caption("The test images appear when the data set has been downloaded.")
 
@@ -98,11 +98,17 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
     again = transport.bar(view, config, blocked)
     transport.status_line(view)
     again |= bool(view) and transport.changed_knobs(view, config)
+    again |= bool(view and view.status.active) != active
     if notice := st.session_state.pop("notice", ""):
         st.error(notice, icon=":material/error:")
-    curves(view)
-    test_images(view, config)
-    if again or bool(view and view.status.active) != active:
+    whose = ""
+    if "run" not in st.session_state and (
+        demo := runs.demo_run()
+    ):  # nothing chosen yet: the page is alive all the same
+        view, whose = feeds.watch(demo), " of the bundled run, until you press play"
+    curves(view, whose)
+    test_images(view, config, whose)
+    if again:
         st.rerun()
 
 

@@ -20,7 +20,7 @@ from playground.training.meters import Meter, Stopwatch
 
 REPORTS = 500
 """About how many Progress rows a run writes, when its epochs are not more."""
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 128
 FULL_BATCH_CHUNK = 512
 """Gradient descent goes over all images in pieces of this size and adds their gradients up."""
 

@@ -194,6 +194,7 @@ def image_picker(run: RunFolder, epoch: int | None) -> Picked | None:
         default="Test images",
         required=True,
         width="stretch",
+        wrap=True,
         label_visibility="collapsed",
         persist_state="session",
         format_func=lambda name: f"{SOURCES[name]} {name}",

@@ -59,8 +59,10 @@ def test_pick_train_close_the_tab_come_back_pause_step_stop(browser: Browser, se
     epochs.press("Enter")
     page.wait_for_url("**epochs=300**")
 
-    # Play: the first point appears, and the curves move.
+    # Play: the bundled run's curves make way, the first point appears, and the curves move.
+    expect(page.get_by_text("of the bundled run")).to_have_count(2)
     button(page, "Play").click()
+    expect(page.get_by_text("of the bundled run")).to_have_count(0)
     wait_for_points(page, 0)
     expect_state(page, "Running")
     wait_for_points(page, points(page) + 2)
