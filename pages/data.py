@@ -1,0 +1,26 @@
+"""Data: the data sets, those that can be fetched, and a person's own."""
+
+import streamlit as st
+
+from playground.data import catalog
+from playground.jobs import fetch
+from playground.ui import datasets
+
+
+def cards(fetching: bool) -> None:
+    """Draw every data set; while one is being downloaded, again and again."""
+    busy = False
+    with st.grid(2, min_column_width=420, gap="small", border=True) as grid:
+        for info in catalog.available():
+            with grid.cell(), st.container(gap="xsmall"):
+                busy |= datasets.card(info)
+    if busy != fetching:
+        st.rerun()
+
+
+if done := st.session_state.pop("data_done", ""):
+    st.toast(done, icon=":material/check:")
+with st.expander("Use your own images", icon=":material/add_photo_alternate:", key="own_images"):
+    datasets.import_form()
+fetching = any(fetch.progress(info.name).state == "running" for info in catalog.available())
+st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching)

@@ -1,0 +1,135 @@
+"""Runs: the shelf of all runs, with everything that can be done to one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from playground import runs
+from playground.ui import run_actions, shelf
+from playground.ui.shelf import Row
+from playground.ui.transport import BADGES
+
+PAGE = 20
+TICK = 2.0  # seconds between two looks while a run on the page is at work
+IDLE_TICK = 10.0  # and while none is: a run that was started elsewhere appears too
+
+
+def select_row() -> None:
+    """Take over which row was selected in the table."""
+    rows = st.session_state["shelf"]["selection"]["rows"]
+    ids = st.session_state.get("shelf_ids", [])
+    st.session_state["shelf_run"] = ids[rows[0]] if rows and rows[0] < len(ids) else None
+
+
+def columns() -> dict[str, Any]:
+    """Say how each column is shown."""
+    config = st.column_config
+    titles = [title for state, (title, _, _) in BADGES.items() if state]
+    colours = [colour for state, (_, _, colour) in BADGES.items() if state]
+    return {
+        "Name": config.TextColumn(width=190, pinned=True),
+        "State": config.MultiselectColumn(options=titles, color=colours, width=105),
+        "Best": config.ProgressColumn(
+            "Best accuracy", format="%.1f %%", min_value=0, max_value=100, width=130, help="On the validation images."
+        ),
+        "Test": config.NumberColumn(format="%.1f %%", width=75, help="On the test images, at the last epoch."),
+        "Epochs": config.TextColumn(width=75, alignment="right"),
+        "Time": config.NumberColumn(format="compact", width=80, help="Training, in hours, minutes and seconds."),
+        "Parameters": config.NumberColumn(format="compact", width=95),
+        "Made": config.DatetimeColumn(format="distance", width=120),
+        "Knobs": config.ListColumn("Knobs that differ from the default", width=420),
+    }
+
+
+def table(rows: list[Row], chosen: str | None) -> None:
+    """Draw the rows of one page; the chosen run stays chosen wherever its row moves."""
+    st.session_state["shelf_ids"] = [row.id for row in rows]
+    place = [i for i, row in enumerate(rows) if row.id == chosen]
+    st.session_state["shelf"] = {"selection": {"rows": place, "columns": [], "cells": []}}
+    st.dataframe(
+        {
+            "Name": [row.name for row in rows],
+            "State": [[BADGES[row.state][0]] for row in rows],
+            "Best": [None if row.best is None else 100 * row.best for row in rows],
+            "Test": [None if row.test is None else 100 * row.test for row in rows],
+            "Epochs": [f"{row.epoch} / {row.epochs}" for row in rows],
+            "Time": [timedelta(seconds=round(row.seconds)) if row.seconds else None for row in rows],
+            "Parameters": [row.parameters or None for row in rows],
+            "Made": [datetime.fromtimestamp(row.created, UTC) if row.created else None for row in rows],
+            "Knobs": [list(row.knobs) for row in rows],
+        },
+        column_config=columns(),
+        hide_index=True,
+        height="content",
+        key="shelf",
+        on_select=select_row,
+        selection_mode="single-row",
+        placeholder="",
+        alt=f"{len(rows)} runs with their state, accuracy, time and knobs",
+    )
+
+
+def board(text: str, group: str, sort: str, tick: float) -> None:
+    """Draw the actions, the table and the pages of it; drawn again every `tick` seconds."""
+    run_actions.leave()
+    if error := st.session_state.pop("shelf_error", ""):
+        st.error(error, icon=":material/error:")
+    if done := st.session_state.pop("shelf_done", ""):
+        st.toast(done, icon=":material/check:")
+    everything = runs.list_runs()
+    found = shelf.select(everything, text, group, sort)
+    pages = max(1, -(-len(found) // PAGE))
+    chosen = st.session_state.get("shelf_run")
+    run = next((run for run in everything if run.id == chosen), None)
+    run_actions.bar(run, shelf.row(run) if run else None)
+    place = st.container()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1
+        many = f"{len(found):,} of {len(everything):,} runs" if len(found) < len(everything) else f"{len(found):,} runs"
+        st.caption(many.replace("1 runs", "1 run") if len(found) == 1 else many, width="content")
+    rows = [shelf.row(run) for run in found[(page - 1) * PAGE : page * PAGE]]
+    with place:
+        if rows:
+            table(rows, chosen)
+        elif everything:
+            st.info("No run passes these filters.", icon=":material/filter_alt_off:")
+        else:
+            st.info("There is no run yet. Train a network; it appears here at once.", icon=":material/info:")
+            st.page_link("train.py", label="Train a network", icon=":material/model_training:")
+    if (TICK if any(row.active for row in rows) else IDLE_TICK) != tick:
+        st.session_state["shelf_tick"] = TICK if tick == IDLE_TICK else IDLE_TICK
+        st.rerun()
+
+
+with st.container(horizontal=True, vertical_alignment="center", key="shelf_filters"):
+    text = st.text_input(
+        "Search",
+        key="shelf_text",
+        type="search",
+        live=True,
+        placeholder="Search names, notes, knobs",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    group = st.segmented_control(
+        "State",
+        list(shelf.GROUPS),
+        key="shelf_group",
+        default="All",
+        required=True,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    sort = st.selectbox(
+        "Sort by",
+        list(shelf.SORTS),
+        key="shelf_sort",
+        label_visibility="collapsed",
+        width=180,
+        persist_state="session",
+        help="What comes first.",
+    )
+    run_actions.import_popover()
+tick = st.session_state.get("shelf_tick", TICK)
+st.fragment(board, run_every=tick)(text or "", group or "All", sort, tick)

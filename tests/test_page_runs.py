@@ -1,0 +1,353 @@
+"""The Runs page without a browser: every control, on runs of every state."""
+
+import io
+import time
+import zipfile
+
+import pytest
+from ui_support import app_home, click, commands, errors, make_run, open_page, run, texts, unpacked, worked_on
+
+from playground import runs
+from playground.config import ModelConfig, RunConfig, from_flat
+from playground.jobs import queue
+from playground.runs import RunFolder, export_zip
+from playground.ui import shelf
+
+pytestmark = pytest.mark.usefixtures("app_home")
+__all__ = ["app_home", "unpacked"]
+
+
+@pytest.fixture(autouse=True)
+def no_demo(monkeypatch, tmp_path):
+    """The tests say which runs there are."""
+    monkeypatch.setattr("playground.runs.shelf.DEMO", tmp_path / "no-demo")
+
+
+def named(name: str, state: str = "finished", **knobs) -> RunFolder:
+    made = make_run(state, **knobs)
+    made.rename(name)
+    return made
+
+
+def table(at):
+    return at.dataframe[0].value
+
+
+def names(at) -> list[str]:
+    return list(table(at)["Name"]) if at.dataframe else []
+
+
+def choose(at, folder: RunFolder):
+    """Select a run, as a click on its row does."""
+    at.session_state["shelf_run"] = folder.id
+    return run(at)
+
+
+def notices(at) -> str:
+    return " ".join(toast.value for toast in at.toast)
+
+
+# The table
+
+
+def test_the_shelf_says_what_each_run_is(monkeypatch):
+    named("older")
+    newer = named("newer", optimizer="sgd", batch_size=128, epochs=4)
+    at = open_page("runs")
+    assert sorted(names(at)) == ["newer", "older"]
+    row = table(at).set_index("Name").loc["newer"]
+    assert row["State"] == ["Finished"]
+    assert row["Best"] == pytest.approx(90)
+    assert row["Test"] == pytest.approx(90)
+    assert row["Epochs"] == "4 / 4"
+    assert row["Time"].total_seconds() == 8
+    assert row["Parameters"] == 156_074
+    assert set(row["Knobs"]) >= {"optimizer sgd", "batch size 128", "epochs 4"}
+    assert abs(row["Made"].timestamp() - newer.about["created"]) < 1
+    assert "2 runs" in texts(at)
+    assert at.dataframe[0].proto.alt == "2 runs with their state, accuracy, time and knobs"
+
+
+def test_knobs_in_words():
+    config = from_flat({"channels": "8-16", "flip": True, "learning_rate": 0.01, "activation": "leaky_relu"})
+    assert shelf.knob_words(config) == (
+        "flip",
+        "channels 8-16",
+        "activation leaky_relu",
+        "learning rate 0.01",
+    )
+    assert shelf.knob_words(RunConfig()) == ()
+
+
+def test_an_empty_shelf_says_so_and_links_to_train():
+    at = open_page("runs")
+    assert "There is no run yet" in at.info[0].value
+    assert at.page_link[0].value == "Train a network"
+    assert all(at.button(key=f"act_{name}").disabled for name in ("open", "predict", "duplicate", "resume"))
+
+
+@pytest.mark.parametrize("state", ["preparing", "running", "paused", "finished", "interrupted", "diverged", "failed"])
+def test_each_state(state):
+    made = make_run(state, message="a line about it")
+    with worked_on(made):
+        at = choose(open_page("runs"), made)
+        assert table(at)["State"][0] == [state.capitalize()]
+        assert "a line about it" in texts(at)
+
+
+def test_a_dead_worker_is_seen():
+    make_run("running")
+    assert table(open_page("runs"))["State"][0] == ["Died"]
+
+
+def test_a_run_with_a_damaged_config_is_a_row_like_others():
+    broken, _ = named("broken"), named("sound")
+    at = open_page("runs")
+    (broken.path / "config.json").write_text('{"model": {"kernel_size": 2000}}')
+    shelf._known().clear()
+    run(at)
+    assert sorted(names(at)) == ["broken", "sound"]
+    assert "kernel_size" in table(at).set_index("Name").loc["broken"]["Knobs"][0]
+    choose(at, broken)
+    assert "kernel_size" in errors(click(at, "act_duplicate"))[0]
+
+
+# Search, filter, sort, pages
+
+
+def test_search_looks_at_names_notes_and_knobs():
+    first = named("alpha", optimizer="sgd")
+    named("beta")
+    first.annotate("The one for the talk")
+    at = open_page("runs")
+    for text, found in (("alp", ["alpha"]), ("TALK", ["alpha"]), ("optimizer sgd", ["alpha"]), ("zzz", [])):
+        at.text_input(key="shelf_text").set_value(text)
+        assert names(run(at)) == found
+    assert at.info[0].value == "No run passes these filters."
+    at.text_input(key="shelf_text").set_value("bet")
+    assert "1 of 2 runs" in texts(run(at))
+
+
+def test_filter_by_state():
+    named("done")
+    named("broke", "failed")
+    named("waits", "queued")
+    at = open_page("runs")
+    for group, found in (("Finished", ["done"]), ("Ended early", ["broke"]), ("At work", ["waits"])):
+        at.get_by_key("shelf_group").set_value(group)
+        assert names(run(at)) == found
+
+
+def test_sort():
+    short = named("zoe", epochs=1)
+    named("Ada", epochs=4)
+    at = open_page("runs")
+    for sort, found in (
+        ("Best accuracy", ["Ada", "zoe"]),
+        ("Name", ["Ada", "zoe"]),
+        ("Longest", ["Ada", "zoe"]),
+    ):
+        at.selectbox(key="shelf_sort").select(sort)
+        assert names(run(at)) == found
+    short.set_status(parameters=10**9)
+    at.selectbox(key="shelf_sort").select("Most parameters")
+    assert names(run(at)) == ["zoe", "Ada"]
+
+
+def test_pages():
+    for i in range(23):
+        runs.create(RunConfig(), f"run {i}")
+    at = open_page("runs")
+    assert len(names(at)) == 20
+    at.get_by_key("shelf_page").set_value(2)
+    assert len(names(run(at))) == 3
+
+
+def test_the_demo_is_last_and_stays(monkeypatch, tmp_path):
+    demo = make_run()
+    target = tmp_path / "demo"
+    demo.path.rename(target)
+    for where in ("playground.runs.shelf.DEMO", "playground.runs.folder.DEMO"):
+        monkeypatch.setattr(where, target)
+    named("mine")
+    at = choose(open_page("runs"), RunFolder(target))
+    assert names(at)[0] == "mine"
+    assert not at.button(key="act_duplicate").disabled
+    assert at.button(key="act_resume").disabled
+    assert not [
+        button for button in at.button if button.key in ("delete_yes_demo", "save_demo") and not button.disabled
+    ]
+
+
+# What is done to a run
+
+
+def test_a_click_selects_and_the_choice_follows_its_row():
+    first = named("first")
+    at = open_page("runs")
+    at.session_state["shelf"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at.session_state["shelf_run"] = first.id
+    run(at)
+    assert at.session_state["shelf"]["selection"]["rows"] == [0]
+    time.sleep(1.1)  # ids tell the second
+    named("second")
+    run(at)
+    assert names(at) == ["second", "first"]
+    assert at.session_state["shelf"]["selection"]["rows"] == [1]
+    assert "**first**" in texts(at)
+
+
+def test_rename_and_note():
+    made = named("before")
+    at = choose(open_page("runs"), made)
+    at.text_input(key=f"name_{made.id}").set_value("  after  all ")
+    at.text_area(key=f"note_{made.id}").set_value("why it was made")
+    click(at, f"save_{made.id}")
+    assert made.name == "after all"
+    assert made.about["note"] == "why it was made"
+    assert names(at) == ["after all"]
+    assert notices(at) == "Saved"
+
+
+def test_delete_asks_first():
+    made, kept = named("doomed"), named("kept")
+    at = choose(open_page("runs"), made)
+    assert any("Delete **doomed**" in element.value for element in at.markdown)
+    assert made.path.exists()
+    click(at, f"delete_yes_{made.id}")
+    assert not made.path.exists()
+    assert names(at) == ["kept"]
+    assert notices(at) == "Deleted doomed"
+    assert at.session_state["shelf_run"] is None
+    assert kept.path.exists()
+
+
+def test_a_run_at_work_offers_stop_before_delete():
+    made = named("busy", "running")
+    with made.hold():
+        at = choose(open_page("runs"), made)
+        assert not [button for button in at.button if button.key == f"delete_yes_{made.id}"]
+        click(at, f"delete_stop_{made.id}")
+        assert '"do": "stop"' in commands(made)[0]
+        assert notices(at) == "Stopping busy"
+        click(at, "act_stop")
+        assert len(commands(made)) == 2
+    assert made.path.exists()
+
+
+def test_a_worker_that_begins_between_look_and_click_is_safe():
+    made = named("quick", "interrupted")
+    at = choose(open_page("runs"), made)
+    with made.hold():
+        click(at, f"delete_yes_{made.id}")
+    assert "stop it first" in errors(at)[0]
+    assert made.path.exists()
+
+
+def test_resume_what_can_be_resumed():
+    made = named("half way", "interrupted")
+    at = click(choose(open_page("runs"), made), "act_resume")
+    assert made.status().state == "queued"
+    assert queue.queued_at(made.id) is not None
+    assert notices(at) == "half way goes on"
+    finished = named("over")
+    assert choose(at, finished).button(key="act_resume").disabled
+
+
+def test_open_goes_to_train_with_the_run():
+    made = named("to open")
+    at = click(choose(open_page("runs"), made), "act_open")
+    assert at.query_params["run"] == made.id
+    assert at.session_state["run"] == made.id
+
+
+def test_predict_goes_to_predict_with_the_run():
+    made = named("to ask")
+    at = click(choose(open_page("runs"), made), "act_predict")
+    assert at.query_params["run"] == made.id
+    assert at.selectbox(key="predict_run_widget").value == made.id
+
+
+def test_duplicate_fills_the_form_with_its_knobs():
+    made = runs.create(RunConfig(model=ModelConfig(channels=(8, 24), kernel_size=5)))
+    at = click(choose(open_page("runs"), made), "act_duplicate")
+    assert {key: at.query_params[key] for key in ("channels", "kernel_size")} == {
+        "channels": "8-24",
+        "kernel_size": "5",
+    }
+    assert at.session_state["form"] == made.config
+    assert "run" not in at.query_params
+
+
+def test_duplicate_of_a_run_with_default_knobs_resets_the_form():
+    made = runs.create(RunConfig())
+    at = open_page("train", kernel_size="7")
+    at.switch_page("runs.py")
+    run(at)
+    click(choose(at, made), "act_duplicate")
+    assert at.session_state["form"] == RunConfig()
+
+
+def test_download_and_import():
+    made = named("to go")
+    at = choose(open_page("runs"), made)
+    assert not at.get("download_button")[0].proto.disabled
+    content = export_zip(made)
+    at.file_uploader(key="shelf_upload_0").upload("to-go.zip", content)
+    run(at)
+    assert len(runs.list_runs()) == 2
+    assert notices(at) == "Imported to-go.zip"
+    imported = runs.open_run(at.session_state["shelf_run"])
+    assert imported != made
+    assert imported.config == made.config
+    assert not at.file_uploader(key="shelf_upload_1").value  # the field is empty again
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(b"no zip", "no readable zip"), (b"", "no readable zip"), ("other", "no config.json")]
+)
+def test_what_is_no_run_is_refused_with_one_line(content, line):
+    if content == "other":
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("readme.txt", "hello")
+        content = file.getvalue()
+    at = open_page("runs")
+    at.file_uploader(key="shelf_upload_0").upload("run.zip", content)
+    run(at)
+    assert len(errors(at)) == 1
+    assert line in errors(at)[0]
+    assert not runs.list_runs()
+    assert not errors(run(at))
+
+
+def test_a_run_deleted_elsewhere_is_no_longer_chosen():
+    made = named("gone")
+    at = choose(open_page("runs"), made)
+    made.delete()
+    assert "Select a run in the table" in texts(run(at))
+    assert at.button(key="act_open").disabled
+
+
+# Many
+
+
+def test_rows_are_read_once_until_they_change():
+    made = named("one")
+    first = shelf.row(made)
+    assert shelf.row(RunFolder(made.path)) is first
+    made.rename("two")
+    assert shelf.row(made).name == "two"
+    made.set_status(seconds=99.0)
+    assert shelf.row(made).seconds == 99.0
+    waiting = named("three", "queued")
+    assert shelf.row(waiting) is not shelf.row(waiting)  # its worker may die without a word
+
+
+def test_the_newest_page_of_many_runs_reads_only_its_rows(monkeypatch):
+    for i in range(60):
+        runs.create(RunConfig(), f"run {i}")
+    read = []
+    monkeypatch.setattr(shelf, "_read", lambda folder, real=shelf._read: read.append(folder.id) or real(folder))
+    open_page("runs")
+    assert 20 <= len(set(read)) <= 21
