@@ -16,6 +16,7 @@ PAGES = {
     "train": ("Train", "model_training", "Choose a network, train it in the background and watch it learn."),
     "runs": ("Runs", "inventory_2", "The shelf of runs: compare, rename, share, delete."),
     "predict": ("Predict", "image_search", "Show a photo to any run, at any epoch."),
+    "inside": ("Inside", "visibility", "See inside a trained network: its maps, kernels and reasons, at any epoch."),
     "data": ("Data", "dataset", "The data sets, and your own as a zip of folders."),
 }
 

@@ -51,9 +51,18 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "fastest",
             "Soonest to 70 %",
-            "The article's network, with Muon and a one-cycle schedule: on all of CIFAR-10 two epochs take it past the "
-            "accuracy that the article's training reaches in ten.",
-            {"optimizer": "muon", "learning_rate": 0.015, "batch_size": 256, "epochs": 2},
+            "The article's network, with Muon and a one-cycle schedule: a single epoch over all of CIFAR-10 takes it to "
+            "the accuracy that the article's training reaches in four.",
+            {
+                "validation_share": 0.02,
+                "label_smoothing": 0.1,
+                "optimizer": "muon",
+                "learning_rate": 0.015,
+                "momentum": 0.85,
+                "weight_decay": 0.1,
+                "batch_size": 128,
+                "epochs": 1,
+            },
         ),
         Preset(
             "good",
