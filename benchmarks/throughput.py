@@ -33,7 +33,7 @@ def bare_loop(config: RunConfig, data: Arrays) -> float:
     rows = torch.from_numpy(split(data.train_targets, config.data)[0])
     images = normalise(torch.from_numpy(data.train_images)[rows].to(device), data.info.mean, data.info.std)
     targets = torch.from_numpy(data.train_targets)[rows].to(device)
-    net = build(config.model, data.info.shape, data.info.num_classes).to(device, memory_format=torch.channels_last)
+    net = build(config.model, data.info.shape, data.info.num_classes).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.training.learning_rate, fused=True)
     bfloat16 = uses_bfloat16(config.training, device)
     batch = config.training.batch_size

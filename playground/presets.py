@@ -51,7 +51,7 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "fastest",
             "Soonest to 70 %",
-            "The article's network, with Muon and a one-cycle schedule: a single epoch over all of CIFAR-10 takes it to "
+            "The article's network with Muon and a one-cycle schedule: a single epoch over all of CIFAR-10 takes it to "
             "the accuracy that the article's training reaches in four.",
             {
                 "validation_share": 0.02,

@@ -51,7 +51,8 @@ def main(run_id: str, checkpoints: int = 6, predictions: int = 10) -> None:
         (DEMO / folder).mkdir(parents=True)
     for name in ("config.json", "metrics.jsonl", "status.json"):
         shutil.copyfile(run.path / name, DEMO / name)
-    about = run.about | {"predictions_dataset": BUNDLED}
+    info = load(run.config.data.dataset).info
+    about = run.about | {"predictions_dataset": BUNDLED, "mean": info.mean, "std": info.std}
     (DEMO / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     demo = RunFolder(DEMO)
     for epoch in kept_epochs(run, checkpoints):

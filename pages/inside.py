@@ -1,0 +1,131 @@
+"""Inside: look into a trained network, at any image and any epoch."""
+
+import importlib
+import sys
+
+import streamlit as st
+
+from playground import images, runs
+from playground.config import ConfigError
+from playground.data.catalog import DataError
+from playground.runs import RunError, RunFolder
+from playground.ui import pickers
+from playground.ui.inside import choose
+from playground.ui.inside import scene as scenes
+from playground.ui.inside.scene import Scene
+from playground.ui.pickers import Picked
+from playground.ui.sheets import of_image, sheets
+
+TICK = 1.0
+VIEWS = {
+    "maps": ("Feature maps", "grid_on"),
+    "kernels": ("Kernels", "blur_on"),
+    "why": ("Why", "target"),
+    "over_time": ("Over time", "timeline"),
+    "exciting": ("Exciting", "bolt"),
+    "edit": ("Edit", "edit"),
+    "embedding": ("Embedding", "scatter_plot"),
+}
+
+
+def compose(run: RunFolder, epoch: int, picked: Picked) -> Scene:
+    """Put together what is looked at. The first time on a server this imports torch, which takes seconds."""
+    if "torch" not in sys.modules:
+        with st.spinner("Starting the network; the first time takes some seconds …"):
+            importlib.import_module("playground.inference")
+    from playground.inference import dataset_of
+
+    info, mean, std = dataset_of(run)
+    seen = images.fit_to(picked.image, info.size, info.channels)
+    return Scene(run, epoch, info, mean, std, seen, picked.title, picked.truth)
+
+
+def verdict(scene: Scene) -> None:
+    """Show the image small, with what the network takes it for."""
+    probs = scenes.trace(scene).probs
+    best = int(probs.argmax())
+    guess = scene.classes[best]
+    note = f"{guess}, {pickers.percent(float(probs[best]))}"
+    if scene.truth in scene.classes:
+        note += " ✓" if scene.truth == guess else f" ✗, it is {scene.truth}"
+    alt = f"{scene.title} as the network sees it, taken for {guess}"
+    small = of_image(images.enlarge(scene.seen, 128), "seen", alt, title=scene.title, note=note, width=132)
+    sheets([small], key="inside_seen", label="The image")
+
+
+def head() -> tuple[RunFolder, int | None, Scene | None]:
+    """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
+    columns = st.columns([1.2, 1.8, 1], gap="medium")
+    with columns[0]:
+        run = pickers.run_picker("Run", choose.RUN)
+    assert run is not None, "the page is not drawn without runs"
+    choose.step(run)
+    with columns[1]:
+        epoch = pickers.epoch_slider(run, choose.EPOCH)
+        with st.container(horizontal=True):
+            choose.play_button(run)
+            picked = choose.image(run, epoch)
+    if epoch is None:
+        state = run.status().state
+        active = run.status().active
+        later = "it can be looked into as soon as it has weights" if active else "it kept none; choose another run"
+        st.info(f"{run.name} is {state}; {later}.", icon=":material/hourglass_empty:")
+        return run, None, None
+    if picked is None:
+        return run, epoch, None
+    with columns[2]:
+        scene = compose(run, epoch, picked)
+        verdict(scene)
+    return run, epoch, scene
+
+
+def view(scene: Scene) -> None:
+    """Draw the chosen view; the others compute nothing."""
+    chosen = st.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
+        key="inside_view",
+        default="maps",
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    guarded(importlib.import_module(f"playground.ui.inside.{chosen}").draw, scene)
+
+
+def guarded(draw, *given):  # noqa: ANN001, ANN002, ANN201 - a function of whatever it is given
+    """Draw; what a person can put right is said in one line, and the rest of the page stays."""
+    try:
+        return draw(*given)
+    except (RunError, ConfigError, DataError) as error:
+        st.error(str(error), icon=":material/error:")
+    except ValueError as error:  # InferenceError and InterpretError, whose modules bring torch along
+        st.error(str(error).splitlines()[0], icon=":material/error:")
+    return None
+
+
+def board(active: bool, played: bool) -> None:
+    """Everything; drawn again by itself while the run trains or the epochs play."""
+    found = guarded(head)
+    if found:
+        run, _, scene = found
+        if scene:
+            view(scene)
+    else:
+        run = runs.open_run(st.session_state[choose.RUN])
+    choose.write_url(run)
+    if run.status().active != active or choose.playing() != played:
+        st.rerun()
+
+
+choose.follow_url()
+if st.session_state[choose.RUN] or runs.list_runs():
+    with_weights = st.session_state[choose.RUN]
+    active = bool(with_weights) and runs.open_run(with_weights).status().active
+    played = choose.playing()
+    every = choose.STEP if played else TICK if active else None
+    st.fragment(board, run_every=every)(active, played)
+else:
+    st.info("There is no trained network yet. Train one; it can be looked into at once.", icon=":material/info:")
+    st.page_link("train.py", label="Train a network", icon=":material/model_training:")

@@ -1,0 +1,1 @@
+"""The parts of the page that looks into a network; each view draws itself from a `scene.Scene`."""

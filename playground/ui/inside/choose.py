@@ -1,0 +1,120 @@
+"""Choosing what is looked into: a run, an epoch, an image; and playing the epochs like a film."""
+
+import contextlib
+import time
+
+import numpy as np
+import streamlit as st
+
+from playground import images, runs
+from playground.data.catalog import DataError
+from playground.runs import RunError, RunFolder
+from playground.ui import pickers
+from playground.ui.inside.scene import test_set
+from playground.ui.pickers import Picked
+
+STEP = 1.0
+"""Seconds that an epoch is shown for while the epochs play."""
+RUN, EPOCH = "inside_run", "inside_epoch"
+
+
+def default_run() -> str:
+    """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
+    if shown := st.session_state.get("run"):
+        with contextlib.suppress(RunError):
+            if runs.open_run(shown).epochs():
+                return shown
+    demo = runs.demo_run()
+    return demo.id if demo else next((run.id for run in runs.list_runs()[:100] if run.epochs()), "")
+
+
+def follow_url() -> None:
+    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
+    params = st.query_params.to_dict()
+    if params and params != st.session_state.get("inside_url"):
+        if named := params.get("run"):
+            try:
+                st.session_state[RUN] = runs.open_run(named).id
+            except RunError as error:
+                st.error(str(error), icon=":material/error:")
+        epoch = params.get("epoch", "")
+        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+        st.session_state["inside_playing"] = False
+    if not st.session_state.get(RUN):
+        st.session_state[RUN] = default_run()
+
+
+def write_url(run: RunFolder) -> None:
+    """Mirror the choice in the URL, so that a link shows the same."""
+    query = {"run": run.id}
+    if (epoch := st.session_state.get(EPOCH)) is not None:
+        query["epoch"] = str(epoch)
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state["inside_url"] = query
+
+
+def playing() -> bool:
+    """Whether the epochs play."""
+    return bool(st.session_state.get("inside_playing"))
+
+
+def toggle_play() -> None:
+    """Start at the chosen epoch, at the first if that is the last; or hold."""
+    st.session_state["inside_playing"] = not playing()
+    st.session_state["inside_stepped"] = time.monotonic()
+    epochs = runs.open_run(st.session_state[RUN]).epochs()
+    if playing() and st.session_state.get(EPOCH) in (None, *epochs[-1:]) and epochs:
+        pickers.choose_epoch(EPOCH, epochs[0])
+
+
+def step(run: RunFolder) -> None:
+    """Go on to the next epoch when it is time; at the end a film of a finished run stops, and a live one follows."""
+    epochs, now = run.epochs(), time.monotonic()
+    # Clicks draw the page, too: they must not make the film faster.
+    if not playing() or now - st.session_state.get("inside_stepped", 0.0) < 0.8 * STEP:
+        return
+    st.session_state["inside_stepped"] = now
+    later = [epoch for epoch in epochs if epoch > (st.session_state.get(EPOCH) or 0)]
+    if st.session_state.get(EPOCH) is None or len(later) < 2:
+        pickers.choose_epoch(EPOCH, None)
+        st.session_state["inside_playing"] = False
+    else:
+        pickers.choose_epoch(EPOCH, later[0])
+
+
+def play_button(run: RunFolder) -> None:
+    """Draw the button that plays the epochs, or holds them."""
+    st.button(
+        "Pause" if playing() else "Play",
+        icon=":material/pause:" if playing() else ":material/play_arrow:",
+        key="inside_play",
+        on_click=toggle_play,
+        disabled=len(run.epochs()) < 2,
+        help="Step through the kept epochs, one a second.",
+    )
+
+
+def image(run: RunFolder, epoch: int | None) -> Picked | None:
+    """Let a person choose an image in a pop-up; while it is closed, the last choice holds."""
+    popup = st.popover("Choose an image", icon=":material/image:", key="inside_images", on_change="rerun")
+    if popup.open:
+        with popup:
+            picked = pickers.image_picker(run, epoch)
+        if picked:
+            st.session_state["inside_photo"] = picked if picked.photo else None
+    if photo := st.session_state.get("inside_photo"):
+        return photo
+    try:
+        data = test_set(run)
+    except DataError as error:
+        st.caption(f"{error}. Upload a photo instead.")
+        return None
+    row = st.session_state.get("predict_row", 0)  # the same image as on the Predict page
+    row = row if 0 <= row < len(data.test_targets) else 0
+    return Picked(
+        np.ascontiguousarray(images.enlarge(np.asarray(data.test_images[row]), 1)),
+        f"Test image {row}",
+        data.info.classes[int(data.test_targets[row])],
+        photo=False,
+    )

@@ -1,0 +1,122 @@
+"""The view's figures: arrays → Plotly figures as dicts, on the app's template."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from playground.plots import NEUTRAL, TEMPLATE, Figure, class_colour, line
+from playground.plots.style import to_json
+
+if TYPE_CHECKING:
+    from playground.interpret.kernels import Histogram
+
+MAX_CLASSES = 10
+"""Curves in one figure; of more classes the likeliest are drawn."""
+
+
+def histogram(title: str, counted: "Histogram", revision: str) -> Figure:
+    """Draw counts of values as bars."""
+    middles = (counted.edges[:-1] + counted.edges[1:]) / 2
+    bars = {
+        "type": "bar",
+        "x": to_json(middles),
+        "y": counted.counts.tolist(),
+        "width": to_json(np.diff(counted.edges)),
+        "marker": {"color": NEUTRAL, "line": {"width": 0}},
+        "hovertemplate": "about %{x:.3~g}: %{y}<extra></extra>",
+    }
+    layout = {
+        "template": TEMPLATE,
+        "uirevision": revision,
+        "title": {"text": title},
+        "bargap": 0,
+        "hovermode": "closest",
+        "showlegend": False,
+        "xaxis": {"nticks": 7, "exponentformat": "power"},
+        "yaxis": {"nticks": 5},
+    }
+    return {"data": [bars], "layout": layout}
+
+
+def over_time(probs: Mapping[int, np.ndarray], classes: Sequence[str], epoch: int, revision: str) -> Figure:
+    """Draw each class's probability over the epochs.
+
+    Args:
+        probs: by epoch, (num_classes,) each.
+        epoch: the chosen one, marked with a line.
+    """
+    epochs = np.array(sorted(probs), float)
+    table = np.stack([probs[int(e)] for e in epochs])
+    order = np.argsort(-table.max(0), kind="stable")[:MAX_CLASSES]
+    mode = "lines+markers"
+    traces = [
+        line(epochs, 100 * table[:, i], classes[i], class_colour(i), mode=mode, hovertemplate="%{y:.1f} %")
+        for i in sorted(order)
+    ]
+    cursor = {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper"}
+    layout = {
+        "template": TEMPLATE,
+        "uirevision": revision,
+        "margin": {"l": 52, "r": 8, "t": 48, "b": 36},
+        "xaxis": {"title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 10},
+        "yaxis": {"range": [0, 101], "ticksuffix": " %", "nticks": 6},
+        "shapes": [cursor | {"line": {"color": NEUTRAL, "width": 1.5}, "layer": "below"}],
+    }
+    return {"data": traces, "layout": layout}
+
+
+def scatter(
+    points: np.ndarray,
+    targets: np.ndarray,
+    guesses: np.ndarray | None,
+    classes: Sequence[str],
+    shares: tuple[float, float],
+    revision: str,
+) -> Figure:
+    """Draw test images as points in a plane, one colour a class, errors as crosses.
+
+    Args:
+        points: (N, 2), of about unit size; targets: (N,); guesses: (N,) what they were taken for, None if not known.
+    """
+    traces = []
+    for i, name in enumerate(classes):
+        rows = np.flatnonzero(targets == i)
+        wrong = np.zeros(len(rows), bool) if guesses is None else guesses[rows] != i
+        words = [f"test image {row}, {name}" for row in rows]
+        if guesses is not None:
+            words = [
+                w + (f", taken for {classes[guesses[r]]}" if e else "")
+                for w, r, e in zip(words, rows, wrong, strict=True)
+            ]
+        marker = {
+            "color": class_colour(i),
+            "symbol": ["x" if e else "circle" for e in wrong],
+            "size": [6 if e else 4 for e in wrong],
+            "opacity": 0.85,
+            "line": {"width": 0},
+        }
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "x": to_json(points[rows, 0]),
+                "y": to_json(points[rows, 1]),
+                "text": words,
+                "marker": marker,
+                "hovertemplate": "%{text}<extra></extra>",
+            }
+        )
+    hidden = {"showticklabels": False, "zeroline": False}
+    layout = {
+        "template": TEMPLATE,
+        "uirevision": revision,
+        "hovermode": "closest",
+        "margin": {"l": 34, "r": 8, "t": 48, "b": 34},
+        "xaxis": hidden | {"range": [-3, 3], "title": {"text": f"{shares[0]:.0%} of the variance".replace("%", " %")}},
+        "yaxis": hidden
+        | {"range": [-3, 3], "title": {"text": f"{shares[1]:.0%} of the variance".replace("%", " %")}}
+        | {"scaleanchor": "x"},
+    }
+    return {"data": traces, "layout": layout}
