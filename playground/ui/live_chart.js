@@ -1,6 +1,6 @@
 // Draws a Plotly figure and keeps its DOM node: every update is a Plotly.react on the same element.
 
-const charts = new WeakMap() // parentElement → { plot, observer, drawn, wanted }
+const charts = new WeakMap() // parentElement → { plot, zoom, observer, drawn, wanted }
 
 // One copy of Plotly a page, whoever asks first. The promise lives on `window`: this module is loaded once a component.
 function loadPlotly(path) {
@@ -45,7 +45,24 @@ function themed(figure, element) {
 const CONFIG = {
   displaylogo: false,
   responsive: false, // the observer below does it; Plotly's own listens to the window only
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  doubleClick: "autosize", // "reset" would go back to the axis as it was when the chart was new
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "resetScale2d"],
+}
+
+// Plotly drops a zoom when the figure's own range moves, as the axis of a run in progress does: so it is kept here.
+function keepZoom(chart, layout) {
+  if (chart.revision !== layout.uirevision) chart.zoom = {}
+  chart.revision = layout.uirevision
+  for (const [axis, range] of Object.entries(chart.zoom)) layout[axis] = { ...layout[axis], range, autorange: false }
+}
+
+function onRelayout(chart, event) {
+  for (const axis of ["xaxis", "yaxis"]) {
+    if (event[`${axis}.autorange`]) delete chart.zoom[axis]
+    else if (`${axis}.range[0]` in event) chart.zoom[axis] = [...chart.plot.layout[axis].range]
+  }
+  chart.drawn = undefined
+  setTimeout(() => draw(chart))
 }
 
 function draw(chart) {
@@ -55,14 +72,17 @@ function draw(chart) {
   const signature = JSON.stringify([wanted.version, layout.template.layout.font, layout.width, layout.height])
   if (signature === chart.drawn) return
   chart.drawn = signature
+  keepZoom(chart, layout)
   window.Plotly.react(plot, wanted.figure.data, layout, CONFIG)
+  if (!chart.listening) plot.on("plotly_relayout", (event) => onRelayout(chart, event))
+  chart.listening = true
 }
 
 export default function ({ data, parentElement }) {
   const plot = parentElement.querySelector(".live-chart")
   let chart = charts.get(parentElement)
   if (!chart) {
-    chart = { plot }
+    chart = { plot, zoom: {} }
     charts.set(parentElement, chart)
     chart.observer = new ResizeObserver(() => window.Plotly && draw(chart))
     chart.observer.observe(plot)
