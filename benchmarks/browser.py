@@ -53,8 +53,8 @@ def open_page(browser: Browser, home: Path) -> float:
     """Return seconds from the server's first answer to a usable page."""
 
     def use(server: Server) -> float:
-        began = time.perf_counter()
         page = new_page(browser)
+        began = time.perf_counter()
         page.goto(f"{server.url}/train")
         wait_usable(page)
         waited = time.perf_counter() - began

@@ -44,6 +44,7 @@ def main() -> None:
             page.goto(f"{server.url}/train?epochs=30&flip=true&shift=2&dropout=0.2")
             press(page, "Play")
             page.get_by_text("Running").first.wait_for()
+            page.mouse.move(1400, 900)  # away from the button, whose tooltip would hide the navigation
             page.wait_for_timeout(25_000)
             page.screenshot(path=DOCS / "train-light.png")
             dark = new_page(browser, color_scheme="dark")

@@ -74,7 +74,6 @@ def _fork(run: RunFolder, slot: Slot, log: IO[bytes]) -> Process:
     try:
         detach(log.fileno())
         faulthandler.enable()
-        os.nice(5)  # pages stay quick while all cores train
         code = work_quietly(run, slot)
     except BaseException:
         traceback.print_exc()

@@ -259,6 +259,9 @@ def main() -> int:
     (home() / PID).write_text(str(os.getpid()))
     log(f"starts, process {os.getpid()}")
 
+    if hasattr(os, "nice"):
+        os.nice(5)  # the first page comes before the imports, and pages stay quick while all cores train
+
     # The slow imports, once for all workers. The optimizers import torch._dynamo when the first of them is made.
     import torch._dynamo  # noqa: F401
 
