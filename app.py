@@ -6,6 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+import playground.ui.form
+import playground.ui.strip
+import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
 from playground.jobs import client
 from playground.ui import errors
 from playground.ui.assets import ROUTES
