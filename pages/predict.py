@@ -1,6 +1,5 @@
 """Predict: show an image to any run at any epoch, or to two runs side by side."""
 
-import contextlib
 import sys
 
 import numpy as np
@@ -18,16 +17,6 @@ from playground.ui.pickers import Picked
 TICK = 1.0
 TOP = 5
 SIDES = ("", "2")  # suffixes of the first and the second run, in the session and in the URL
-
-
-def default_run() -> str:
-    """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
-    if shown := st.session_state.get("run"):
-        with contextlib.suppress(RunError):
-            if runs.open_run(shown).epochs():
-                return shown
-    demo = runs.demo_run()
-    return demo.id if demo else next((run.id for run in runs.list_runs()[:100] if run.epochs()), "")
 
 
 def is_active(run_id: str | None) -> bool:
@@ -54,7 +43,7 @@ def follow_url() -> None:
             pickers.choose_epoch(f"predict_epoch{side}", int(epoch) if known else None)
         st.session_state["predict_two"] = "run2" in params
     if not st.session_state.get("predict_run"):
-        st.session_state["predict_run"] = default_run()
+        st.session_state["predict_run"] = pickers.default_run()
 
 
 def write_url(chosen: list[RunFolder]) -> None:

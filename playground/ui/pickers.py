@@ -1,18 +1,29 @@
 """Choosing what a page is about: a run, an epoch of it, an image."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from playground import images
+from playground import images, runs
 from playground.images import ImageError
-from playground.runs import RunFolder, Status, list_runs, open_run
+from playground.runs import RunError, RunFolder, Status, list_runs, open_run
 from playground.ui.gallery import choose_test_image
 
 OFFERED = 200
 """Runs in a run picker, the newest; older ones are opened from the shelf."""
+
+
+def default_run() -> str:
+    """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
+    if shown := st.session_state.get("run"):
+        with contextlib.suppress(RunError):
+            if open_run(shown).epochs():
+                return shown
+    demo = runs.demo_run()
+    return demo.id if demo else next((run.id for run in list_runs()[:100] if run.epochs()), "")
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -1,6 +1,5 @@
 """Choosing what is looked into: a run, an epoch, an image; and playing the epochs like a film."""
 
-import contextlib
 import time
 
 import numpy as np
@@ -18,16 +17,6 @@ STEP = 1.0
 RUN, EPOCH = "inside_run", "inside_epoch"
 
 
-def default_run() -> str:
-    """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
-    if shown := st.session_state.get("run"):
-        with contextlib.suppress(RunError):
-            if runs.open_run(shown).epochs():
-                return shown
-    demo = runs.demo_run()
-    return demo.id if demo else next((run.id for run in runs.list_runs()[:100] if run.epochs()), "")
-
-
 def follow_url() -> None:
     """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
     params = st.query_params.to_dict()
@@ -41,7 +30,7 @@ def follow_url() -> None:
         pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
         st.session_state["inside_playing"] = False
     if not st.session_state.get(RUN):
-        st.session_state[RUN] = default_run()
+        st.session_state[RUN] = pickers.default_run()
 
 
 def write_url(run: RunFolder) -> None:
