@@ -10,8 +10,7 @@ import playground.ui.form
 import playground.ui.strip
 import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
 from playground.jobs import client
-from playground.ui import errors
-from playground.ui.assets import ROUTES
+from playground.ui import assets, errors, thumbnails
 
 
 @asynccontextmanager
@@ -21,4 +20,5 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
         yield {}
 
 
-app = st.App("pages/frame.py", lifespan=lifespan, routes=ROUTES, on_script_error=errors.show)
+routes = (*assets.ROUTES, *thumbnails.ROUTES)
+app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, on_script_error=errors.show)

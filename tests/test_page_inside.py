@@ -273,6 +273,23 @@ def test_the_embedding_stays_where_it_is(trained):
     assert not errors(at)
 
 
+def test_the_embedding_by_neighbours_is_another_picture_of_the_same_images(trained):
+    def chart(at) -> dict:
+        return json.loads(at.get_by_key("inside_embedding").proto.json)
+
+    at = view(trained, "embedding")
+    straight = chart(at)
+    assert straight["clicks"]
+    rows = [row for trace in straight["figure"]["data"] for row in trace["customdata"]]
+    assert sorted(rows) == list(range(1000))  # each point shows its own image
+    at.get_by_key("inside_embedding_method").set_value("tsne")
+    bent = chart(run(at))
+    assert not errors(at)
+    assert bent["figure"]["data"][0]["customdata"] == straight["figure"]["data"][0]["customdata"]
+    assert bent["figure"]["data"][0]["x"] != straight["figure"]["data"][0]["x"]
+    assert "variance" not in bent["figure"]["layout"]["xaxis"]["title"]["text"]
+
+
 def test_a_layer_of_another_run_is_replaced_in_one_line(trained):
     at = view(trained, "over_time")
     at.session_state[LAYER] = "block9.conv1"

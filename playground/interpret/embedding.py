@@ -1,10 +1,11 @@
 """The test set as the network sees it just before it decides, in two dimensions.
 
-Principal components alone: they are there at once, they are linear (what lies apart is apart), and two epochs can be
-turned onto each other. UMAP would bring numba and LLVM along, t-SNE takes seconds and lays out each epoch afresh.
+Principal components are there at once and are linear: what lies apart is apart. t-SNE (scikit-learn's) takes a second
+or two and shows who is whose neighbour, which two straight directions cannot; begun from another epoch's picture it
+keeps its place. UMAP would show much the same and bring numba and LLVM along.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from playground.interpret.network import Budget, chain_of, outputs
 MAX_FEATURES = 2048
 """Larger maps, where no fully connected layer follows them, are averaged over squares until they are this few."""
 _SPARE, _ROUNDS = 8, 24
+PERPLEXITY = 30.0
+"""About how many neighbours t-SNE looks at."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,30 @@ def plane(values: np.ndarray) -> Plane:
     return Plane((points * np.where(signs == 0, 1, signs)).astype(np.float32), (shares[0], shares[1]))
 
 
+def neighbours(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Lay points out so that neighbours stay neighbours (t-SNE: van der Maaten & Hinton 2008). Deterministic.
+
+    Args:
+        values: (N, D) float, finite.
+        start: (N, 2), where the points begin: their principal components, or the picture of another epoch, in whose
+            manner the points then lie (Kobak & Berens, "The art of using t-SNE", 2019).
+
+    Returns:
+        float32 (N, 2), centred.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    spread = float(np.abs(start).max(initial=0))
+    if len(values) < 5 or not spread or not np.ptp(values, 0).any():
+        return start.astype(np.float32)
+    few = PCA(min(50, *values.shape), random_state=0).fit_transform(values)
+    begin = (start / spread * 1e-3).astype(np.float32)
+    perplexity = min(PERPLEXITY, (len(values) - 1) / 3)
+    found = TSNE(2, perplexity=perplexity, init=begin, max_iter=400, random_state=0, n_jobs=2).fit_transform(few)
+    return (found - found.mean(0)).astype(np.float32)
+
+
 def aligned(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Turn and mirror points so that they lie as near to a reference as they can (orthogonal Procrustes).
 
@@ -118,11 +145,3 @@ def aligned(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
         raise InterpretError(f"{len(points)} points cannot be laid onto {len(reference)}; take the same images")
     left, _, right = np.linalg.svd(points.T.astype(np.float64) @ reference.astype(np.float64))
     return (points @ (left @ right)).astype(np.float32)
-
-
-def steady(planes: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Align each epoch's points (N, 2) with those of the epoch before, so that the picture does not jump."""
-    found: list[np.ndarray] = []
-    for points in planes:
-        found.append(aligned(points, found[-1]) if found else points)
-    return found

@@ -1,13 +1,16 @@
 // Draws a Plotly figure and keeps its DOM node: every update is a Plotly.react on the same element.
 
-const charts = new WeakMap() // parentElement → { plot, zoom, observer, drawn, wanted }
+const charts = new WeakMap() // parentElement → { plot, zoom, observer, drawn, wanted, send }
+
+function address(path) {
+  return new URL(path, window.__streamlit?.DOWNLOAD_ASSETS_BASE_URL ?? document.baseURI)
+}
 
 // One copy of Plotly a page, whoever asks first. The promise lives on `window`: this module is loaded once a component.
 function loadPlotly(path) {
-  const root = new URL(window.__streamlit?.DOWNLOAD_ASSETS_BASE_URL ?? document.baseURI)
   window.playgroundPlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script")
-    script.src = new URL(path, root)
+    script.src = address(path)
     script.onload = () => resolve(window.Plotly)
     script.onerror = () => {
       window.playgroundPlotly = undefined
@@ -65,6 +68,37 @@ function onRelayout(chart, event) {
   setTimeout(() => draw(chart))
 }
 
+function onClick(chart, event) {
+  const { curveNumber, pointNumber, x, y, customdata } = event.points[0]
+  if (chart.wanted.clicks) chart.send("click", { curve: curveNumber, point: pointNumber, x, y, customdata })
+}
+
+// A small picture beside the pointer: one tile of a sheet, its number in the point's customdata.
+function showPicture(chart, event) {
+  const { plot, wanted } = chart
+  const number = event.points[0].customdata
+  if (!wanted.pictures || number == null) return
+  const { path, columns, rows, side } = wanted.pictures
+  chart.picture ??= plot.parentElement.appendChild(document.createElement("i"))
+  const { clientX: x, clientY: y } = event.event
+  const left = x + side + 24 > window.innerWidth ? x - side - 16 : x + 16
+  const top = Math.max(0, y - side - 24)
+  chart.picture.className = "live-chart-picture"
+  chart.picture.style.cssText =
+    `left: ${left}px; top: ${top}px; width: ${side}px; height: ${side}px;` +
+    `background: url("${address(path)}") -${(number % columns) * side}px -${Math.floor(number / columns) * side}px` +
+    ` / ${columns * side}px ${rows * side}px`
+}
+
+function listen(chart) {
+  if (chart.listening) return
+  chart.listening = true
+  chart.plot.on("plotly_relayout", (event) => onRelayout(chart, event))
+  chart.plot.on("plotly_click", (event) => onClick(chart, event))
+  chart.plot.on("plotly_hover", (event) => showPicture(chart, event))
+  chart.plot.on("plotly_unhover", () => chart.picture && (chart.picture.style.display = "none"))
+}
+
 function draw(chart) {
   const { plot, wanted } = chart
   if (!wanted || !plot.isConnected || !plot.clientWidth) return
@@ -74,11 +108,10 @@ function draw(chart) {
   chart.drawn = signature
   keepZoom(chart, layout)
   window.Plotly.react(plot, wanted.figure.data, layout, CONFIG)
-  if (!chart.listening) plot.on("plotly_relayout", (event) => onRelayout(chart, event))
-  chart.listening = true
+  listen(chart)
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const plot = parentElement.querySelector(".live-chart")
   let chart = charts.get(parentElement)
   if (!chart) {
@@ -88,6 +121,8 @@ export default function ({ data, parentElement }) {
     chart.observer.observe(plot)
   }
   chart.wanted = data
+  chart.send = setTriggerValue
+  plot.classList.toggle("clickable", data.clicks)
   plot.setAttribute("aria-label", data.alt)
   plot.style.height = `${data.height}px`
   loadPlotly(data.plotly).then(

@@ -71,13 +71,14 @@ def scatter(
     targets: np.ndarray,
     guesses: np.ndarray | None,
     classes: Sequence[str],
-    shares: tuple[float, float],
+    titles: Sequence[str],
     revision: str,
 ) -> Figure:
     """Draw test images as points in a plane, one colour a class, errors as crosses.
 
     Args:
         points: (N, 2), of about unit size; targets: (N,); guesses: (N,) what they were taken for, None if not known.
+        titles: what the two axes are.
     """
     traces = []
     for i, name in enumerate(classes):
@@ -104,6 +105,7 @@ def scatter(
                 "x": to_json(points[rows, 0]),
                 "y": to_json(points[rows, 1]),
                 "text": words,
+                "customdata": rows.tolist(),
                 "marker": marker,
                 "hovertemplate": "%{text}<extra></extra>",
             }
@@ -114,9 +116,8 @@ def scatter(
         "uirevision": revision,
         "hovermode": "closest",
         "margin": {"l": 34, "r": 8, "t": 48, "b": 34},
-        "xaxis": hidden | {"range": [-3, 3], "title": {"text": f"{shares[0]:.0%} of the variance".replace("%", " %")}},
-        "yaxis": hidden
-        | {"range": [-3, 3], "title": {"text": f"{shares[1]:.0%} of the variance".replace("%", " %")}}
-        | {"scaleanchor": "x"},
+        "legend": {"x": 0, "xanchor": "left"},
+        "xaxis": hidden | {"range": [-3, 3], "title": {"text": titles[0]}},
+        "yaxis": hidden | {"range": [-3, 3], "title": {"text": titles[1]}, "scaleanchor": "x"},
     }
     return {"data": traces, "layout": layout}

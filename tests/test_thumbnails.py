@@ -1,0 +1,66 @@
+"""The sheet of test images that charts show under the pointer."""
+
+import asyncio
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+
+from playground.data import catalog, store
+from playground.data.catalog import DatasetInfo
+from playground.ui import thumbnails
+
+
+def get(name: str) -> Response:
+    """Ask for the sheet of a data set, as the server's routes do."""
+    return asyncio.run(thumbnails.serve(Request({"type": "http", "path_params": {"dataset": name}})))
+
+
+def test_each_tile_is_its_image(home):
+    images = store.arrays("cifar10-mini").test_images
+    made = thumbnails.pictures("cifar10-mini")
+    assert (made.columns, made.rows) == (40, 25)
+    assert made.path.startswith("assets/test-images/cifar10-mini.webp?v=")
+    answer = get("cifar10-mini")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+    sheet = np.asarray(Image.open(io.BytesIO(answer.body)).convert("RGB"), float)
+    assert sheet.shape == (25 * 32, 40 * 32, 3)
+    for row in (0, 39, 40, 999):
+        top, left = 32 * (row // 40), 32 * (row % 40)
+        tile = sheet[top : top + 32, left : left + 32].transpose(2, 0, 1)
+        errors = [np.abs(tile - images[other]).mean() for other in (row, row - 1, (row + 1) % 1000)]
+        assert errors[0] < 8 and errors[0] == min(errors)  # WebP loses a little
+
+
+def test_grey_and_few_images(home, monkeypatch):
+    pixels = np.arange(3 * 28 * 28, dtype=np.uint32).reshape(3, 1, 28, 28).astype(np.uint8)
+    info = DatasetInfo("grey", "Grey", ("a", "b"), 1, 28, 3, 3, "", "", "", mean=(0.5,), std=(0.2,))
+    made = store.Arrays(info, pixels, np.zeros(3, np.int64), pixels, np.zeros(3, np.int64))
+    monkeypatch.setattr(store, "arrays", lambda name: made)
+    sheet = Image.open(io.BytesIO(thumbnails.sheet("grey", 1)))
+    assert sheet.size == (40 * 28, 28)
+    assert np.asarray(sheet.convert("RGB"))[:, 4 * 28 :].max() < 8  # where there is no image it is black
+
+
+@pytest.mark.parametrize("name", ["nothing-here", "../../etc", "UPPER"])
+def test_an_unknown_data_set_is_one_line(home, name):
+    answer = get(name)
+    assert answer.status_code == 404
+    assert b"\n" not in bytes(answer.body)
+
+
+def test_the_path_changes_when_the_images_do(home):
+    store.arrays("cifar10-mini")
+    before = thumbnails.pictures("cifar10-mini").path
+    info = catalog.folder("cifar10-mini") / "info.json"
+    stamp = info.stat().st_mtime_ns
+    try:
+        os.utime(info, ns=(stamp + 10**9, stamp + 10**9))
+        assert thumbnails.pictures("cifar10-mini").path != before
+    finally:
+        os.utime(info, ns=(stamp, stamp))
