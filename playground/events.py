@@ -12,10 +12,23 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and accuracy (a fraction) over one split."""
+    """Means over one split.
+
+    Attributes:
+        accuracy: the share of images, or of pixels, that are right.
+        iou: mean intersection over union over the classes that occur, counted over all images; for segmentation alone.
+        boundary_f1: how well boundaries are met, see `boundaries.matches`; for segmentation alone.
+    """
 
     loss: float
     accuracy: float
+    iou: float | None = None
+    boundary_f1: float | None = None
+
+    @property
+    def figure(self) -> float:
+        """What a run is judged by: the mean IoU where pixels are labelled, else the accuracy."""
+        return self.accuracy if self.iou is None else self.iou
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,9 @@ class Epoch:
         train: means over the epoch's batches as they were trained on (None for epoch 0).
         val: None when no images are held back.
         confusion: counts over the test set, row = true class, column = predicted class.
-        test_probs: (N, num_classes) float16, the test set's probabilities.
+        test_probs: (N, num_classes) float16, the test set's probabilities; where pixels are labelled, (n, H, W) uint8,
+            the classes predicted for the first test images.
+        val_probs: the same of the images held back, in the order of their rows; None when there are none.
     """
 
     epoch: int
@@ -83,6 +98,7 @@ class Epoch:
     confusion: list[list[int]]
     test_probs: np.ndarray
     snapshot: Snapshot
+    val_probs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,7 @@ class Diverged:
     what: str
 
 
+_APART = {"test_probs", "val_probs", "snapshot"}  # kept in files of their own
 Event = Batch | Snapshot | Progress | Epoch | Change | Diverged
 
 
@@ -114,7 +131,7 @@ def to_row(event: Progress | Epoch | Change | Diverged) -> dict[str, Any]:
     for field in fields(event):
         value = getattr(event, field.name)
         if isinstance(value, Scores):
-            value = {"loss": value.loss, "accuracy": value.accuracy}
-        if not isinstance(value, np.ndarray | Snapshot):
+            value = {name: figure for name, figure in vars(value).items() if figure is not None}
+        if field.name not in _APART:
             row[field.name] = value
     return row

@@ -10,8 +10,10 @@ from typing import Literal
 
 from playground.config import ConfigError, ModelConfig
 
-Kind = Literal["conv", "norm", "activation", "pool", "dropout", "flatten", "linear"]
+Kind = Literal["conv", "norm", "activation", "pool", "dropout", "flatten", "linear", "up", "concat", "add"]
 POOL_SIZE = 2
+INPUT = "input"
+"""What `Layer.source` calls the image itself."""
 MAX_PARAMETERS = 100_000_000
 """A larger network is a slip of a knob: its weights, gradients and averages would fill the memory of most machines."""
 
@@ -29,7 +31,9 @@ class Layer:
         in_shape, out_shape: (channels, height, width) of maps, (units,) after the flattening.
         parameters: weights and biases that are learned.
         macs: multiply-accumulate operations for one image; those of convolutions and fully connected layers count.
-        kernel_size, stride, padding, dilation: of "conv" and "pool", else 0.
+        kernel_size, stride, padding, dilation: of "conv" and "pool", and of an "up" that is learned, else 0.
+        source: the earlier layer that a "concat" or an "add" joins to the one before, whose size an "up" takes, or that
+            a "conv" reads in place of the one before; "" where there is none.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Layer:
     stride: int = 0
     padding: int = 0
     dilation: int = 0
+    source: str = ""
 
 
 def window_steps(size: int, kernel_size: int, stride: int, padding: int, dilation: int) -> int:
@@ -63,8 +68,10 @@ class _Builder:
         self.shape = shape
         self.parameters = 0
 
-    def add(self, name: str, kind: Kind, out_shape: tuple[int, ...] | None = None, **numbers: int) -> None:
-        layer = Layer(name, kind, self.shape, out_shape or self.shape, **numbers)
+    def add(
+        self, name: str, kind: Kind, out_shape: tuple[int, ...] | None = None, source: str = "", **numbers: int
+    ) -> None:
+        layer = Layer(name, kind, self.shape, out_shape or self.shape, source=source, **numbers)
         self.layers.append(layer)
         self.shape = layer.out_shape
         self.parameters += layer.parameters
@@ -112,22 +119,46 @@ class _Builder:
         self.add(name, "linear", (units,), parameters=weights + units, macs=weights)
 
 
-def layers(model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int) -> tuple[Layer, ...]:
-    """Lay out the network: blocks of [convolution, norm, activation]… pooling, dropout; then fully connected layers.
+def layers(
+    model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int, task: str = "classification"
+) -> tuple[Layer, ...]:
+    """Lay out the network that the knobs describe.
 
     Args:
         input_shape: (channels, height, width) of an image.
+        task: "classification", one label an image, or "segmentation", one a pixel.
 
     Raises:
-        GeometryError: a map would shrink below 1×1, or there would be too many parameters; names the layer.
+        GeometryError: a map would shrink below 1×1, there would be too many parameters, or the architecture is none for
+            the task; one line, that names the layer.
     """
+    architecture = model.architecture
+    if architecture == "auto":
+        architecture = "unet" if task == "segmentation" else "cnn"
+    if (architecture == "cnn") == (task == "segmentation"):
+        has, takes = ("pixel", "unet, fcn") if task == "segmentation" else ("image", "cnn")
+        raise GeometryError(
+            f"the data set has one label for each {has}: architecture takes auto, {takes}, not {architecture}"
+        )
     net = _Builder(input_shape)
+    lay_out = {"cnn": _cnn, "unet": _unet, "fcn": _fcn}[architecture]
+    lay_out(net, model, num_classes)
+    return tuple(net.layers)
+
+
+def _block(net: _Builder, name: str, model: ModelConfig, channels: int, stride: int) -> None:
+    """Add [convolution, norm, activation]…, the first with the stride."""
+    for c in range(1, model.convs_per_block + 1):
+        net.conv(f"{name}.conv{c}", model, channels, stride if c == 1 else 1)
+        if model.batch_norm:
+            net.add(f"{name}.norm{c}", "norm", parameters=2 * channels)
+        net.add(f"{name}.act{c}", "activation")
+
+
+def _cnn(net: _Builder, model: ModelConfig, num_classes: int) -> None:
+    """Blocks of convolutions, pooling and dropout; then fully connected layers."""
     for b, channels in enumerate(model.channels, 1):
-        for c in range(1, model.convs_per_block + 1):
-            net.conv(f"block{b}.conv{c}", model, channels, model.stride if c == 1 else 1)
-            if model.batch_norm:
-                net.add(f"block{b}.norm{c}", "norm", parameters=2 * channels)
-            net.add(f"block{b}.act{c}", "activation")
+        _block(net, f"block{b}", model, channels, model.stride)
         if model.pooling != "none":
             net.pool(f"block{b}.pool")
         net.add(f"block{b}.dropout", "dropout")
@@ -137,7 +168,77 @@ def layers(model: ModelConfig, input_shape: tuple[int, int, int], num_classes: i
         net.add("fc1_act", "activation")
         net.add("fc1_dropout", "dropout")
     net.linear("output", num_classes)
-    return tuple(net.layers)
+
+
+def _encoder(net: _Builder, model: ModelConfig) -> list[Layer]:
+    """Add the blocks on the way down; return each block's last layer.
+
+    Between two blocks the maps are halved, by pooling or, without pooling, by the next convolution. The knob `stride`
+    is that of the very first convolution.
+    """
+    ends = []
+    for b, channels in enumerate(model.channels, 1):
+        first = b == 1
+        if not first and model.pooling != "none":
+            net.pool(f"block{b - 1}.pool")
+        _block(net, f"block{b}", model, channels, model.stride if first else 2 if model.pooling == "none" else 1)
+        net.add(f"block{b}.dropout", "dropout")
+        ends.append(net.layers[-1])
+    return ends
+
+
+def _unet(net: _Builder, model: ModelConfig, num_classes: int) -> None:
+    """Down and up again, each block on the way up with what the block across saw (Ronneberger et al., 2015)."""
+    *skips, _ = _encoder(net, model)
+    for b, across in reversed(list(enumerate(skips, 1))):
+        _up(net, f"up{b}", model, across, across.out_shape[0])
+        if model.skips:
+            joined = (net.shape[0] + across.out_shape[0], *net.shape[1:])
+            net.add(f"up{b}.skip", "concat", joined, across.name)
+        _block(net, f"up{b}", model, across.out_shape[0], 1)
+    _scores(net, "output", num_classes)
+    _to_input(net)
+
+
+def _fcn(net: _Builder, model: ModelConfig, num_classes: int) -> None:
+    """Down, then a score for each class, scaled up; with skips finer blocks add theirs (Long et al., 2015)."""
+    *skips, _ = _encoder(net, model)
+    _scores(net, "output" if not (model.skips and skips) else f"score{len(skips) + 1}", num_classes)
+    for b, across in reversed(list(enumerate(skips, 1))) if model.skips else ():
+        _up(net, f"up{b}", model, across, num_classes)
+        rising = net.layers[-1]
+        net.shape = across.out_shape
+        _scores(net, "output" if b == 1 else f"score{b}", num_classes, across.name)
+        net.add(f"up{b}.sum", "add", source=rising.name)
+    _to_input(net)
+
+
+def _scores(net: _Builder, name: str, num_classes: int, source: str = "") -> None:
+    """Add a 1×1 convolution to a score for each class."""
+    depth, *sides = net.shape
+    weights = depth * num_classes
+    numbers = {"parameters": weights + num_classes, "macs": weights * math.prod(sides)}
+    window = {"kernel_size": 1, "stride": 1, "dilation": 1}
+    net.add(name, "conv", (num_classes, *sides), source, **numbers, **window)
+
+
+def _up(net: _Builder, name: str, model: ModelConfig, across: Layer, channels: int) -> None:
+    """Scale up to the size of the layer across: between the pixels, or by a transposed convolution that is learned."""
+    depth = net.shape[0]
+    sides = across.out_shape[1:]
+    if model.upsampling == "interpolation":
+        net.add(f"{name}.up", "up", (depth, *sides), across.name)
+        return
+    weights = depth * channels * POOL_SIZE**2
+    numbers = {"parameters": weights + channels, "macs": weights * math.prod(net.shape[1:])}
+    net.add(f"{name}.up", "up", (channels, *sides), across.name, kernel_size=POOL_SIZE, stride=POOL_SIZE, **numbers)
+
+
+def _to_input(net: _Builder) -> None:
+    """Scale the scores up to the image, where a stride or a lack of padding made them smaller."""
+    sides = net.layers[0].in_shape[1:]
+    if net.shape[1:] != sides:
+        net.add("resize", "up", (net.shape[0], *sides), INPUT)
 
 
 def receptive_field(chain: tuple[Layer, ...], name: str) -> tuple[int, int, int]:

@@ -83,6 +83,8 @@ def predict(run: RunFolder, epoch: int, images: np.ndarray) -> np.ndarray:
         InferenceError: the images have another shape, or the run cannot predict; one line.
     """
     dataset, mean, std = dataset_of(run)
+    if dataset.segments:
+        raise InferenceError(f"{run.name} labels each pixel; show it an image on the page Segment")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != dataset.shape:
         wanted = " × ".join(map(str, dataset.shape))
         raise InferenceError(f"The images are {images.dtype} {images.shape}; this run takes uint8 (N, {wanted})")
@@ -127,7 +129,7 @@ def _load(run: RunFolder, epoch: int) -> nn.Module:
         dataset = info(run.config.data.dataset)
         # On "meta" nothing is allocated: a config that claims a giant network costs nothing before it is checked.
         with torch.device("meta"):
-            network = build(run.config.model, dataset.shape, dataset.num_classes)
+            network = build(run.config.model, dataset.shape, dataset.num_classes, dataset.task)
     except (RunError, ConfigError, DataError) as error:
         raise InferenceError(str(error)) from None
     expected = network.state_dict()

@@ -1,40 +1,20 @@
-"""Losses, optimizers and schedules by name."""
+"""Optimizers and schedules by name."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playground.config import TrainingConfig
-
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-
-
-def loss_function(config: TrainingConfig) -> LossFunction:
-    """Return the loss: logits (N, K) float32 and targets (N,) int64 to a mean over the images.
-
-    Cross-entropy is torch's. MSE is the squared distance between the probabilities and the one-hot target, summed
-    over the classes (the Brier score), so that its scale does not depend on their number.
-    """
-    smoothing = config.label_smoothing
-    if config.loss == "cross_entropy":
-        return lambda logits, targets: F.cross_entropy(logits, targets, label_smoothing=smoothing)
-
-    def mse(logits: Tensor, targets: Tensor) -> Tensor:
-        classes = logits.shape[1]
-        wanted = F.one_hot(targets, classes) * (1 - smoothing) + smoothing / classes
-        return (logits.softmax(1) - wanted).square().sum(1).mean()
-
-    return mse
 
 
 def schedule_factor(name: str, done: float) -> float:
     """Return the factor on the learning rate when a share `done` in [0, 1] of the steps is behind.
 
     One-cycle rises in a line from 4 % to 100 % over the first quarter and falls in a line to 0 (after Smith, "Super-
-    Convergence", 2018); step divides by 10 at half and at three quarters (He et al., 2016).
+    Convergence", 2018); step divides by 10 at half and at three quarters (He et al., 2016); a range test
+    rises by the same factor each step, from 0.0001 to 1 (Smith, "Cyclical Learning Rates", 2017, section 3.3).
     """
     match name:
         case "step":
@@ -43,6 +23,8 @@ def schedule_factor(name: str, done: float) -> float:
             return 0.5 * (1 + math.cos(math.pi * done))
         case "one_cycle":
             return 0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75
+        case "range_test":
+            return 10_000.0 ** (done - 1)
     return 1.0
 
 

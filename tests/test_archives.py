@@ -92,6 +92,15 @@ def top(parts: dict[str, bytes]) -> str:
 # There and back
 
 
+def test_a_member_of_a_study_comes_back_as_a_run_by_itself(home):
+    run = create(from_flat({"folds": 2, "fold": 1}), study="20260101-000000-abcdef", member=1)
+    run.save_epoch(1, WEIGHTS, PROBS, PROBS[:1])
+    again = import_zip(io.BytesIO(export_zip(run)))
+    assert (again.about["study"], again.about["member"]) == (None, None)
+    assert np.array_equal(again.validation_predictions(1), PROBS[:1])
+    assert again.config == run.config
+
+
 def test_the_zip_holds_what_the_run_is(run, parts):
     assert sorted(name.removeprefix(f"{run.id}/") for name in parts) == [
         "about.json",
@@ -375,6 +384,7 @@ def test_statuses_that_are_refused(run, parts, home, status):
     [
         *(b"", b"[]", b"\xff", b"[" * 100_000, b'{"name": 5}', b'{"name": null}', b'{"note": ["x"]}'),
         *(b'{"created": "today"}', b'{"created": "5"}', b'{"parent": 7}', b'{"predictions_dataset": {}}'),
+        *(b'{"study": 7}', b'{"member": "1"}'),
     ],
 )
 def test_names_and_notes_that_are_refused(run, parts, home, about):

@@ -42,7 +42,9 @@ def draw(knob, rng):
 
 def draw_config(seed: int) -> RunConfig:
     rng = random.Random(seed)
-    return from_flat({name: draw(knob, rng) for name, knob in KNOBS.items() if rng.random() < 0.7})
+    values = {name: draw(knob, rng) for name, knob in KNOBS.items() if rng.random() < 0.7}
+    folds = values["folds"] = rng.choice([0, 2, 20])
+    return from_flat(values | {"fold": rng.randrange(max(1, folds))})
 
 
 def refusal(values) -> str:
@@ -102,7 +104,27 @@ def test_the_default_network_is_the_article_s():
 @pytest.mark.parametrize("knob", NUMBERS, ids=lambda knob: knob.name)
 def test_bounds_are_inclusive(knob):
     for bound in (knob.low, knob.high):
-        assert flatten(from_flat({knob.name: bound}))[knob.name] == bound
+        beside = {"folds": 20} if knob.name == "fold" else {}
+        assert flatten(from_flat({**beside, knob.name: bound}))[knob.name] == bound
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "says"),
+    [
+        (1, 0, "data: folds cannot be 1; it takes 0 for none, or 2 to 20"),
+        (0, 1, "data: fold cannot be 1; it takes 0 while folds is 0"),
+        (5, 5, "data: fold cannot be 5; it takes 0 to 4"),
+        ("3", "7", "data: fold cannot be 7; it takes 0 to 2"),
+    ],
+)
+def test_a_fold_is_one_of_the_folds(folds, fold, says):
+    assert refusal({"folds": folds, "fold": fold}) == says
+    with pytest.raises(ConfigError, match=says):
+        from_json(json.dumps({"data": {"folds": int(folds), "fold": int(fold)}}))
+
+
+def test_the_last_fold_is_one_of_them():
+    assert from_flat({"folds": 5, "fold": 4}).data.fold == 4
 
 
 @pytest.mark.parametrize("knob", NUMBERS, ids=lambda knob: knob.name)

@@ -14,8 +14,8 @@ from playground.interpret.health import RULES, health
 from playground.interpret.kernels import gradients, histogram, in_colour, kernels, kernels_of, weights
 from playground.interpret.network import Budget, batch_size, outputs, prepare, private
 from playground.interpret.trace import trace
+from playground.losses import loss_function
 from playground.models import build
-from playground.optim import loss_function
 
 torch.set_num_threads(1)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

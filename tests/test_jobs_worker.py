@@ -48,6 +48,22 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
 
 
+def test_what_a_fold_predicts_is_kept():
+    run = create(tiny(folds=4, fold=1))
+    assert work(run, SLOT).state == "finished"
+    assert [len(run.validation_predictions(epoch)) for epoch in run.epochs()] == [20, 20, 20]
+    plain = create(tiny())
+    work(plain, SLOT)
+    with pytest.raises(RunError, match="has no folds"):
+        plain.validation_predictions(2)
+
+
+def test_whoever_stops_a_run_may_say_why():
+    run = create(tiny(epochs=50))
+    status = work(run, SLOT, at_step(5, lambda: run.command(do="stop", why="pruned: behind\nthe median")))
+    assert (status.state, status.message) == ("stopped", "pruned: behind the median")
+
+
 def go_on(run: RunFolder) -> None:
     client.requeue(run)
     assert work(run, SLOT).state == "finished"

@@ -1,5 +1,7 @@
 """The network against torch.nn.functional by hand."""
 
+import contextlib
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -63,8 +65,15 @@ def check(model: ModelConfig, shape: tuple[int, int, int] = (3, 16, 16)) -> None
     torch.testing.assert_close(net.eval()(images), by_hand(net, model, images))
 
 
-def test_each_architecture_of_the_knob_has_a_class():
-    assert set(MODELS) == set(KNOBS["architecture"].choices)
+def test_each_architecture_of_the_knob_makes_a_network_for_its_task():
+    made = set()
+    for architecture in KNOBS["architecture"].choices:
+        for task in MODELS:
+            with contextlib.suppress(GeometryError):
+                build(ModelConfig(architecture=architecture, channels=(4, 4)), (3, 16, 16), 5, task)
+                made.add((architecture, task))
+    pixels = {(name, "segmentation") for name in ("auto", "unet", "fcn")}
+    assert made == {("auto", "classification"), ("cnn", "classification")} | pixels
 
 
 @pytest.mark.parametrize("activation", KNOBS["activation"].choices)

@@ -15,7 +15,7 @@ import pytest
 
 import playground.runs.folder as folder_module
 import playground.runs.shelf as shelf_module
-from playground.config import ConfigError, RunConfig, from_flat
+from playground.config import ConfigError, DataConfig, RunConfig, from_flat
 from playground.events import Change, Diverged, Epoch, Progress, Scores, Snapshot, to_row
 from playground.runs import (
     ACTIVE,
@@ -83,6 +83,20 @@ def test_a_new_run(home):
 
 def test_a_run_without_a_name_goes_by_its_id(run):
     assert run.name == run.id
+
+
+def test_a_member_of_a_study_knows_which_it_is(home):
+    run = create(RunConfig(), "three", study="20260101-000000-abcdef", member=3)
+    assert (run.about["study"], run.about["member"]) == ("20260101-000000-abcdef", 3)
+    run.leave_study()
+    assert (run.about["study"], run.about["member"], run.name) == (None, None, "three")
+
+
+def test_a_run_is_no_member_of_itself(run):
+    assert (run.about["study"], run.about["member"]) == (None, None)
+    before = (run.path / "about.json").stat().st_mtime_ns
+    run.leave_study()
+    assert (run.path / "about.json").stat().st_mtime_ns == before
 
 
 def test_creating_leaves_no_drafts(run):
@@ -618,6 +632,23 @@ def test_an_epoch_comes_back(run):
     probs = run.predictions(3)
     assert probs.dtype == np.float32
     assert np.array_equal(probs, PROBS)
+
+
+def test_what_a_fold_predicts_comes_back(home):
+    run = create(RunConfig(data=DataConfig(folds=3)))
+    run.save_epoch(3, WEIGHTS, PROBS, PROBS[:2])
+    assert np.array_equal(run.validation_predictions(3), PROBS[:2])
+    assert run.validation_predictions(3).dtype == np.float32
+    assert np.array_equal(run.predictions(3), PROBS)
+    run.save_epoch(4, WEIGHTS, PROBS)
+    with pytest.raises(RunError, match="the predictions of epoch 4 are damaged"):
+        run.validation_predictions(4)
+
+
+def test_a_run_without_folds_keeps_none_of_it(run):
+    run.save_epoch(3, WEIGHTS, PROBS)
+    with pytest.raises(RunError, match="has no folds; the predictions of a validation share are not kept"):
+        run.validation_predictions(3)
 
 
 def test_half_precision_weights_are_read_as_float32(run):

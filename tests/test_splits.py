@@ -1,9 +1,12 @@
 """Which images are learned from and which are held back."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
-from playground.config import DataConfig
+from playground.config import ConfigError, DataConfig
 from playground.splits import split
 
 
@@ -103,3 +106,52 @@ def test_read_only_targets_are_enough():
     targets = draw_targets()
     targets.setflags(write=False)
     split(targets, DataConfig(images_per_class=3))
+
+
+# Folds
+
+
+@pytest.mark.parametrize("folds", [2, 5, 20])
+@pytest.mark.parametrize("counts", [(50, 20, 100, 31), (20,), (23, 0, 57), (40, 25, 21, 22, 33, 200, 20)])
+def test_folds_are_scikit_learn_s(folds, counts):
+    targets = draw_targets(len(counts), counts)
+    cut = StratifiedKFold(folds, shuffle=True, random_state=0).split(targets, targets)
+    for fold, (train, held_back) in enumerate(cut):
+        ours = split(targets, DataConfig(folds=folds, fold=fold, validation_share=0.4))
+        assert np.array_equal(ours[0], train) and np.array_equal(ours[1], held_back)
+        assert ours[0].dtype == ours[1].dtype == np.int64
+
+
+def test_each_image_is_held_back_once():
+    targets = draw_targets()
+    held_back = [split(targets, DataConfig(folds=3, fold=fold))[1] for fold in range(3)]
+    assert sorted(np.concatenate(held_back)) == list(range(len(targets)))
+    for rows in held_back:
+        assert sizes(targets, rows) == pytest.approx([50 / 3, 20 / 3, 100 / 3, 31 / 3], abs=1)
+
+
+def test_folds_cut_what_images_per_class_leaves():
+    targets = draw_targets()
+    config = DataConfig(images_per_class=10, validation_share=0.3)
+    left = sorted(np.concatenate(split(targets, config)))
+    folds = [split(targets, config.model_copy(update={"folds": 5, "fold": fold})) for fold in range(5)]
+    assert sorted(np.concatenate([rows for _, rows in folds])) == left
+    for train, held_back in folds:
+        assert sorted([*train, *held_back]) == left
+        assert sizes(targets, held_back) == [2, 2, 2, 2]
+
+
+def test_a_class_smaller_than_the_folds_is_no_warning():
+    targets = np.array([0] * 2 + [1] * 10)
+    with warnings.catch_warnings(action="ignore"):
+        cut = list(StratifiedKFold(5, shuffle=True, random_state=0).split(targets, targets))
+    for fold, (_, held_back) in enumerate(cut):
+        assert np.array_equal(split(targets, DataConfig(folds=5, fold=fold))[1], held_back)
+    assert sum(sizes(targets, split(targets, DataConfig(folds=5, fold=fold))[1])[0] for fold in range(5)) == 2
+
+
+def test_more_folds_than_images_are_refused_in_one_line():
+    with pytest.raises(
+        ConfigError, match=r"^5 folds need a class of as many images, and the largest has 3; take fewer"
+    ):
+        split(np.array([0, 0, 0, 1, 1]), DataConfig(folds=5))

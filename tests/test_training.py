@@ -13,13 +13,14 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 import playground.training.trainer as trainer_module
-from playground.config import KNOBS, ConfigError, RunConfig, TrainingConfig, from_flat
+from playground.config import KNOBS, ConfigError, DataConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import DatasetInfo
 from playground.data.store import Arrays, statistics
 from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Snapshot
 from playground.geometry import GeometryError
+from playground.losses import loss_function
 from playground.models import build
-from playground.optim import loss_function, schedule_factor
+from playground.optim import schedule_factor
 from playground.runs import create
 from playground.splits import split
 from playground.training import ResumeError, fit
@@ -265,13 +266,29 @@ def test_figures_of_an_epoch_are_those_of_its_weights(data, knobs):
             val = data.train_images[oracle.val_rows], data.train_targets[oracle.val_rows]
             assert epoch.val is not None
             assert epoch.val.loss == pytest.approx(float(oracle.loss(*val)), rel=1e-4)
-            hits = oracle.logits(val[0]).argmax(1).numpy() == val[1]
+            logits_of_val = oracle.logits(val[0])
+            np.testing.assert_allclose(epoch.val_probs, logits_of_val.softmax(1).numpy(), atol=2e-3)
+            assert epoch.val_probs.dtype == np.float16
+            hits = logits_of_val.argmax(1).numpy() == val[1]
             assert epoch.val.accuracy == pytest.approx(hits.mean(), abs=1e-9)
         preds = logits.argmax(1).numpy()
         assert np.array_equal(epoch.confusion, confusion_matrix(data.test_targets, preds, labels=range(CLASSES)))
         assert epoch.test.accuracy == pytest.approx((preds == data.test_targets).mean(), abs=1e-9)
         assert epoch.test_probs.dtype == np.float16 and epoch.test_probs.shape == (30, CLASSES)
         np.testing.assert_allclose(epoch.test_probs, logits.softmax(1).numpy(), atol=2e-3)
+
+
+def test_nothing_held_back_has_no_probabilities(data):
+    epoch = next(fit(config(validation_share=0), data))
+    assert epoch.val is None and epoch.val_probs is None
+
+
+def test_a_fold_is_held_back_and_judged(data):
+    epoch = next(fit(config(folds=3, fold=2), data))
+    held_back = split(data.train_targets, DataConfig(folds=3, fold=2))[1]
+    assert len(epoch.val_probs) == len(held_back) < len(split(data.train_targets, DataConfig(folds=2))[1])
+    hits = epoch.val_probs.argmax(1) == data.train_targets[held_back]
+    assert epoch.val.accuracy == pytest.approx(hits.mean(), abs=1e-9)
 
 
 def test_evaluation_in_pieces_is_evaluation_as_a_whole(data, monkeypatch):

@@ -2,14 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+Architecture = Literal["auto", "cnn", "fcn", "unet"]
 Pooling = Literal["max", "average", "none"]
 Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
-Loss = Literal["cross_entropy", "mse"]
+Upsampling = Literal["interpolation", "transposed"]
+Loss = Literal["cross_entropy", "mse", "dice", "focal", "cross_entropy_dice", "focal_dice"]
 Optimizer = Literal["gradient_descent", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon"]
-Schedule = Literal["constant", "step", "cosine", "one_cycle"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle", "range_test"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 LIVE_KNOBS = ("learning_rate", "weight_decay", "dropout")
@@ -57,6 +60,15 @@ class DataConfig(_Group):
         ge=0,
         le=0.5,
     )
+    folds: int = knob(
+        0,
+        "Folds",
+        "Cut the training images into this many parts, of which one is held back; a study holds back each in turn. "
+        "0 holds back the validation share instead.",
+        ge=0,
+        le=20,
+    )
+    fold: int = knob(0, "Fold", "Which of the folds is held back, counted from 0.", ge=0, le=19)
     flip: bool = knob(
         False,
         "Random flip",
@@ -94,12 +106,24 @@ class DataConfig(_Group):
         le=32,
     )
 
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> "DataConfig":
+        if self.folds == 1:
+            raise PydanticCustomError("folds", "folds cannot be 1; it takes 0 for none, or 2 to 20")
+        if self.fold >= max(1, self.folds):
+            takes = f"0 to {self.folds - 1}" if self.folds else "0 while folds is 0"
+            raise PydanticCustomError("fold", "fold cannot be {fold}; it takes {takes}", vars(self) | {"takes": takes})
+        return self
+
 
 class ModelConfig(_Group):
     """The network: blocks of convolution, activation and pooling, then fully connected layers."""
 
-    architecture: Literal["cnn"] = knob(
-        "cnn", "Architecture", "The family of networks; the knobs below shape the member of it."
+    architecture: Architecture = knob(
+        "auto",
+        "Architecture",
+        "The family of networks. CNN gives one label an image; FCN and U-Net give one a pixel. "
+        "Auto takes what the data set asks for: a CNN, or a U-Net.",
     )
     channels: Annotated[
         tuple[Annotated[int, Field(ge=1, le=512)], ...], BeforeValidator(_split), Field(min_length=1, max_length=6)
@@ -175,6 +199,18 @@ class ModelConfig(_Group):
         ge=0,
         le=2048,
     )
+    upsampling: Upsampling = knob(
+        "interpolation",
+        "Upsampling",
+        "How FCN and U-Net bring small maps back to the image's size: between the pixels, which learns nothing, "
+        "or by transposed convolutions, which are learned.",
+    )
+    skips: bool = knob(
+        True,
+        "Skip connections",
+        "Hand what the early, finer blocks of FCN and U-Net saw to the late ones. Without them small detail and "
+        "sharp boundaries are lost on the way down.",
+    )
 
 
 class TrainingConfig(_Group):
@@ -183,7 +219,20 @@ class TrainingConfig(_Group):
     loss: Loss = knob(
         "cross_entropy",
         "Loss",
-        "What is made small. Cross-entropy punishes confident mistakes hard; MSE compares with a one-hot target.",
+        "What is made small. Cross-entropy punishes confident mistakes hard; MSE compares with a one-hot target; "
+        "Dice wants each class's area to overlap, however small; focal looks past what is easy already.",
+    )
+    class_weights: bool = knob(
+        False,
+        "Class weights",
+        "Let a rare class count for more (median frequency), so that it is not drowned out by the common ones.",
+    )
+    boundary_weight: float = knob(
+        0.0,
+        "Boundary weight",
+        "How much more a pixel at a boundary between two classes counts, where each pixel has a label.",
+        ge=0,
+        le=20,
     )
     label_smoothing: float = knob(
         0.0,
@@ -217,7 +266,7 @@ class TrainingConfig(_Group):
         "one_cycle",
         "Schedule",
         "How the learning rate moves over the run: constant, divided by 10 at half and three quarters, "
-        "down a cosine, or up and down again (one-cycle).",
+        "down a cosine, up and down again (one-cycle), or up from a ten-thousandth until it breaks (range test).",
     )
     weight_decay: float = knob(
         0.01,

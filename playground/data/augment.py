@@ -30,16 +30,31 @@ def augment(images: Tensor, config: DataConfig, generator: Generator) -> Tensor:
     Returns:
         (N, C, H, W) uint8; `images` itself if every augmentation is off.
     """
+    return augment_pairs(images, None, config, generator)[0]
+
+
+def augment_pairs(
+    images: Tensor, masks: Tensor | None, config: DataConfig, generator: Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Do as `augment`, and move each image's mask (N, H, W) uint8 along with it.
+
+    A mask is moved from pixel to nearest pixel, so that no class appears between two others; recolouring and erasing
+    leave it as it is: what is hidden is still there.
+    """
     n, _, height, width = images.shape
     device = images.device
+    labels = None if masks is None else masks[:, None]
     if config.flip:
-        images = flip(images, torch.randint(0, 2, (n,), generator=generator).to(device))
+        chosen = torch.randint(0, 2, (n,), generator=generator).to(device)
+        images, labels = flip(images, chosen), labels if labels is None else flip(labels, chosen)
     if config.shift:
         most = min(config.shift, height - 1, width - 1)
-        images = shift(images, torch.randint(-most, most + 1, (2, n), generator=generator).to(device), most)
+        offsets = torch.randint(-most, most + 1, (2, n), generator=generator).to(device)
+        images, labels = shift(images, offsets, most), labels if labels is None else shift(labels, offsets, most)
     if config.rotation:
-        turn = torch.rand(n, generator=generator).to(device)
-        images = rotate(images, (turn * 2 - 1) * config.rotation)
+        degrees = (torch.rand(n, generator=generator).to(device) * 2 - 1) * config.rotation
+        images = rotate(images, degrees)
+        labels = labels if labels is None else rotate(labels, degrees, "nearest")
     if config.colour:
         factors = torch.rand((3, n), generator=generator).to(device)
         images = recolour(images, (factors * 2 - 1) * config.colour + 1)
@@ -47,7 +62,7 @@ def augment(images: Tensor, config: DataConfig, generator: Generator) -> Tensor:
         rows = torch.randint(0, height, (n,), generator=generator)
         columns = torch.randint(0, width, (n,), generator=generator)
         images = cut_out(images, rows.to(device), columns.to(device), config.cutout)
-    return images
+    return images, masks if labels is None else labels[:, 0]
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
@@ -79,8 +94,8 @@ def shift(images: Tensor, offsets: Tensor, most: int) -> Tensor:
     return windows.index_select(0, first)
 
 
-def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turn each image counter-clockwise about its centre by `degrees` (N,), bilinearly."""
+def rotate(images: Tensor, degrees: Tensor, mode: str = "bilinear") -> Tensor:
+    """Turn each image counter-clockwise about its centre by `degrees` (N,); `mode` is bilinear or nearest."""
     n, _, height, width = images.shape
     radians = torch.deg2rad(degrees)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
@@ -88,7 +103,7 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     across, down = height / width, width / height
     theta = torch.stack([torch.stack([cos, -sin * across, zero], 1), torch.stack([sin * down, cos, zero], 1)], 1)
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
-    turned = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    turned = F.grid_sample(images.float(), grid, mode=mode, padding_mode="reflection", align_corners=False)
     return turned.round_().clamp_(0, 255).to(torch.uint8)
 
 

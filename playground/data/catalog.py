@@ -5,12 +5,16 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playground.home import home
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a data set may be called; the name is also a folder, a URL parameter and a value on the command line."""
+
+Task = Literal["classification", "segmentation"]
+IGNORE = 255
+"""The value in a mask that belongs to no class and counts for nothing."""
 
 
 class DataError(ValueError):
@@ -24,12 +28,14 @@ class DatasetInfo:
     Attributes:
         classes: the names of the classes, in the order of the targets.
         channels: 3 for colour, 1 for greyscale.
-        size: the side of the images, all square, in pixels.
+        size: the side of the images in pixels; where they are not square, their width.
         train_count, test_count: how many images there are to learn from and to test on.
         licence, source, citation: what its authors say about its use, where it comes from, how to cite it.
         download_mb: how much is fetched the first time, in megabytes; 0 where nothing is.
         bundled: whether the images are part of this program.
         mean, std: per channel over the training images, pixels in [0, 1]; empty until the set is ready.
+        task: "classification", one label an image, or "segmentation", one a pixel.
+        height: of images that are not square, else 0.
     """
 
     name: str
@@ -42,11 +48,12 @@ class DatasetInfo:
     licence: str
     source: str
     citation: str
-    task: str = "classification"
+    task: Task = "classification"
     download_mb: float = 0.0
     bundled: bool = False
     mean: tuple[float, ...] = field(default=())
     std: tuple[float, ...] = field(default=())
+    height: int = 0
 
     @property
     def num_classes(self) -> int:
@@ -60,7 +67,12 @@ class DatasetInfo:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one image."""
-        return self.channels, self.size, self.size
+        return self.channels, self.height or self.size, self.size
+
+    @property
+    def segments(self) -> bool:
+        """Whether each pixel has a label."""
+        return self.task == "segmentation"
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
@@ -121,6 +133,20 @@ CATALOG: dict[str, DatasetInfo] = {
             source=f"The first 1,000 training and 200 test images of each class of CIFAR-10, {_CIFAR_SOURCE}",
             citation=_CIFAR_CITATION,
             bundled=True,
+        ),
+        DatasetInfo(
+            name="shapes",
+            title="Shapes, a label for each pixel",
+            classes=("background", "disc", "square", "triangle", "star", "cross"),
+            channels=3,
+            size=64,
+            train_count=2000,
+            test_count=500,
+            licence="MIT, as this program, which draws it.",
+            source="playground/data/shapes.py",
+            citation="Drawn by this program.",
+            bundled=True,
+            task="segmentation",
         ),
         DatasetInfo(
             name="cifar10",

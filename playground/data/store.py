@@ -15,7 +15,7 @@ import portalocker
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
+from playground.data.catalog import CATALOG, IGNORE, DataError, DatasetInfo, folder, info, is_ready
 from playground.home import home
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -42,14 +42,15 @@ class Arrays:
     Attributes:
         info: with mean and std.
         train_images, test_images: (N, C, H, W) uint8.
-        train_targets, test_targets: (N,) int64, an index into `info.classes`.
+        train_targets, test_targets: (N,) int64, an index into `info.classes`; where each pixel has a label,
+            (N, H, W) uint8, an index or `IGNORE`.
     """
 
     info: DatasetInfo
     train_images: NDArray[np.uint8]
-    train_targets: NDArray[np.int64]
+    train_targets: NDArray[np.int64] | NDArray[np.uint8]
     test_images: NDArray[np.uint8]
-    test_targets: NDArray[np.int64]
+    test_targets: NDArray[np.int64] | NDArray[np.uint8]
 
 
 def arrays(name: str) -> Arrays:
@@ -75,16 +76,16 @@ def arrays(name: str) -> Arrays:
 def write(
     entry: DatasetInfo,
     train_images: NDArray[np.uint8],
-    train_targets: NDArray[np.int64],
+    train_targets: NDArray[np.integer],
     test_images: NDArray[np.uint8],
-    test_targets: NDArray[np.int64],
+    test_targets: NDArray[np.integer],
 ) -> DatasetInfo:
     """Keep a data set: all of it appears at once, or nothing. Call it with the set's lock held.
 
     Args:
         entry: mean, std and counts in it are replaced by the arrays' own.
         train_images, test_images: (N, C, H, W) uint8.
-        train_targets, test_targets: (N,).
+        train_targets, test_targets: (N,), or (N, H, W) where each pixel has a label.
 
     Returns:
         The entry with the arrays' mean, std and counts.
@@ -95,7 +96,8 @@ def write(
     """
     mean, std = statistics(train_images)
     entry = dataclasses.replace(entry, mean=mean, std=std, train_count=len(train_images), test_count=len(test_images))
-    parts = (train_images, train_targets.astype(np.int64), test_images, test_targets.astype(np.int64))
+    kind = np.uint8 if entry.segments else np.int64
+    parts = (train_images, train_targets.astype(kind), test_images, test_targets.astype(kind))
     _check(entry, *parts)
     target = folder(entry.name)
     draft = target.with_name(f".{entry.name}.new")  # No data set's name starts with a dot, so nobody reads it.
@@ -140,10 +142,15 @@ def statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[floa
 
 
 def unpack(name: str) -> None:
-    """Unpack a bundled data set's sheets into the cache."""
+    """Unpack a bundled data set's sheets into the cache, or draw the set that is drawn."""
     source = BUNDLED / name
     with locked(name):
         if is_ready(name):  # Another process did it while this one waited.
+            return
+        if not source.exists():
+            from playground.data import shapes  # which writes through this module
+
+            shapes.make(CATALOG[name])
             return
         labels = json.loads((source / "labels.json").read_text(encoding="utf-8"))
         train, test = (np.array(labels[split], dtype=np.int64) for split in ("train", "test"))
@@ -207,10 +214,14 @@ def _tiles(file: Path, size: int) -> NDArray[np.uint8]:
 def _check(entry: DatasetInfo, *parts: NDArray) -> None:
     """Make sure that train images, train targets, test images and test targets are what the entry says."""
     for images, targets, count in zip(parts[::2], parts[1::2], (entry.train_count, entry.test_count), strict=True):
-        if images.shape != (count, *entry.shape) or images.dtype != np.uint8 or targets.shape != (count,):
+        shape = (count, *entry.shape[1:]) if entry.segments else (count,)
+        if images.shape != (count, *entry.shape) or images.dtype != np.uint8 or targets.shape != shape:
             raise ValueError(f"{entry.name}: {images.dtype} images {images.shape} and targets {targets.shape}")
-        if count and not 0 <= targets.min() <= targets.max() < entry.num_classes:
-            raise ValueError(f"{entry.name}: targets from {targets.min()} to {targets.max()}")
+        for start in range(0, count, 1000):  # in pieces, because masks are as large as images
+            some = targets[start : start + 1000]
+            some = some[some != IGNORE] if entry.segments else some
+            if some.size and not 0 <= some.min() <= some.max() < entry.num_classes:
+                raise ValueError(f"{entry.name}: targets from {some.min()} to {some.max()}")
 
 
 def _sync(descriptor: int) -> None:

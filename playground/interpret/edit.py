@@ -15,8 +15,8 @@ from playground.events import Epoch, Scores, Snapshot, to_row
 from playground.inference import load_model
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import MAX_BATCH, find, prepare, private
+from playground.losses import loss_function
 from playground.metrics import accuracy, confusion_matrix
-from playground.optim import loss_function
 from playground.runs import RunFolder
 from playground.training import uses_bfloat16
 

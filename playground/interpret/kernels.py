@@ -98,7 +98,7 @@ def gradients(
 
     Args:
         images: uint8 (N, C, H, W); targets: (N,) int.
-        loss: as `optim.loss_function` makes it.
+        loss: as `losses.loss_function` makes it.
         megabytes: about the most that the maps kept for the way back take up; a large batch is taken in parts.
 
     Raises:

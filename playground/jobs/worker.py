@@ -120,7 +120,7 @@ class Worker:
         torch.set_num_threads(self.slot.threads)
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
         data = load(config.data.dataset, progress=self.on_load)
-        network = layers(config.model, data.info.shape, data.info.num_classes)
+        network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
         resume = self.take_up()
         self.say("running", message="", parameters=sum(layer.parameters for layer in network))
         events = fit(config, data, resume)
@@ -213,9 +213,11 @@ class Worker:
         self.run.append(to_row(event))
         tensors = event.snapshot.tensors
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        self.run.save_epoch(event.epoch, weights, event.test_probs)
+        # A study puts the folds' predictions together; nobody asks for those of a validation share.
+        val_probs = event.val_probs if self.run.config.data.folds else None
+        self.run.save_epoch(event.epoch, weights, event.test_probs, val_probs)
         self.run.save_resume(tensors, event.snapshot.facts)
-        accuracy = (event.val or event.test).accuracy
+        accuracy = (event.val or event.test).figure
         best = {}
         if self.status.best_accuracy is None or accuracy > self.status.best_accuracy:
             best = {"best_accuracy": accuracy, "best_epoch": event.epoch}
@@ -225,7 +227,7 @@ class Worker:
             epochs=self.run.config.training.epochs,
             step=event.step,
             seconds=event.seconds,
-            test_accuracy=event.test.accuracy,
+            test_accuracy=event.test.figure,
             **best,
         )
         self.between_steps = True
@@ -274,7 +276,7 @@ class Worker:
             case "step_epoch":
                 self.paused, self.until = False, "epoch"
             case "stop":
-                self.ending = Ended("stopped")
+                self.ending = Ended("stopped", " ".join(str(command.get("why", "")).split())[:200])
             case "interrupt":
                 self.ending = Ended("interrupted", "ended with the program; it resumes from exactly here")
         wanted = command.get("set")

@@ -1,19 +1,23 @@
-"""Networks by name. To add one: write its module, name it here and in `ModelConfig.architecture`."""
+"""The networks. To add one: lay it out in `geometry.layers`, and name it in `ModelConfig.architecture`."""
 
 from torch import nn
 
 from playground.config import ModelConfig
 from playground.models.cnn import CNN
+from playground.models.pixels import PixelNet
 
-MODELS = {"cnn": CNN}
+MODELS = {"classification": CNN, "segmentation": PixelNet}
 
 
-def build(model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+def build(
+    model: ModelConfig, input_shape: tuple[int, int, int], num_classes: int, task: str = "classification"
+) -> nn.Module:
     """Build the network that the knobs describe, with fresh weights from torch's global random state.
 
-    It maps images (N, *input_shape), float, normalised, to logits (N, num_classes).
+    It maps images (N, *input_shape), float, normalised, to logits (N, num_classes), or (N, num_classes, H, W) where the
+    task is segmentation.
 
     Raises:
-        GeometryError: a map would shrink below 1×1.
+        GeometryError: a map would shrink below 1×1, or the architecture is none for the task.
     """
-    return MODELS[model.architecture](model, input_shape, num_classes)
+    return MODELS[task](model, input_shape, num_classes)

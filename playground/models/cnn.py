@@ -56,6 +56,7 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
             return nn.Flatten()
         case "linear":
             return nn.Linear(layer.in_shape[0], layer.out_shape[0])
+    raise ValueError(f"{layer.kind} layers are none of a chain")
 
 
 class CNN(nn.Module):

@@ -24,8 +24,9 @@ from safetensors.numpy import load as load_tensors
 from playground.config import ConfigError, from_json
 from playground.events import Change, Diverged, Progress, Scores
 from playground.runs.feed import parse_rows
-from playground.runs.folder import RunError, RunFolder, Status
+from playground.runs.folder import RunError, RunFolder
 from playground.runs.shelf import runs_folder
+from playground.runs.status import Status
 
 MAX_BYTES = 2 * 1024**3
 MAX_FILES = 5000
@@ -45,6 +46,8 @@ class _About:
     parent: str | None = None
     created: float = 0.0
     predictions_dataset: str = ""
+    study: str | None = None
+    member: int | None = None
 
 
 @dataclass
@@ -177,6 +180,7 @@ def _adopt(draft: Path) -> RunFolder:
     run = RunFolder(draft)
     state = run.status().state
     run.set_status(state=state if state in _OVER else "interrupted")
+    run.leave_study()
     run.rename(run.name if run.name != run.id else "imported run")
     run.mend_tail()
     os.replace(draft, runs_folder() / run_id)

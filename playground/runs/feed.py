@@ -4,7 +4,8 @@ import contextlib
 import json
 from typing import Any
 
-from playground.runs.folder import RunFolder, Status
+from playground.runs.folder import RunFolder
+from playground.runs.status import Status
 
 
 def parse_rows(chunk: bytes) -> list[dict[str, Any]]:

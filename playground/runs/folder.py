@@ -1,14 +1,14 @@
 """A run is a folder, and this module alone knows what is in it.
 
     config.json        the knobs (frozen)
-    about.json         name, note, parent: what a person may change
+    about.json         name and note, which a person may change; parent, study and number in it
     status.json        where the run stands; replaced as a whole
     metrics.jsonl      one row an event, appended by the run's one writer; a torn last line does not count
     control.jsonl      what people ask of the run; appended by anybody, read by the worker
     lock               held by the worker for its whole life, so that a dead worker is known at once
     resume.safetensors the latest exact state, while the run is not finished
     checkpoints/       epoch-0003.safetensors: the weights after three epochs
-    predictions/       epoch-0003.safetensors: the test set's probabilities after three epochs
+    predictions/       epoch-0003.safetensors: the test set's probabilities after three epochs, and a held-back fold's
 
 Files that are replaced are written beside, synced and renamed, so a reader sees the old one or the new one.
 """
@@ -23,7 +23,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from playground.config import RunConfig, from_json
+from playground.runs.status import Status
 
-ACTIVE = frozenset({"queued", "preparing", "running", "paused"})
-RESUMABLE = frozenset({"paused", "interrupted", "stopped", "died", "failed"})
 KEPT_EPOCHS = 64
 """A run keeps at most about this many checkpoints; past that every other one goes, evenly over the run."""
 
@@ -48,43 +47,7 @@ class RunError(ValueError):
     """A run that is not there, is damaged or cannot do what is asked; the message is one line."""
 
 
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands.
-
-    Attributes:
-        state: queued, preparing, running, paused, finished, stopped, interrupted, diverged, failed, or died (its
-            status says it works and its lock says nobody does).
-        message: one line for a person: progress of a download, or why it failed.
-        seconds: time spent training, evaluation included.
-        best_accuracy: the best validation accuracy (the test accuracy where nothing is held back), as a fraction.
-        test_accuracy: of the last epoch, as a fraction.
-        threads: CPU threads it computes with; fixed at the first start, because sums depend on it.
-        started, finished: seconds since 1970, or None.
-    """
-
-    state: str = "queued"
-    message: str = ""
-    epoch: int = 0
-    step: int = 0
-    epochs: int = 0
-    total_steps: int = 0
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    best_accuracy: float | None = None
-    best_epoch: int | None = None
-    test_accuracy: float | None = None
-    parameters: int = 0
-    device: str = ""
-    threads: int = 0
-    started: float | None = None
-    finished: float | None = None
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-
+_NOBODY = {"name": "", "note": "", "parent": None, "created": 0.0, "study": None, "member": None}
 _STATUS_FIELDS = {field.name for field in fields(Status)}
 
 
@@ -149,10 +112,9 @@ class RunFolder:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Name, note, parent (a run's id or None) and creation time (seconds since 1970)."""
-        about = {"name": "", "note": "", "parent": None, "created": 0.0} | _read_json(self.path / "about.json")
-        about["name"] = about["name"] or self.id
-        return about
+        """Name, note, parent (a run's id or None), creation time (seconds since 1970), study (its id) and member."""
+        about = _NOBODY | _read_json(self.path / "about.json")
+        return about | {"name": about["name"] or self.id}
 
     @property
     def name(self) -> str:
@@ -164,7 +126,12 @@ class RunFolder:
     def annotate(self, note: str) -> None:
         self._describe(note=note.strip()[:2000])
 
-    def _describe(self, **changes: str) -> None:
+    def leave_study(self) -> None:
+        """Be a run by itself."""
+        if self.about["study"]:
+            self._describe(study=None, member=None)
+
+    def _describe(self, **changes: str | None) -> None:
         if self.read_only:
             raise RunError("the bundled demo run cannot be changed; duplicate it to make it yours")
         write_atomic(self.path / "about.json", json.dumps(self.about | changes, indent=1).encode())
@@ -299,10 +266,34 @@ class RunFolder:
         Raises:
             RunError: there are none, or the file is damaged.
         """
+        return self._probs("probs", epoch)
+
+    def masks(self, epoch: int) -> np.ndarray:
+        """Read what was predicted for the first test images after an epoch: (n, H, W) uint8, a class for each pixel.
+
+        Raises:
+            RunError: there are none, or the file is damaged.
+        """
         tensors = self._load(self._tensors("predictions", epoch))
-        if "probs" not in tensors or tensors["probs"].ndim != 2:
+        if "masks" not in tensors or tensors["masks"].ndim != 3:
+            raise RunError(f"run {self.id}: epoch {epoch} has no masks; the run gives one label an image")
+        return tensors["masks"]
+
+    def validation_predictions(self, epoch: int) -> np.ndarray:
+        """Read the held-back fold's probabilities after an epoch: (N, num_classes) float32, in the order of its rows.
+
+        Raises:
+            RunError: the run has no folds, there are none, or the file is damaged.
+        """
+        if not self.config.data.folds:
+            raise RunError(f"run {self.id} has no folds; the predictions of a validation share are not kept")
+        return self._probs("val_probs", epoch)
+
+    def _probs(self, name: str, epoch: int) -> np.ndarray:
+        tensors = self._load(self._tensors("predictions", epoch))
+        if name not in tensors or tensors[name].ndim != 2:
             raise RunError(f"run {self.id}: the predictions of epoch {epoch} are damaged")
-        return tensors["probs"].astype(np.float32)
+        return tensors[name].astype(np.float32)
 
     @property
     def predictions_dataset(self) -> str:
@@ -320,9 +311,14 @@ class RunFolder:
                 f"run {self.id}: {where} is damaged ({type(error).__name__}); choose another epoch"
             ) from None
 
-    def save_epoch(self, epoch: int, weights: Mapping[str, np.ndarray], probs: np.ndarray) -> None:
-        """Keep an epoch's weights and the test set's probabilities, and thin out what is kept."""
-        for kind, tensors in (("checkpoints", dict(weights)), ("predictions", {"probs": probs})):
+    def save_epoch(
+        self, epoch: int, weights: Mapping[str, np.ndarray], probs: np.ndarray, val_probs: np.ndarray | None = None
+    ) -> None:
+        """Keep an epoch's weights and the test set's (and the fold's) probabilities, and thin out what is kept."""
+        predictions = {"masks" if probs.dtype == np.uint8 else "probs": probs} | (
+            {} if val_probs is None else {"val_probs": val_probs}
+        )
+        for kind, tensors in (("checkpoints", dict(weights)), ("predictions", predictions)):
             (self.path / kind).mkdir(exist_ok=True)
             write_atomic(self._tensors(kind, epoch), save_tensors(tensors))
         self._thin()

@@ -11,18 +11,33 @@ from pathlib import Path
 
 from playground.config import RunConfig
 from playground.home import home
-from playground.runs.folder import DEMO, RunError, RunFolder, Status
+from playground.runs.folder import DEMO, RunError, RunFolder
+from playground.runs.status import Status
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def create(config: RunConfig, name: str = "", note: str = "", parent: str | None = None) -> RunFolder:
-    """Make a new run folder, state `queued`; it appears as a whole or not at all."""
+def create(
+    config: RunConfig,
+    name: str = "",
+    note: str = "",
+    parent: str | None = None,
+    study: str | None = None,
+    member: int | None = None,
+) -> RunFolder:
+    """Make a new run folder, state `queued`; it appears as a whole or not at all.
+
+    Args:
+        config: its knobs; name, note: what it is called, and what a person wrote about it.
+        parent: the id of the run it came from.
+        study, member: the id of the study it belongs to, and its number in it.
+    """
     now = time.time()
     run_id = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(3)}"
     folder = runs_folder()
     draft = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
     about = {"name": " ".join(name.split())[:100], "note": note, "parent": parent, "created": now}
+    about |= {"study": study, "member": member} if study else {}
     (draft / "config.json").write_text(config.model_dump_json(indent=1) + "\n")
     (draft / "about.json").write_text(json.dumps(about, indent=1))
     (draft / "status.json").write_text(json.dumps(asdict(Status(epochs=config.training.epochs))))

@@ -1,6 +1,6 @@
 """A network, its data and its optimizer, and the steps that the loop takes them through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,19 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
-from playground.data.augment import augment, normalise
+from playground.data.augment import normalise
 from playground.data.store import Arrays
 from playground.events import Diverged, Epoch, Scores, Snapshot
-from playground.metrics import confusion_matrix
+from playground.losses import loss_function, median_frequency
 from playground.models import build
-from playground.optim import loss_function, optimizers, schedule_factor
+from playground.optim import optimizers, schedule_factor
 from playground.splits import split
 from playground.training.device import choose_device, uses_bfloat16
 from playground.training.meters import Meter, Stopwatch
+from playground.training.tasks import TASKS, Judged
 
 REPORTS = 500
 """About how many Progress rows a run writes, when its epochs are not more."""
-EVALUATION_BATCH = 128
+EVALUATION_BATCH, EVALUATION_PIXELS = 128, 2**19
+"""Images evaluated at once, fewer where they are large."""
 FULL_BATCH_CHUNK = 512
 """Gradient descent goes over all images in pieces of this size and adds their gradients up."""
 
@@ -37,15 +39,21 @@ class Trainer:
         training = config.training
         self.device = choose_device(training.device)
         self.bfloat16 = uses_bfloat16(training, self.device)
-        channels, size = data.info.channels, data.info.size
+        self.task = TASKS[data.info.task]()
         torch.manual_seed(training.seed)
-        net = build(config.model, (channels, size, size), len(data.info.classes))
+        net = build(config.model, data.info.shape, data.info.num_classes, data.info.task)
         self.net = net.to(self.device).to(memory_format=torch.channels_last)
-        self.loss = loss_function(training)
         self.optimizers = optimizers(self.net, training, fused=self.device.type in ("cpu", "cuda", "mps"))
         self.parameters = list(self.net.parameters())
 
-        train_rows, val_rows = split(data.train_targets, config.data)
+        # Classes are what a split keeps in proportion; where each pixel has one, an image has none.
+        labels = np.zeros(len(data.train_targets), np.int64) if data.info.segments else data.train_targets
+        train_rows, val_rows = split(labels, config.data)
+        weights = None
+        if training.class_weights:
+            found = median_frequency(data.train_targets[train_rows], data.info.num_classes)
+            weights = torch.from_numpy(found).to(self.device)
+        self.loss = loss_function(training, weights)
         images = torch.from_numpy(data.train_images)
         targets = torch.from_numpy(data.train_targets)
         if self.device.type != "cpu":
@@ -88,12 +96,13 @@ class Trainer:
         """Add `share` of one batch's gradient; return its mean loss and its number of hits, on the device."""
         rows = rows.to(self.device)
         images, targets = self.images.index_select(0, rows), self.targets.index_select(0, rows)
-        images = self.prepare(augment(images, self.config.data, self.random))
+        images, targets = self.task.vary(images, targets, self.config.data, self.random)
+        images = self.prepare(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.net(images).float()
         loss = self.loss(logits, targets)
         (loss * share if share != 1 else loss).backward()
-        return loss.detach(), (logits.detach().argmax(1) == targets).sum()
+        return loss.detach(), self.task.hits(logits.detach(), targets)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -124,34 +133,34 @@ class Trainer:
         return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)).double()))
 
     @torch.inference_mode()
-    def evaluate(self, images: Tensor, targets: Tensor) -> tuple[Scores, np.ndarray, np.ndarray]:
-        """Return scores, the confusion matrix and the probabilities (N, num_classes) float16 of a split."""
+    def evaluate(self, images: Tensor, targets: Tensor) -> Judged:
+        """Return scores, the confusion matrix and the predictions to keep of a split."""
         self.net.eval()
-        logits = []
-        for start in range(0, len(images), EVALUATION_BATCH):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                logits.append(self.net(self.prepare(images[start : start + EVALUATION_BATCH])).float())
+        found = self.task.judge(self._outputs(images, targets), self.loss)
         self.net.train()
-        scores = torch.cat(logits)
-        loss = float(self.loss(scores, targets))
-        preds, probs = scores.argmax(1).cpu().numpy(), scores.softmax(1).half().cpu().numpy()
-        truth = targets.cpu().numpy()
-        confusion = confusion_matrix(truth, preds, scores.shape[1])
-        return Scores(loss, float((preds == truth).mean())), confusion, probs
+        return found
+
+    def _outputs(self, images: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield logits and targets, a batch at a time."""
+        size = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // (images.shape[2] * images.shape[3])))
+        for some, wanted in zip(images.split(size), targets.split(size), strict=True):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                logits = self.net(self.prepare(some)).float()
+            yield logits, wanted
 
     def end_epoch(self, train: Scores | None) -> Epoch | Diverged:
         """Judge the network as it is now on the validation and test images."""
         if not all(bool(torch.isfinite(p).all()) for p in self.parameters):
             return Diverged(float(self.epoch), self.step, "a weight is no longer a finite number")
-        val = None
+        val = val_probs = None
         if len(self.val_rows):
             rows = self.val_rows.to(self.device)
-            val = self.evaluate(self.images[rows], self.targets[rows])[0]
+            val, _, val_probs = self.evaluate(self.images[rows], self.targets[rows])
         test, confusion, probs = self.evaluate(self.test_images, self.test_targets)
         if not np.isfinite(test.loss):
             return Diverged(float(self.epoch), self.step, "the loss on the test images is no longer a finite number")
-        seconds = self.clock()
-        return Epoch(self.epoch, self.step, seconds, train, val, test, confusion.tolist(), probs, self.snapshot())
+        seconds, counts, state = self.clock(), confusion.tolist(), self.snapshot()
+        return Epoch(self.epoch, self.step, seconds, train, val, test, counts, probs, state, val_probs)
 
     # The exact state
 

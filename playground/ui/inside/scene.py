@@ -187,7 +187,7 @@ def histograms(scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
     from playground.interpret.kernels import gradients, histogram, weights
-    from playground.optim import loss_function
+    from playground.losses import loss_function
 
     slopes: dict[str, np.ndarray] = {}
     try:

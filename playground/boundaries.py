@@ -1,0 +1,59 @@
+"""Where one class ends and another begins, in masks."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from playground.data.catalog import IGNORE
+
+TOLERANCE = 0.0075
+"""How far off a boundary may be to count as found: this share of the image's diagonal (Csurka et al., 2013)."""
+
+
+def boundary(masks: Tensor) -> Tensor:
+    """Mark the pixels that have a pixel of another class among their eight neighbours.
+
+    Args:
+        masks: (N, H, W) whole numbers; `IGNORE` is no class, so where it begins there is no boundary.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    known = masks != IGNORE
+    classes = masks.float()[:, None]
+    high = F.max_pool2d(classes.masked_fill(~known[:, None], -1.0), 3, 1, 1)
+    low = -F.max_pool2d(-classes.masked_fill(~known[:, None], 1.0 + IGNORE), 3, 1, 1)
+    return (high > low)[:, 0] & known
+
+
+def near(marks: Tensor, distance: int) -> Tensor:
+    """Widen marks (N, H, W) bool by a square of `distance` pixels to each side."""
+    return F.max_pool2d(marks.float()[:, None], 2 * distance + 1, 1, distance)[:, 0] > 0
+
+
+def matches(preds: Tensor, targets: Tensor) -> Tensor:
+    """Count what the boundary F1 is made of, over all images.
+
+    A pixel of a predicted boundary is right if a true one lies within the tolerance, and the other way round. Pixels
+    without a class do not count.
+
+    Args:
+        preds, targets: (N, H, W) whole numbers; `IGNORE` in the targets is no class.
+
+    Returns:
+        (4,) float64: predicted boundary pixels that are right, all of them, true ones that are found, all of them.
+    """
+    height, width = targets.shape[1:]
+    distance = max(1, round(TOLERANCE * (height**2 + width**2) ** 0.5))
+    known = targets != IGNORE
+    found, true = boundary(preds) & known, boundary(targets)
+    right = found & near(true, distance)
+    seen = true & near(found, distance)
+    return torch.stack([part.sum(dtype=torch.float64) for part in (right, found, seen, true)])
+
+
+def boundary_f1(counts: Tensor) -> float:
+    """Return the harmonic mean of the boundary's precision and recall, from the sums of `matches`; 0 for none."""
+    right, found, seen, true = counts.tolist()
+    precision, recall = right / max(found, 1), seen / max(true, 1)
+    return 2 * precision * recall / (precision + recall) if right and seen else 0.0

@@ -1,0 +1,5 @@
+"""From one label an image to a label for each place: sliding windows, and scenes whose true map is known."""
+
+
+class SegmentError(ValueError):
+    """An image that cannot be labelled place by place; the message is one line, fit to be shown."""
