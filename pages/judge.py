@@ -1,0 +1,88 @@
+"""Judge: what a network gets right and wrong, at any epoch, with every figure's formula and counts."""
+
+import importlib
+
+import streamlit as st
+
+from playground import metrics, runs
+from playground.config import ConfigError
+from playground.data.catalog import DataError
+from playground.runs import RunError, RunFolder
+from playground.ui import pickers
+from playground.ui.judge import choose
+from playground.ui.judge import scene as scenes
+from playground.ui.judge.scene import Scene
+
+TICK = 1.0
+VIEWS = {
+    "matrix": ("Confusion matrix", "grid_on"),
+    "per_class": ("Per class", "table_rows"),
+    "curves": ("Curves", "show_chart"),
+    "calibration": ("Calibration", "balance"),
+    "hardest": ("Hardest images", "psychology_alt"),
+}
+BY_COUNTS = ("matrix", "per_class")  # the views that the confusion matrix alone can fill
+
+
+def head() -> tuple[RunFolder, Scene | None]:
+    """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
+    columns = st.columns([1.2, 1.8], gap="medium")
+    with columns[0]:
+        run = pickers.run_picker("Run", choose.RUN)
+    assert run is not None, "the page is not drawn without runs"
+    with columns[1]:
+        epoch = pickers.epoch_slider(run, choose.EPOCH)
+    if epoch is None:
+        status = run.status()
+        later = "it can be judged after its first look at the test images" if status.active else "it kept no epoch"
+        st.info(f"{run.name} is {status.state}; {later}.", icon=":material/hourglass_empty:")
+        return run, None
+    try:
+        scene = scenes.compose(run, epoch)
+    except (RunError, ConfigError, DataError) as error:
+        st.error(str(error), icon=":material/error:")
+        return run, None
+    right, total = int(scene.counts.trace()), int(scene.counts.sum())
+    share = pickers.percent(metrics.accuracy(scene.counts))
+    st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {scene.images} are right, **{share}**.")
+    if scene.why:
+        st.info(scene.why, icon=":material/image_not_supported:")
+    return run, scene
+
+
+def view(scene: Scene) -> None:
+    """Draw the chosen view; the others compute nothing."""
+    chosen = st.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
+        key="judge_view",
+        default="matrix",
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    if scene.answers is None and chosen not in BY_COUNTS:
+        st.caption("This view needs the probabilities of the test images, which cannot be read here.")
+        return
+    importlib.import_module(f"playground.ui.judge.{chosen}").draw(scene)
+
+
+def board(active: bool) -> None:
+    """Everything; drawn again every `TICK` seconds while the run trains."""
+    run, scene = head()
+    if scene:
+        view(scene)
+    choose.write_url(run)
+    if run.status().active != active:
+        st.rerun()
+
+
+choose.follow_url()
+if st.session_state[choose.RUN] or runs.list_runs():
+    chosen = st.session_state[choose.RUN]
+    active = bool(chosen) and runs.open_run(chosen).status().active
+    st.fragment(board, run_every=TICK if active else None)(active)
+else:
+    st.info("There is no trained network yet. Train one; it can be judged at once.", icon=":material/info:")
+    st.page_link("train.py", label="Train a network", icon=":material/model_training:")

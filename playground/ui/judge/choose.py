@@ -1,0 +1,76 @@
+"""Choosing what is judged: a run and an epoch, mirrored in the URL; and the classes of a cell."""
+
+import streamlit as st
+
+from playground import runs
+from playground.runs import RunError, RunFolder
+from playground.ui import pickers
+
+RUN, EPOCH = "judge_run", "judge_epoch"
+
+
+def follow_url() -> None:
+    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
+    params = st.query_params.to_dict()
+    if params and params != st.session_state.get("judge_url"):
+        if named := params.get("run"):
+            try:
+                st.session_state[RUN] = runs.open_run(named).id
+            except RunError as error:
+                st.error(str(error), icon=":material/error:")
+        epoch = params.get("epoch", "")
+        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+    if not st.session_state.get(RUN):
+        st.session_state[RUN] = pickers.default_run()
+
+
+def write_url(run: RunFolder) -> None:
+    """Mirror the choice in the URL, so that a link shows the same."""
+    query = {"run": run.id}
+    if (epoch := st.session_state.get(EPOCH)) is not None:
+        query["epoch"] = str(epoch)
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state["judge_url"] = query
+
+
+def segments(label: str, options: dict[str, str], key: str) -> str:
+    """Let a person choose one of a few ways, the first one unasked; `options` is {value: title}."""
+    return st.segmented_control(
+        label,
+        list(options),
+        format_func=lambda value: options[value],
+        key=key,
+        default=next(iter(options)),
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+
+
+def formula(text: str) -> None:
+    """Write a formula, LaTeX, that goes on in the next line where the column is narrow; `st.latex` would cut it off."""
+    apart = r"\rule[-0.9em]{0em}{2.3em}"  # nothing, but high: keeps the fractions of two lines apart
+    st.markdown(r"$\displaystyle " + text.replace(r"\frac", rf"{apart}\frac") + "$")
+
+
+def class_picker(label: str, state: str, classes: tuple[str, ...], default: int) -> int:
+    """Let a person choose a class; returns its number.
+
+    Args:
+        label: what it is for.
+        state: the key of the session under which the class's number is kept; set it to choose for the person. While
+            nobody has chosen, and where the number is no class, the default is shown.
+        default: the number of the class to show unasked.
+    """
+    chosen = st.session_state.get(state)
+    chosen = chosen if chosen is not None and 0 <= chosen < len(classes) else default
+    widget = f"{state}_widget"
+    st.session_state[widget] = classes[chosen]
+
+    def remember() -> None:
+        if st.session_state[widget] in classes:
+            st.session_state[state] = classes.index(st.session_state[widget])
+
+    st.selectbox(label, classes, key=widget, on_change=remember)
+    return chosen

@@ -1,0 +1,85 @@
+"""Images to choose from, and one of them closely, with ways into Predict and Inside."""
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from playground import images, plots
+from playground.ui import pickers
+from playground.ui.gallery import PAGE, Item, data_url, gallery
+from playground.ui.judge.scene import Scene
+from playground.ui.live_chart import live_chart
+
+
+def choose(key: str, row: int) -> None:
+    """Make a test image the chosen one of a gallery."""
+    st.session_state[f"{key}_row"] = row
+
+
+def browse(scene: Scene, rows: list[int], key: str, label: str, note: Callable[[int], str] | None = None) -> int:
+    """Draw images in pages of a gallery; returns the chosen one, which is the first until one is picked.
+
+    Args:
+        scene: What is judged, with its images.
+        rows: the test images' numbers, at least one, in the order to show them.
+        key: tells galleries apart.
+        label: what the images are.
+        note: says what else there is to say of an image, for its tooltip.
+    """
+    assert scene.answers and scene.data, "the page asks only where there are images"
+    chosen = st.session_state.get(f"{key}_row")
+    chosen = chosen if chosen in rows else rows[0]
+    pages, place = -(-len(rows) // PAGE), st.container()
+    page = min(st.pagination(pages, key=f"{key}_page", max_visible_pages=5), pages) if pages > 1 else 1
+    items = []
+    for row in rows[(page - 1) * PAGE : page * PAGE]:
+        true, guess = scene.classes[scene.answers.targets[row]], scene.classes[scene.answers.preds[row]]
+        sure = pickers.percent(float(scene.answers.confidence[row]))
+        about = f"{true}, taken for {guess} with {sure}, test image {row}{note(row) if note else ''}"
+        mark = "right" if scene.answers.right[row] else "wrong"
+        items.append(Item(row, data_url(scene.data.test_images[row]), about, mark))
+    with place:
+        gallery(items, chosen, key=key, label=label, on_choice=partial(choose, key))
+    return chosen
+
+
+def details(scene: Scene, row: int) -> None:
+    """Draw one image with what it is and what it was taken for, and open it elsewhere."""
+    assert scene.answers and scene.data, "the page asks only where there are images"
+    probs, truth = scene.answers.probs[row], scene.classes[scene.answers.targets[row]]
+    guess = scene.classes[scene.answers.preds[row]]
+    look, words = st.columns([1, 2.2], gap="small")
+    look.image(
+        images.enlarge(scene.data.test_images[row], 192),
+        alt=f"Test image {row}, {truth}",
+        width="stretch",
+        output_format="PNG",
+    )
+    with words:
+        sure = pickers.percent(float(scene.answers.confidence[row]))
+        if guess == truth:
+            st.markdown(f"**Test image {row}** :green-badge[:material/check: Right: {guess}, {sure}]")
+        else:
+            own = pickers.percent(float(probs[scene.answers.targets[row]]))
+            st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {guess}, {sure}]")
+            st.caption(f"It is: {truth} ({own})")
+        live_chart(
+            plots.probability_bars(probs.tolist(), scene.classes, top=3, truth=truth, revision=scene.run.id),
+            key="judge_bars",
+            alt=f"The likeliest classes of test image {row}: {guess} {sure.replace('%', 'per cent')}",
+            height=118,
+            version=f"{scene.key} {row}",
+        )
+    with st.container(horizontal=True):
+        for page, title, icon in (("predict", "Predict", "image_search"), ("inside", "Inside", "visibility")):
+            if st.button(f"Open in {title}", icon=f":material/{icon}:", key=f"judge_open_{page}"):
+                leave(scene, row, page)
+
+
+def leave(scene: Scene, row: int, page: str) -> None:
+    """Go to a page that shows the image to the same run at the same epoch."""
+    st.session_state["predict_row"] = row
+    st.session_state.pop("predict_source", None)  # so that the picker there starts at its default, the test images
+    st.session_state["inside_photo"] = None
+    st.switch_page(f"{page}.py", query_params={"run": scene.run.id, "epoch": str(scene.epoch)})

@@ -1,0 +1,104 @@
+"""The confusion matrix: click a cell, or choose its classes, and its images appear."""
+
+from typing import Any, cast
+
+import streamlit as st
+
+from playground.judge.confusion import images_of, largest_error
+from playground.metrics import shares
+from playground.plots.confusion import LABELLED, Show, confusion_heatmap
+from playground.ui import pickers
+from playground.ui.judge import image
+from playground.ui.judge import scene as scenes
+from playground.ui.judge.choose import class_picker, segments
+from playground.ui.judge.scene import Scene
+from playground.ui.live_chart import live_chart
+
+SHOWS = {"counts": "Counts", "rows": "% of the row", "columns": "% of the column"}
+ORDERS = {"class": "By class", "similar": "By similarity"}
+TRUE, GUESS = "judge_true", "judge_guess"
+
+
+def draw(scene: Scene) -> None:
+    """Draw the view."""
+    left, right = st.columns([1.35, 1], gap="medium")
+    with right:
+        true, guess = cell(scene)
+    with left:
+        with st.container(horizontal=True):
+            show, order = segments("Show", SHOWS, "judge_show"), segments("Order", ORDERS, "judge_order")
+        heatmap(scene, cast(Show, show), order, (true, guess))
+    with right:
+        images(scene, true, guess)
+
+
+def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None:
+    """Draw the matrix with the chosen cell, of (true, predicted) class, outlined; a click chooses another."""
+    count = len(scene.classes)
+    places = [int(k) for k in scenes.order(scene)] if order == "similar" else list(range(count))
+
+    def clicked(point: dict[str, Any]) -> None:
+        row, column = point["point"]
+        st.session_state[TRUE], st.session_state[GUESS] = places[int(row)], places[int(column)]
+
+    worst = largest_error(scene.counts)
+    wrong = int(scene.counts.sum() - scene.counts.trace())
+    alt = f"Confusion matrix of {count} classes after epoch {scene.epoch}: {wrong:,} mistakes"
+    if wrong:
+        alt += f", most often {scene.classes[worst[0]]} taken for {scene.classes[worst[1]]}, {scene.counts[worst]:,}"
+    live_chart(
+        confusion_heatmap(
+            scene.counts[places][:, places],
+            [scene.classes[k] for k in places],
+            show=show,
+            chosen=(places.index(cell[0]), places.index(cell[1])),
+            revision=f"{scene.run.id} {order}",
+        ),
+        key="judge_matrix",
+        alt=alt,
+        height=560 if count <= LABELLED else min(1000, 200 + 10 * count),
+        version=f"{scene.key} {show} {places} {cell}",
+        on_click=clicked,
+    )
+    text = "A row is a true class, a column what it was taken for; the diagonal is right. "
+    text += "Click a cell to see its images."
+    if order == "similar":
+        text += " Classes that are taken for each other stand side by side."
+    st.caption(text)
+
+
+def cell(scene: Scene) -> tuple[int, int]:
+    """Let a person choose a cell by its classes, and say what is in it; returns the true and the predicted class."""
+    worst = largest_error(scene.counts)
+    columns = st.columns(2)
+    with columns[0]:
+        true = class_picker("True class", TRUE, scene.classes, worst[0])
+    with columns[1]:
+        guess = class_picker("Taken for", GUESS, scene.classes, worst[1])
+    if st.session_state.keys() & {TRUE, GUESS}:  # once either was chosen, the cell stays
+        st.session_state[TRUE], st.session_state[GUESS] = true, guess
+    number = int(scene.counts[true, guess])
+    row, column = int(scene.counts[true].sum()), int(scene.counts[:, guess].sum())
+    of_true = pickers.percent(float(shares(scene.counts, "rows")[true, guess]))
+    of_guess = pickers.percent(float(shares(scene.counts, "columns")[true, guess]))
+    st.markdown(
+        f"**{number:,} {'image' if number == 1 else 'images'}** of {scene.classes[true]} taken for "
+        f"{scene.classes[guess]}: {number:,}/{row:,} = {of_true} of the true class, "
+        f"{number:,}/{column:,} = {of_guess} of the predictions."
+    )
+    return true, guess
+
+
+def images(scene: Scene, true: int, guess: int) -> None:
+    """Draw the images of a cell, and one of them closely."""
+    if scene.answers is None:
+        return
+    rows = images_of(scene.answers, true, guess).tolist()
+    if not rows:
+        st.caption("No test image is in this cell.")
+        return
+    label = f"{scene.classes[true]} taken for {scene.classes[guess]}, the most confident first"
+    chosen = image.browse(scene, rows, "judge_cell", label)
+    st.caption("The most confident first.")
+    with st.container(border=True):
+        image.details(scene, chosen)

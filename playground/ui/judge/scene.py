@@ -1,0 +1,186 @@
+"""What the page judges, read once for everybody who looks at the same.
+
+All caches are bounded and keyed by the run, the epoch, when its file was written, and the data set.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from playground.data import catalog
+from playground.data.catalog import DataError
+from playground.data.store import Arrays
+from playground.judge.answers import Answers, read_answers
+from playground.runs import RunError, RunFolder
+from playground.ui import feeds
+from playground.ui.inside.scene import test_set
+
+if TYPE_CHECKING:
+    from playground.judge.hardest import History
+    from playground.judge.ranking import Ranking
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A run at an epoch, and what is known of its answers.
+
+    Attributes:
+        classes: the K names.
+        counts: (K, K), the confusion matrix: row = true class, column = predicted class.
+        answers: the probabilities behind it; None where they are not known.
+        data: the data set whose test images they are of; None where it is not on this machine.
+        why: one line that says why there are no answers; "" where there are.
+        written: changes whenever the epoch's file or the data set does.
+    """
+
+    run: RunFolder
+    epoch: int
+    classes: tuple[str, ...]
+    counts: np.ndarray
+    answers: Answers | None
+    data: Arrays | None
+    why: str
+    written: str
+
+    @cached_property
+    def key(self) -> str:
+        """Changes with whatever is judged."""
+        return f"{self.run.path} {self.epoch} {self.written} {hash(self.counts.tobytes())}"
+
+    @property
+    def images(self) -> str:
+        """What the images are called: "test images of CIFAR-10"."""
+        return f"test images of {self.data.info.title}" if self.data and self.answers else "test images"
+
+
+def compose(run: RunFolder, epoch: int) -> Scene:
+    """Put together what is judged. Without the images or the predictions the counts are those of the run's own rows.
+
+    Raises:
+        RunError: nothing at all is known of this epoch's answers.
+    """
+    data, answers, why, written = None, None, "", ""
+    try:
+        data = test_set(run)
+        written = _written(run, epoch, data)
+        answers = _answers(f"{run.path} {epoch} {written}", run, epoch, data)
+    except DataError as error:
+        why = f"{error}. The numbers below were counted while the run trained."
+    except RunError as error:
+        why = f"{error}."
+    if answers and data:
+        return Scene(run, epoch, data.info.classes, answers.confusion, answers, data, "", written)
+    counts = _counted(run, epoch)
+    if counts is None:
+        raise RunError(why.removesuffix(" The numbers below were counted while the run trained."))
+    return Scene(run, epoch, _names(run, len(counts)), counts, None, data, why, written)
+
+
+def _written(run: RunFolder, epoch: int, data: Arrays) -> str:
+    """Return what changes whenever the file of predictions or the data set does."""
+    predictions = run.path / "predictions" / run.checkpoint(epoch).name  # beside the weights, under the same name
+    stamps = []
+    for file in (predictions, catalog.folder(data.info.name) / "info.json"):
+        try:
+            stamps.append(str(file.stat().st_mtime_ns))
+        except OSError:
+            stamps.append("none")
+    return f"{data.info.name} {' '.join(stamps)}"
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _answers(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> Answers:
+    return read_answers(_run, _epoch, np.array(_data.test_targets, np.int64), _data.info.num_classes)
+
+
+def _counted(run: RunFolder, epoch: int) -> np.ndarray | None:
+    """Return the confusion matrix that training counted after the epoch; None where there is none."""
+    for row in feeds.watch(run).feed.epochs:
+        if row.get("epoch") == epoch:
+            try:
+                counts = np.asarray(row.get("confusion"), np.int64)
+            except (TypeError, ValueError):
+                return None
+            return counts if counts.ndim == 2 and len(counts) == counts.shape[1] > 1 else None
+    return None
+
+
+def _names(run: RunFolder, count: int) -> tuple[str, ...]:
+    """Return the classes' names; numbers where the data set is not known here, or has been replaced."""
+    try:
+        classes = catalog.info(run.config.data.dataset).classes
+    except ValueError:  # DataError and ConfigError
+        classes = ()
+    return classes if len(classes) == count else tuple(f"class {k}" for k in range(count))
+
+
+# What takes more than a moment with a hundred classes or many epochs
+
+
+def order(scene: Scene) -> np.ndarray:
+    """Return the classes' numbers, those that are taken for each other side by side."""
+    return _order(scene.key, scene.counts)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _order(key: str, _counts: np.ndarray) -> np.ndarray:
+    from playground.judge.confusion import similarity_order
+
+    return similarity_order(_counts)
+
+
+def rankings(scene: Scene) -> "tuple[list[Ranking | None], Ranking | None]":
+    """Return each class's curves and those of all together."""
+    assert scene.answers, "the page asks only where there are answers"
+    return _rankings(scene.key, scene.answers)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _rankings(key: str, _answers: Answers) -> "tuple[list[Ranking | None], Ranking | None]":
+    from playground.judge.ranking import rank_classes, rank_together
+
+    return rank_classes(_answers), rank_together(_answers)
+
+
+def history(scene: Scene) -> "History":
+    """Return what each image was taken for at each kept epoch; epochs that cannot be read are left out."""
+    from playground.judge.hardest import History
+
+    assert scene.answers and scene.data, "the page asks only where there are answers"
+    found: dict[int, np.ndarray] = {}
+    for epoch in scene.run.predicted_epochs():
+        try:
+            key = f"{scene.run.path} {epoch} {_written(scene.run, epoch, scene.data)}"
+            found[epoch] = _preds(key, scene.run, epoch, scene.data)
+        except RunError:
+            continue
+    return History(tuple(found), np.stack(list(found.values())), scene.answers.targets)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _preds(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> np.ndarray:
+    targets = np.array(_data.test_targets, np.int64)
+    return read_answers(_run, _epoch, targets, _data.info.num_classes).preds.astype(np.int16)
+
+
+def over_time(scene: Scene, row: int) -> dict[int, np.ndarray]:
+    """Return one image's probabilities (K,) at each kept epoch that can be read."""
+    assert scene.data, "the page asks only where there are images"
+    last = scene.run.predicted_epochs()[-1:]
+    return _over_time(f"{scene.run.path} {last} {scene.written} {row}", scene.run, row, len(scene.classes))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _over_time(key: str, _run: RunFolder, _row: int, _num_classes: int) -> dict[int, np.ndarray]:
+    found = {}
+    for epoch in _run.predicted_epochs():
+        try:
+            probs = _run.predictions(epoch)
+        except RunError:
+            continue
+        if probs.shape[1] == _num_classes and _row < len(probs):
+            found[epoch] = probs[_row]
+    return found

@@ -1,0 +1,235 @@
+"""Averages, top-k, the order by similarity, the images of a cell, the hardest images, and the formulas."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as oracle
+import torch
+import torch.nn.functional as F
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision, MulticlassRecall
+
+from playground import runs
+from playground.config import RunConfig
+from playground.judge import formulas, hardest
+from playground.judge.answers import Answers, read_answers
+from playground.judge.calibration import reliability
+from playground.judge.confusion import images_of, largest_error, similarity_order
+from playground.judge.hardest import History
+from playground.metrics import average, confusion_matrix, f1, precision, ranks, recall, shares, top_k_counts
+from playground.runs import RunError
+
+
+def draw(seed: int, count: int, num_classes: int, absent: tuple[int, ...] = ()) -> Answers:
+    """Answers that are right about half of the time."""
+    rng = np.random.default_rng(seed)
+    targets = rng.choice([k for k in range(num_classes) if k not in absent], count)
+    probs = rng.dirichlet(np.ones(num_classes), count)
+    probs[np.arange(count), targets] += 0.2
+    return Answers((probs / probs.sum(1, keepdims=True)).astype(np.float32), targets)
+
+
+CASES = {
+    "ten classes": draw(0, 500, 10),
+    "two classes": draw(1, 40, 2),
+    "a class without an image": draw(2, 60, 4, absent=(1,)),
+    "many classes, some with neither image nor prediction": draw(3, 25, 40),
+}
+
+
+@pytest.fixture(params=CASES)
+def answers(request) -> Answers:
+    return CASES[request.param]
+
+
+@pytest.mark.parametrize("kind", ["macro", "micro", "weighted"])
+def test_averages(answers, kind):
+    found = average(answers.confusion, kind)
+    theirs = oracle.precision_recall_fscore_support(answers.targets, answers.preds, average=kind, zero_division=0)
+    assert (found.precision, found.recall, found.f1) == pytest.approx(theirs[:3], abs=1e-12)
+    tensors, num_classes = (torch.tensor(answers.preds), torch.tensor(answers.targets)), answers.probs.shape[1]
+    for ours, metric in zip(
+        (found.precision, found.recall, found.f1),
+        (MulticlassPrecision, MulticlassRecall, MulticlassF1Score),
+        strict=True,
+    ):
+        assert ours == pytest.approx(float(metric(num_classes, average=kind)(*tensors)), abs=1e-5)
+
+
+def test_averages_of_nothing():
+    for kind in ("macro", "micro", "weighted"):
+        assert average(np.zeros((3, 3), int), kind).f1 == 0
+
+
+def test_top_k_against_both_oracles(answers):
+    hits, num_classes = top_k_counts(answers.probs, answers.targets), answers.probs.shape[1]
+    for k in range(1, num_classes):
+        labels = {"labels": range(num_classes)} if num_classes > 2 else {}
+        scores = answers.probs if num_classes > 2 else answers.probs[:, 1]
+        expected = oracle.top_k_accuracy_score(answers.targets, scores, k=k, normalize=False, **labels)
+        assert hits[k - 1] == expected
+        metric = MulticlassAccuracy(num_classes, top_k=k, average="micro")
+        share = float(metric(torch.tensor(answers.probs), torch.tensor(answers.targets)))
+        assert hits[k - 1] / len(answers.targets) == pytest.approx(share, abs=1e-5)
+    assert hits[-1] == len(answers.targets)
+    assert hits[0] == answers.right.sum()
+
+
+def test_of_equal_probabilities_the_first_class_is_the_answer():
+    probs, targets = np.full((3, 3), 1 / 3, np.float32), [0, 1, 2]
+    assert ranks(probs, targets).tolist() == [0, 1, 2]
+    assert top_k_counts(probs, targets).tolist() == [1, 2, 3]
+    assert Answers(probs, np.array(targets)).right.tolist() == [True, False, False]
+
+
+def test_shares(answers):
+    for by, normalize in (("rows", "true"), ("columns", "pred")):
+        labels = range(answers.probs.shape[1])
+        with np.errstate(invalid="ignore"):
+            expected = oracle.confusion_matrix(answers.targets, answers.preds, labels=labels, normalize=normalize)
+        np.testing.assert_allclose(shares(answers.confusion, by), np.nan_to_num(expected), atol=1e-12)
+    assert shares([[3, 1], [0, 0]], "rows").tolist() == [[0.75, 0.25], [0, 0]]
+
+
+def test_classes_that_are_confused_stand_side_by_side():
+    counts = np.diag([50] * 6)
+    for one, other in ((0, 3), (1, 5), (2, 4)):  # three pairs, far apart in the order of the classes
+        counts[one, other], counts[other, one] = 20, 10
+    counts[3, 1] = 2
+    order = similarity_order(counts).tolist()
+    assert sorted(order) == list(range(6))
+    pairs = {frozenset(order[i : i + 2]) for i in (0, 2, 4)}
+    assert pairs == {frozenset((0, 3)), frozenset((1, 5)), frozenset((2, 4))}
+    assert order == similarity_order(counts).tolist()
+    assert order[0] < order[-1]
+
+
+def test_the_order_goes_with_the_classes():
+    counts = np.random.default_rng(0).integers(0, 50, (8, 8)) + 200 * np.eye(8, dtype=int)
+    mixed = np.random.default_rng(1).permutation(8)
+    ours, theirs = similarity_order(counts).tolist(), mixed[similarity_order(counts[mixed][:, mixed])].tolist()
+    assert theirs in (ours, ours[::-1])
+
+
+@pytest.mark.parametrize("counts", [np.diag([5, 5, 5, 5]), np.zeros((4, 4), int), [[3, 1], [1, 3]]])
+def test_without_groups_the_order_stays(counts):
+    assert similarity_order(counts).tolist() == list(range(len(counts)))
+
+
+def test_the_counts_are_not_changed():
+    counts = np.array([[5, 1, 2], [0, 5, 1], [2, 2, 5]])
+    before = counts.copy()
+    similarity_order(counts)
+    largest_error(counts)
+    assert np.array_equal(counts, before)
+
+
+def test_the_largest_error():
+    assert largest_error([[9, 1, 2], [0, 9, 7], [1, 0, 9]]) == (1, 2)
+    assert largest_error([[9, 0], [0, 9]]) == (0, 0)
+
+
+def test_the_images_of_a_cell_are_those_it_counts_the_most_confident_first(answers):
+    counts = confusion_matrix(answers.targets, answers.preds, answers.probs.shape[1])
+    found = []
+    for true, predicted in np.ndindex(counts.shape):
+        rows = images_of(answers, true, predicted)
+        assert len(rows) == counts[true, predicted]
+        assert (answers.targets[rows] == true).all()
+        assert (np.diff(answers.probs[rows, predicted]) <= 0).all()
+        found += rows.tolist()
+    assert sorted(found) == list(range(len(answers.targets)))
+
+
+def test_flips_and_forgetting_by_hand():
+    preds = np.array([[0, 1, 1, 2], [1, 1, 0, 2], [0, 1, 2, 2], [1, 1, 1, 2]])  # (epochs, images)
+    past = History((0, 1, 2, 5), preds, np.array([0, 1, 1, 0]))
+    assert past.flips.tolist() == [3, 0, 3, 0]
+    assert past.right.tolist()[1] == [False, True, False, False]
+    assert past.forgotten.tolist() == [2, 0, 1, 0]  # the third turns right again at the end, which is no forgetting
+    assert past.never_right == 1
+    assert History((3,), preds[:1], past.targets).flips.tolist() == [0, 0, 0, 0]
+
+
+def test_the_hardest_images(answers):
+    order = hardest.by_loss(answers)
+    losses = F.nll_loss(torch.tensor(answers.probs).log(), torch.tensor(answers.targets), reduction="none").numpy()
+    assert (np.diff(losses[order]) <= 0).all()
+    assert sorted(order) == list(range(len(answers.targets)))
+
+
+def test_where_the_loss_is_the_same_the_surer_answer_is_harder():
+    answers = Answers(np.array([[0, 0.6, 0.4], [0, 0.1, 0.9], [0.5, 0.5, 0]], np.float32), np.array([0, 0, 0]))
+    assert hardest.by_loss(answers).tolist() == [1, 0, 2]
+    assert hardest.by_count(np.array([2, 2, 5]), answers).tolist() == [2, 1, 0]
+    assert hardest.by_count(np.array([0, 1, 0]), answers).tolist() == [1]
+
+
+def test_formulas_put_the_counts_in():
+    assert formulas.precision(812, 103).endswith(r"= \frac{812}{812+103} = 88.7\,\%")
+    assert formulas.recall(1812, 188).endswith(r"\frac{1{,}812}{1{,}812+188} = 90.6\,\%")
+    assert formulas.f1(8, 2, 4).endswith(r"\frac{2\cdot 8}{2\cdot 8+2+4} = 72.7\,\%")
+    assert formulas.top_k(3, 45, 50).endswith(r"\frac{45}{50} = 90.0\,\%")
+    for nothing in (formulas.precision(0, 0), formulas.recall(0, 0), formulas.f1(0, 0, 0)):
+        assert nothing.endswith(r"0\,\% \text{ (there is nothing to count)}")
+
+
+def test_formulas_of_averages():
+    counts = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])  # the last class has neither image nor prediction
+    support, counted = counts.sum(1), counts.sum(0) + counts.sum(1) > 0
+
+    def written(kind, figure):
+        return formulas.averaged(
+            kind, figure(counts), support, counted, getattr(average(counts, kind), figure.__name__)
+        )
+
+    assert r"\frac{80.0+90.0}{2}\,\% = 85.0\,\%" in written("macro", recall)
+    assert r"\frac{10\cdot 88.9+10\cdot 81.8}{20}\,\% = 85.4\,\%" in written("weighted", precision)
+    assert r"\frac{17}{20} = 85.0\,\%" in written("micro", f1)
+
+
+def test_the_formula_of_the_calibration_error():
+    found = reliability([0.95, 0.85, 0.55, 0.45], [True, True, False, True], bins=2)
+    assert formulas.calibration_error(found).endswith(r"\frac{1\cdot 55.0+3\cdot 11.7}{4}\,\% = 22.50\,\%")
+    many = formulas.calibration_error(reliability(np.linspace(0.05, 0.95, 10), np.ones(10, bool), bins=10))
+    assert r"+\dots+1\cdot 5.0" in many
+
+
+# Reading what a run answered
+
+
+def saved(probs: np.ndarray) -> runs.RunFolder:
+    run = runs.create(RunConfig())
+    run.save_epoch(3, {"output.bias": np.zeros(2, np.float16)}, probs)
+    return run
+
+
+def test_what_a_run_answered_is_read_back():
+    wanted = CASES["ten classes"]
+    found = read_answers(saved(wanted.probs.astype(np.float16)), 3, wanted.targets, 10)
+    np.testing.assert_allclose(found.probs, wanted.probs, atol=1e-3)
+    assert found.confusion.sum() == 500
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda p: p[:-1], "499 images and 10 classes, and the test set has 500 and 10"),
+        (lambda p: p[:, :-1], "500 images and 9 classes"),
+        (lambda p: np.where(p == p.max(), np.nan, p), "damaged: they are no probabilities"),
+        (lambda p: p * 2, "damaged: they are no probabilities"),
+        (lambda p: p - 1, "damaged: they are no probabilities"),
+    ],
+)
+def test_predictions_that_do_not_fit_are_one_line(change, line):
+    wanted = CASES["ten classes"]
+    with pytest.raises(RunError, match=line) as caught:
+        read_answers(saved(change(wanted.probs).astype(np.float16)), 3, wanted.targets, 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_epoch_without_predictions_is_one_line():
+    run = saved(np.ones((1, 2), np.float16) / 2)
+    with pytest.raises(RunError, match="Epoch 2 was kept without its predictions; choose one of 3"):
+        read_answers(run, 2, np.array([0]), 2)
+    (run.path / "predictions" / "epoch-0003.safetensors").unlink()
+    with pytest.raises(RunError, match="no epoch of this run has any"):
+        read_answers(run, 3, np.array([0]), 2)
