@@ -15,11 +15,22 @@ TICK = 2.0  # seconds between two looks while a run on the page is at work
 IDLE_TICK = 10.0  # and while none is: a run that was started elsewhere appears too
 
 
-def select_row() -> None:
-    """Take over which row was selected in the table."""
-    rows = st.session_state["shelf"]["selection"]["rows"]
-    ids = st.session_state.get("shelf_ids", [])
-    st.session_state["shelf_run"] = ids[rows[0]] if rows and rows[0] < len(ids) else None
+def selected() -> list[str]:
+    """Return the ids of the ticked runs; `shelf_run`, which the actions are about, is the one ticked last."""
+    chosen, ticked = st.session_state.get("shelf_run"), st.session_state.get("shelf_ticked", [])
+    return ticked if chosen in ticked else [chosen] if chosen else []
+
+
+def select_rows() -> None:
+    """Take over which rows are ticked in the table; ticks on its other pages stay."""
+    state, before = st.session_state, selected()
+    ids = state.get("shelf_ids", [])
+    here = [ids[row] for row in state["shelf"]["selection"]["rows"] if row < len(ids)]
+    ticked = [run_id for run_id in before if run_id not in ids] + here
+    added = [run_id for run_id in ticked if run_id not in before]
+    if added or state.get("shelf_run") not in ticked:
+        state["shelf_run"] = (added or ticked or [None])[-1]
+    state["shelf_ticked"] = ticked
 
 
 def columns() -> dict[str, Any]:
@@ -42,10 +53,10 @@ def columns() -> dict[str, Any]:
     }
 
 
-def table(rows: list[Row], chosen: str | None) -> None:
-    """Draw the rows of one page; the chosen run stays chosen wherever its row moves."""
+def table(rows: list[Row], ticked: list[str]) -> None:
+    """Draw the rows of one page; a run stays ticked wherever its row moves."""
     st.session_state["shelf_ids"] = [row.id for row in rows]
-    place = [i for i, row in enumerate(rows) if row.id == chosen]
+    place = [i for i, row in enumerate(rows) if row.id in ticked]
     st.session_state["shelf"] = {"selection": {"rows": place, "columns": [], "cells": []}}
     st.dataframe(
         {
@@ -63,8 +74,8 @@ def table(rows: list[Row], chosen: str | None) -> None:
         hide_index=True,
         height="content",
         key="shelf",
-        on_select=select_row,
-        selection_mode="single-row",
+        on_select=select_rows,
+        selection_mode="multi-row",
         placeholder="",
         alt=f"{len(rows)} runs with their state, accuracy, time and knobs",
     )
@@ -82,7 +93,9 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     pages = max(1, -(-len(found) // PAGE))
     chosen = st.session_state.get("shelf_run")
     run = next((run for run in everything if run.id == chosen), None)
-    run_actions.bar(run, shelf.row(run) if run else None)
+    known = {run.id for run in everything}
+    ticked = [run_id for run_id in selected() if run_id in known]
+    run_actions.bar(run, shelf.row(run) if run else None, ticked)
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1
@@ -91,7 +104,7 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     rows = [shelf.row(run) for run in found[(page - 1) * PAGE : page * PAGE]]
     with place:
         if rows:
-            table(rows, chosen)
+            table(rows, ticked)
         elif everything:
             st.info("No run passes these filters.", icon=":material/filter_alt_off:")
         else:
@@ -131,5 +144,5 @@ with st.container(horizontal=True, vertical_alignment="center", key="shelf_filte
         help="What comes first.",
     )
     run_actions.import_popover()
-tick = st.session_state.get("shelf_tick", TICK)
+tick = st.session_state.get("shelf_tick", IDLE_TICK)
 st.fragment(board, run_every=tick)(text or "", group or "All", sort, tick)

@@ -4,8 +4,9 @@ import streamlit as st
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
+from playground.diagnosis import overfitting_since
 from playground.runs import RunError, RunFolder
-from playground.ui import feeds, form, knobs, network, transport
+from playground.ui import diagnosis, feeds, form, knobs, network, transport
 from playground.ui.live_chart import live_chart
 from playground.ui.strip import strip
 
@@ -69,7 +70,8 @@ def curves(view: feeds.View | None, whose: str) -> None:
         )
         log = st.toggle("Log scale", key="log", help="Logarithmic loss and learning rate.")
     if view:
-        figures, version = feeds.figures(view, log=log, smoothing=smoothing)
+        since = overfitting_since(diagnosis.findings(view))
+        figures, version = feeds.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
     else:
         figures = feeds.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
         version = f"empty {form.current().training.epochs} {log}"
@@ -107,6 +109,8 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
     ):  # nothing chosen yet: the page is alive all the same
         view, whose = feeds.watch(demo), " of the bundled run, until you press play"
     curves(view, whose)
+    if view:
+        diagnosis.cards(view, key="train_diagnosis")
     test_images(view, config, whose)
     if again:
         st.rerun()

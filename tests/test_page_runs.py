@@ -9,8 +9,10 @@ from ui_support import app_home, click, commands, errors, make_run, open_page, r
 
 from playground import runs
 from playground.config import ModelConfig, RunConfig, from_flat
+from playground.exports import File, export
 from playground.jobs import queue
-from playground.runs import RunFolder, export_zip
+from playground.runs import RunFolder, demo_run, export_zip
+from playground.runs.folder import DEMO
 from playground.ui import shelf
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -301,6 +303,90 @@ def test_download_and_import():
     assert imported != made
     assert imported.config == made.config
     assert not at.file_uploader(key="shelf_upload_1").value  # the field is empty again
+
+
+def test_weights_go_out_and_come_in(monkeypatch):
+    monkeypatch.setattr("playground.runs.shelf.DEMO", DEMO)
+    file = export(demo_run(), 24, "safetensors")
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        parts = [(name, archive.read(name)) for name in ("model.safetensors", "config.json")]
+    at = open_page("runs")
+    field = at.file_uploader(key="shelf_upload_0")
+    for part in parts:
+        field.upload(*part)
+    run(at)
+    assert not errors(at)
+    assert notices(at) == "Imported model.safetensors and config.json"
+    imported = runs.open_run(at.session_state["shelf_run"])
+    assert imported.name == "imported Demo: CIFAR-10"
+    assert "its weights alone were imported" in texts(at)
+    at.file_uploader(key="shelf_upload_1").upload(parts[0][0], parts[0][1])
+    assert "weights alone; choose their config.json together" in errors(run(at))[0]
+    at.file_uploader(key="shelf_upload_2").upload("model.pt", b"\x80\x02}q\x00.")
+    assert "model.pt is a pickle, which can run any program" in errors(run(at))[0]
+
+
+def open_export(at, made: RunFolder):
+    """Open the popover, as a click on it does."""
+    choose(at, made)
+    at.session_state[f"export_{made.id}"] = True
+    return run(at)
+
+
+def export_button(at):
+    return next((b.proto for b in at.get("download_button") if b.proto.label.startswith("Download ")), None)
+
+
+def test_every_format_is_offered_and_made_only_when_it_is_asked_for(monkeypatch):
+    made = named("to export")
+    asked = []
+    monkeypatch.setattr(
+        "playground.ui.exports.export", lambda *what: asked.append(what) or File("x.y", b"12", "z", "Note.")
+    )
+    at = choose(open_page("runs"), made)
+    assert export_button(at) is None
+    assert not asked
+    open_export(at, made)
+    assert asked == [(made, 3, "script")]
+    assert export_button(at).label == "Download 1 kB"
+    assert "To read, to run and to change" in texts(at)
+    assert "Note." in texts(at)
+    at.selectbox(key=f"export_epoch_{made.id}").select(1)
+    at.selectbox(key="export_format").select("notebook")
+    run(at)
+    run(at)
+    assert asked[1:] == [(made, 1, "notebook")]  # once, however often the page is drawn
+    at.selectbox(key="export_format").select("csv")
+    run(at)
+    assert asked[2:] == [(made, 3, "csv")]
+    made.append({"type": "progress", "step": 99})  # while the run goes on, the file stays what it was
+    run(at)
+    assert len(asked) == 3
+    at.session_state[f"export_{made.id}"] = False
+    run(at)
+    assert export_button(at) is None
+    open_export(at, made)
+    assert asked[3:] == [(made, 3, "csv")]  # opened again, it has the new rows
+    assert not [box for box in at.selectbox if box.label == "Epoch"]  # the table is of the whole run
+
+
+def test_what_cannot_be_exported_is_one_line():
+    made = named("damaged")
+    made.checkpoint(3).write_bytes(b"oh")
+    at = open_page("runs")
+    at.session_state["export_format"] = "safetensors"
+    open_export(at, made)
+    assert len(errors(at)) == 1
+    assert "is damaged" in errors(at)[0]
+    assert export_button(at) is None
+    assert names(at) == ["damaged"]
+
+
+def test_a_run_without_an_epoch_has_nothing_to_export():
+    made = named("waits", "queued")
+    at = open_export(open_page("runs"), made)
+    assert export_button(at) is None
+    assert not [box for box in at.selectbox if box.key == "export_format"]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from ui_support import ROOT, app_home, click, commands, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, from_flat, to_query
 from playground.presets import PRESETS
-from playground.ui import knobs
+from playground.ui import diagnosis, knobs
 
 __all__ = ["app_home", "unpacked"]
 
@@ -322,3 +323,57 @@ sys.exit("torch was imported" if "torch" in sys.modules else 0)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+# Diagnosis
+
+
+def test_what_is_wrong_is_said_below_the_curves_with_its_number_and_a_knob():
+    made = make_run("diverged", message="step 7: the loss is no longer a finite number; a smaller one may help")
+    at = open_page("train", run=made.id)
+    assert "It has diverged" in texts(at)
+    assert "Step 7: the loss is no longer a finite number. The learning rate was set to 0.004." in texts(at)
+    assert "**Learning rate** — Take smaller steps" in texts(at)
+    assert "Nothing looks wrong" not in texts(at)
+
+
+def test_a_sound_run_is_said_to_be_sound():
+    assert "Nothing looks wrong" in texts(open_page("train", run=make_run().id))
+
+
+def test_the_gap_of_an_overfitting_run_is_shaded():
+    made, sound = make_run(epochs=1), make_run()
+    for epoch, val in enumerate((1.5, 1.2, 1.3, 1.5, 1.7, 1.9), 2):
+        row = {"type": "epoch", "epoch": epoch, "step": 10 * epoch, "seconds": 2.0 * epoch}
+        row["train"] = {"loss": 2.0 - 0.25 * epoch, "accuracy": 0.1 * epoch}
+        row["val"] = row["test"] = {"loss": val, "accuracy": 0.3}
+        made.append(row | {"confusion": [[0] * 10] * 10})
+    at = open_page("train", run=made.id)
+    assert "The validation loss was lowest after epoch 3, 1.2, and is 1.7 now" in texts(at)
+    for chart in ("loss", "accuracy"):
+        assert '"overfitting"' in str(at.get_by_key(f"chart_{chart}").proto).replace("\\", "")
+    at = open_page("train", run=sound.id)
+    assert '"overfitting"' not in str(at.get_by_key("chart_loss").proto).replace("\\", "")
+
+
+def test_units_are_looked_at_when_a_person_asks(monkeypatch):
+    asked = []
+    monkeypatch.setattr(diagnosis, "_units", lambda key, folder, epoch: asked.append((folder.id, epoch)) or [])
+    busy = make_run("paused")
+    with busy.hold():
+        at = open_page("train", run=busy.id)
+        assert not asked
+        click(at, "train_diagnosis_examine")
+        assert set(asked) == {(busy.id, 2)}
+        assert not [button for button in at.button if button.key == "train_diagnosis_examine"]
+        busy.save_epoch(3, {}, np.zeros((1, 10), np.float16))  # an epoch later, it is asked for anew
+        assert [button for button in run(at).button if button.key == "train_diagnosis_examine"]
+
+
+def test_units_that_cannot_be_looked_at_are_one_line():
+    made = make_run()  # its weights do not fit its knobs
+    at = open_page("train", run=made.id)
+    if any(button.key == "train_diagnosis_examine" for button in at.button):  # no torch at hand yet
+        click(at, "train_diagnosis_examine")
+    assert "Dead units cannot be looked for: The weights of epoch 3 do not fit" in texts(at)
+    assert not errors(at)

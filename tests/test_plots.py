@@ -187,3 +187,19 @@ def test_lines_stand_out_from_both_backgrounds(colour, background):
 def test_class_colours_are_distinct_and_never_run_out():
     assert len(set(plots.CLASS_COLOURS)) == len(plots.CLASS_COLOURS) >= 10
     assert plots.class_colour(1000) in plots.CLASS_COLOURS
+
+
+@pytest.mark.parametrize("val", [True, False])
+def test_the_gap_of_an_overfitting_run_is_shaded_from_an_epoch_on(val):
+    progress, epochs = a_run(val=val)
+    for row in epochs[1:]:
+        row["train"] = {"loss": 0.5, "accuracy": 0.9}
+    figures = plots.curves(progress, epochs, total_epochs=3, overfitting_since=2)
+    for key, train, judged in (("loss", 0.5, [1.4, 1.1]), ("accuracy", 90, [50, 50])):
+        go.Figure(figures[key])
+        band = figures[key]["data"][0]  # behind the curves
+        assert (band["name"], band["fill"], band["x"]) == ("overfitting", "toself", [2, 3, 3, 2])
+        assert band["y"] == pytest.approx([train, train, *reversed(judged)])
+    assert "overfitting" not in names(figures["throughput"]) + names(
+        plots.curves(progress, epochs, total_epochs=3)["loss"]
+    )

@@ -29,8 +29,17 @@ def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
     return {"data": [], "layout": layout}
 
 
-def _series(epochs: Sequence[Mapping[str, Any]], split: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
-    points = [(row["epoch"], row[split][figure]) for row in epochs if row.get(split)]
+def judged_by(scores: Mapping[str, float]) -> float:
+    """Return the figure that a run is judged by: the mean IoU where pixels are labelled, else the accuracy."""
+    return scores.get("iou", scores["accuracy"])
+
+
+def _figure(scores: Mapping[str, float], key: str) -> float:
+    return judged_by(scores) if key == "accuracy" else scores[key]
+
+
+def _series(epochs: Sequence[Mapping[str, Any]], split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(row["epoch"], _figure(row[split], key)) for row in epochs if row.get(split)]
     x, y = zip(*points, strict=True) if points else ((), ())
     return np.array(x, float), np.array(y, float)
 
@@ -45,8 +54,12 @@ def best_epoch(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, float, float] 
     scored = [row for row in trained if row.get(split)]
     if not scored:
         return None
-    best = max(scored, key=lambda row: (row[split]["accuracy"], -row["epoch"]))
-    return split, best["epoch"], best[split]["accuracy"]
+    best = max(scored, key=lambda row: (judged_by(row[split]), -row["epoch"]))
+    return split, best["epoch"], judged_by(best[split])
+
+
+def _labels_pixels(epochs: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(epochs) and "iou" in epochs[-1]["test"]
 
 
 def _mark_changes(figure: Figure, changes: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
@@ -82,6 +95,8 @@ def _mark_cursor(figure: Figure, epoch: float) -> None:
     )
 
 
+GAP = "rgba(216, 71, 61, 0.16)"
+"""The gap of an overfitting run: `WRONG`, faint enough for the curves on top of it."""
 _SPLITS = (("val", "validation", VALIDATION, "solid"), ("test", "test", TEST, "dot"))
 
 
@@ -104,7 +119,9 @@ def _score_panel(
         figure["data"][-1]["line"]["width"] = 1
     # One point is no line: the first must be seen too.
     mode = "lines" if len(raw) > 1 else "markers"
-    figure["data"].append(line(x, smooth(raw, smoothing), "train", TRAIN, mode=mode, hovertemplate=template))
+    pixels = key == "accuracy" and _labels_pixels(epochs)
+    name = "train, pixel accuracy" if pixels else "train"
+    figure["data"].append(line(x, smooth(raw, smoothing), name, TRAIN, mode=mode, hovertemplate=template))
     for split, name, colour, dash in _SPLITS:
         x, y = _series(epochs, split, key)
         if len(x):
@@ -112,6 +129,28 @@ def _score_panel(
             trace["line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
             figure["data"].append(trace)
     _mark_best(figure, epochs, key, scale)
+
+
+def _shade_gap(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, since: float) -> None:
+    """Fill what is between training and validation (test, if none is held back) from an epoch on."""
+    split = "val" if any(row.get("val") for row in epochs) else "test"
+    rows = [row for row in epochs if row["epoch"] >= since and row.get("train") and row.get(split)]
+    scale = 100.0 if key == "accuracy" else 1.0
+    x = np.array([row["epoch"] for row in rows], float)
+    train, judged = (np.array([row[s][key] for row in rows], float) * scale for s in ("train", split))
+    band = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": to_json(np.concatenate([x, x[::-1]])),
+        "y": to_json(np.concatenate([train, judged[::-1]])),
+        "fill": "toself",
+        "fillcolor": GAP,
+        "line": {"width": 0},
+        "name": "overfitting",
+        "showlegend": False,  # a fourth entry would not fit beside the title
+        "hoverinfo": "skip",
+    }
+    figure["data"].insert(0, band)
 
 
 def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> None:
@@ -124,7 +163,7 @@ def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, sc
                 "type": "scatter",
                 "mode": "markers",
                 "x": [epoch],
-                "y": to_json([row[split][key] * scale]),
+                "y": to_json([_figure(row[split], key) * scale]),
                 "name": "best",
                 "marker": {"symbol": "star", "size": 12, "color": colour, "line": {"width": 1, "color": "#fff"}},
                 "cliponaxis": False,
@@ -159,6 +198,7 @@ def curves(
     log: bool = False,
     cursor: float | None = None,
     labels: Mapping[str, str] | None = None,
+    overfitting_since: float | None = None,
 ) -> dict[str, Figure]:
     """Draw a run's four live curves: "loss", "accuracy", "learning_rate" and "throughput".
 
@@ -172,21 +212,27 @@ def curves(
         log: logarithmic loss and learning rate.
         cursor: an epoch to mark with a line.
         labels: names of the knobs, for the changes.
+        overfitting_since: an epoch from which the gap between training and validation is shaded.
     """
     x = np.array(progress.get("epoch", ()), float)
     latest = max([*x[-1:].tolist(), *(row["epoch"] for row in epochs[-1:]), 0.0])
     end = _axis_end(latest, max(total_epochs, 1))
     scale = {"type": "log", "uirevision": f"{revision}-log"} if log else {"uirevision": revision}
     tozero = {} if log else {"rangemode": "tozero"}
+    judged = "Mean IoU" if _labels_pixels(epochs) else "Accuracy"
     figures = {
         "loss": _panel("Loss", revision, end, **scale, **tozero),
-        "accuracy": _panel("Accuracy", revision, end, range=[0, 100], ticksuffix=" %"),
+        "accuracy": _panel(
+            "Mean IoU" if _labels_pixels(epochs) else "Accuracy", revision, end, range=[0, 100], ticksuffix=" %"
+        ),
         "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero, exponentformat="power"),
         "throughput": _panel("Images per second", revision, end, rangemode="tozero", tickformat="~s"),
     }
     for key in ("loss", "accuracy"):
         _score_panel(figures[key], progress, epochs, key, smoothing)
         _mark_changes(figures[key], changes, labels or {})
+        if overfitting_since is not None and not (key == "accuracy" and _labels_pixels(epochs)):
+            _shade_gap(figures[key], epochs, key, overfitting_since)
     for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
         mode = "lines" if len(x) > 1 else "markers"
         figures[key]["data"].append(

@@ -1,0 +1,340 @@
+"""The rules, over the rows of a run. They cost microseconds.
+
+They are made to be silent rather than to cry wolf: they judge what has happened since a live knob was last changed,
+leave a warm-up its time, and want a sign to last.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, median
+from typing import Any
+
+from playground.config import RunConfig
+from playground.diagnosis.finding import Finding, percent
+from playground.runs import Status
+
+RISE = 1.5
+"""Diverging: a training loss this many times the untrained network's. Guessing costs 1 times; no noise of a batch
+lifts the median of five reports so far, and the Brier score of wrong and certain answers still reaches it."""
+BLEW_UP = 5.0
+"""A loss that was ever this many times the untrained network's has thrown the weights about; see `_diverging`."""
+FALL = 0.03
+"""Stuck: a training loss less than this share below that of guessing. What learns at all falls more in two epochs."""
+MOVED = 0.05
+"""… and too slow, if the norm of the weights has changed by less than this share. Steps of a good size change it by
+half or double it; a learning rate of 1e-6 by a thousandth."""
+WARM_UP = 0.3
+"""The share of a run up to which a one-cycle schedule is still speeding up: slow by design."""
+LEARNED = 0.1
+"""A training accuracy this far above guessing is no accident: the network has learned something."""
+SWING = 0.05
+"""Oscillating: validation losses that jump by this share of their median, up and down in turn."""
+WINDOW = 8
+"""Epochs that are looked at for swings."""
+TURNS = 3
+"""So many swings in turn are no chance: a coin would fall so once in eight times, and seldom with jumps that large."""
+STANDSTILL = 0.95
+"""Swings do no harm while the training loss still falls by more than this factor from half a window to the next."""
+PATIENCE = 3
+"""Overfitting: epochs since the lowest validation loss; fewer may be one unlucky step."""
+WORSE = 0.1
+"""… and the validation loss has since risen by this share, …"""
+GAP = 0.15
+"""… or the network gets this much more of the training images right than of the validation images."""
+HALF_WAY = 0.5
+"""Underfitting: a run that ends less than half the way from guessing to all right, on its own training images too."""
+CLOSE = 0.1
+"""… while both accuracies are this close, so that more capacity or time would not be wasted on learning by heart."""
+STILL_FALLING = 0.05
+"""A training loss that fell by this share in the last quarter of a run had not arrived."""
+
+
+@dataclass(frozen=True)
+class _Story:
+    """A run's rows as the rules want them.
+
+    Attributes:
+        rows: the rows of trained epochs since the last change of a live knob; judged: those whose `split` has scores.
+        losses: the reported training losses since then; norms: those of the weights.
+        start: the loss before the first step; guessing: that of calling all classes equally likely; chance: its
+            accuracy.
+        rate: the learning rate that was chosen last.
+        share: how much of the planned epochs is done.
+    """
+
+    config: RunConfig
+    status: Status
+    rows: Sequence[Mapping[str, Any]]
+    losses: Sequence[float]
+    norms: Sequence[float]
+    split: str
+    start: float
+    guessing: float
+    chance: float
+    rate: float
+    share: float
+
+    @property
+    def judged_on(self) -> str:
+        return "validation" if self.split == "val" else "test"
+
+    @property
+    def judged(self) -> list[Mapping[str, Any]]:
+        return [row for row in self.rows if row.get(self.split) and row.get("train")]
+
+    @property
+    def over(self) -> bool:
+        return not self.status.active
+
+
+def diagnose(
+    config: RunConfig,
+    status: Status,
+    progress: Mapping[str, Sequence[float]],
+    epochs: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]] = (),
+    classes: Sequence[str] = (),
+) -> list[Finding]:
+    """Return what may be wrong with a run, the worst first; nothing if all is well or it is too early to tell.
+
+    Args:
+        config: the run's knobs, as it began.
+        status: where it stands.
+        progress: columns of its progress rows; epochs: its epoch rows; changes: its change rows. See `runs.Feed`.
+        classes: the names of the classes, for those that are never predicted.
+    """
+    if config.training.schedule == "range_test":
+        return []  # it is made to diverge
+    story = _story(config, status, progress, epochs, changes)
+    if (found := _diverging(story)) or story.start <= 0:
+        return found
+    found = _stuck(story) or _oscillating(story) + _overfitting(story) or _underfitting(story)
+    return found + _never_predicted(story, classes)
+
+
+def overfitting_since(findings: Sequence[Finding]) -> float | None:
+    """Return the epoch from which a run overfits, if it does."""
+    return next((finding.epoch for finding in findings if finding.kind == "overfitting"), None)
+
+
+def _story(
+    config: RunConfig,
+    status: Status,
+    progress: Mapping[str, Sequence[float]],
+    epochs: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]],
+) -> _Story:
+    since = changes[-1]["step"] if changes else -1
+    rates = [row["new"] for row in changes if row["knob"] == "learning_rate"]
+    rows = [row for row in epochs if row["epoch"] > 0 and row["step"] > since]
+    untrained = epochs[0]["test"]["loss"] if epochs and epochs[0]["epoch"] == 0 and epochs[0].get("test") else 0.0
+    first = bisect_right(progress.get("step", ()), since)
+    classes = max(2, len(epochs[-1]["confusion"])) if epochs and epochs[-1].get("confusion") else 10
+    return _Story(
+        config=config,
+        status=status,
+        rows=rows,
+        losses=progress.get("loss", ())[first:],
+        norms=progress.get("weight_norm", ())[first:],
+        split="val" if any(row.get("val") for row in rows) else "test",
+        start=untrained,
+        guessing=math.log(classes) if config.training.loss == "cross_entropy" else 1 - 1 / classes,
+        chance=1 / classes,
+        rate=rates[-1] if rates else config.training.learning_rate,
+        share=epochs[-1]["epoch"] / max(status.epochs or config.training.epochs, 1) if epochs else 0.0,
+    )
+
+
+def _diverging(story: _Story) -> list[Finding]:
+    """Find a loss that is no number, has left all bounds, or was thrown so far that the network never came back."""
+    knob = "learning_rate"
+    advice = f"Take smaller steps: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+    if story.status.state == "diverged":
+        what = (story.status.message or "the loss is no longer a finite number").split(";")[0]
+        evidence = f"{what[:1].upper()}{what[1:]}. The learning rate was set to {story.rate:.2g}."
+        return [Finding("diverging", "It has diverged", evidence, knob, advice, "error")]
+    if len(story.losses) < 5 or story.start <= 0:
+        return []
+    recent, peak = median(story.losses[-5:]), max(story.losses)
+    if recent > RISE * story.start:
+        evidence = (
+            f"The training loss is {recent:.3g}, {recent / story.start:.1f} times that of the untrained network "
+            f"({story.start:.3g})."
+        )
+        return [Finding("diverging", "Diverging", evidence, knob, advice, "error")]
+    accuracy = story.rows[-1]["train"]["accuracy"] if story.rows and story.rows[-1].get("train") else None
+    if peak > BLEW_UP * story.start and accuracy is not None and accuracy < story.chance + LEARNED / 2:
+        evidence = (
+            f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {story.rows[-1]['epoch']} "
+            f"only {percent(accuracy)} of the training images are right, as good as guessing."
+        )
+        return [Finding("diverging", "Diverged, and did not recover", evidence, knob, advice, "error")]
+    return []
+
+
+def _stuck(story: _Story) -> list[Finding]:
+    """Find a network that is no better than guessing, and tell by its weights whether its steps are too long or short.
+
+    Whoever takes steps that are too short hardly moves its weights; too long ones throw them far, or let them wither.
+    """
+    rows = [row for row in story.rows if row.get("train")]
+    warming_up = story.config.training.schedule == "one_cycle" and story.share < WARM_UP
+    if not rows or (not story.over and (len(rows) < 2 or warming_up)):
+        return []
+    loss, accuracy, epoch = rows[-1]["train"]["loss"], rows[-1]["train"]["accuracy"], rows[-1]["epoch"]
+    if (story.guessing - loss) / story.guessing >= FALL or accuracy > story.chance + LEARNED:
+        return []
+    evidence = (
+        f"After epoch {epoch} the training loss is {loss:.4g}; guessing alone gets {story.guessing:.4g}. "
+        f"{percent(accuracy)} of the training images are right."
+    )
+    training, model = story.config.training, story.config.model
+    if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
+        advice = f"{model.activation.capitalize()} passes little gradient to the first layers: try ReLU."
+        return [Finding("too slow", "It hardly learns", evidence, "activation", advice)]
+    if not story.norms or story.norms[0] <= 0:
+        return []
+    moved = story.norms[-1] / story.norms[0] - 1
+    evidence += f" The norm of the weights went from {story.norms[0]:.3g} to {story.norms[-1]:.3g}."
+    if moved < -MOVED and training.weight_decay >= 0.1:
+        advice = f"It pulls the weights to zero faster than they learn: try {training.weight_decay / 10:g}."
+        return [Finding("too slow", "It withers", evidence, "weight_decay", advice)]
+    if abs(moved) > MOVED:
+        advice = f"The steps lead far, and nowhere: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+        return [Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")]
+    if training.optimizer == "gradient_descent":
+        advice = "Gradient descent takes one step an epoch: SGD takes one a batch."
+        return [Finding("too slow", "Too slow", evidence, "optimizer", advice)]
+    advice = f"Take larger steps: try {min(10.0, 10 * story.rate):.2g} in place of {story.rate:.2g}."
+    return [Finding("too slow", "Too slow", evidence, "learning_rate", advice)]
+
+
+def _oscillating(story: _Story) -> list[Finding]:
+    """Find losses that jump up and down in turn while the training loss stands still."""
+    rows = story.judged[-WINDOW:]
+    if len(rows) < WINDOW - 2:
+        return []
+    losses = [row[story.split]["loss"] for row in rows]
+    jumps = [(b - a) / max(median(losses), 1e-12) for a, b in pairwise(losses)]
+    turns = sum(min(abs(a), abs(b)) > SWING and a * b < 0 for a, b in pairwise(jumps))
+    half = len(rows) // 2
+    before, after = (mean(row["train"]["loss"] for row in part) for part in (rows[:half], rows[half:]))
+    if turns < TURNS or after < STANDSTILL * before:
+        return []
+    evidence = (
+        f"From epoch {rows[0]['epoch']} to {rows[-1]['epoch']} the {story.judged_on} loss turned {turns} times between "
+        f"{min(losses):.3g} and {max(losses):.3g}, while the training loss stayed at {after:.3g}."
+    )
+    if story.config.training.batch_size < 16:
+        advice = "So few images a step make noisy steps: try a batch of 32 or more, or a lower learning rate."
+        return [Finding("oscillating", "Oscillating", evidence, "batch_size", advice, epoch=rows[0]["epoch"])]
+    advice = f"It leaps from one side of the valley to the other: try {story.rate / 3:.2g} in place of {story.rate:.2g}"
+    advice += "." if story.config.training.schedule != "constant" else ", or a schedule that lowers it."
+    return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0]["epoch"])]
+
+
+def _overfitting(story: _Story) -> list[Finding]:
+    """Find a validation loss that has not fallen for some epochs while the network learns its own images by heart."""
+    rows = story.judged
+    if len(rows) <= PATIENCE:
+        return []
+    best = min(rows, key=lambda row: row[story.split]["loss"])
+    last, lowest = rows[-1], best[story.split]["loss"]
+    now = median(row[story.split]["loss"] for row in rows[-PATIENCE:])
+    gap = last["train"]["accuracy"] - last[story.split]["accuracy"]
+    learned_since = last["train"]["loss"] < (1 - WORSE) * best["train"]["loss"]
+    if last["epoch"] - best["epoch"] < PATIENCE or not learned_since or (now < (1 + WORSE) * lowest and gap < GAP):
+        return []
+    evidence = (
+        f"The {story.judged_on} loss was lowest after epoch {best['epoch']}, {lowest:.3g}, and is {now:.3g} now (the "
+        f"median of {PATIENCE} epochs), while "
+        f"the training loss fell from {best['train']['loss']:.3g} to {last['train']['loss']:.3g}. "
+        f"{percent(last['train']['accuracy'])} of the training images are right, and "
+        f"{percent(last[story.split]['accuracy'])} of the {story.judged_on} images."
+    )
+    knob, advice = _against_overfitting(story.config)
+    return [Finding("overfitting", "Overfitting", evidence, knob, advice, epoch=float(best["epoch"]))]
+
+
+def _against_overfitting(config: RunConfig) -> tuple[str, str]:
+    """Return the first of the usual remedies that is not taken yet."""
+    if config.data.images_per_class:
+        return "images_per_class", "Learn from more images: 0 takes all of them."
+    if not config.data.flip:
+        return "flip", "Show each image mirrored, too: one does the work of two. Shifts help in the same way."
+    if not config.data.shift:
+        return "shift", "Shift the images by a few pixels, so that none is ever seen twice alike."
+    if config.model.dropout < 0.2:
+        return "dropout", "Silence some units at random: try 0.3."
+    return "epochs", "Stop sooner, or take a smaller network: it has seen what there is to see."
+
+
+def _underfitting(story: _Story) -> list[Finding]:
+    """Find a run that ends with its own training images half unlearned."""
+    rows = story.judged
+    if len(rows) < PATIENCE or (not story.over and story.share < 1 - WARM_UP / 2):
+        return []
+    last = rows[-1]
+    train, judged = last["train"]["accuracy"], last[story.split]["accuracy"]
+    way = (max(train, judged) - story.chance) / max(1 - story.chance, 1e-9)
+    if way >= HALF_WAY or train - judged > CLOSE:
+        return []
+    before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"]["loss"]
+    falling = (before - last["train"]["loss"]) / before
+    evidence = (
+        f"After epoch {last['epoch']}, {percent(train)} of the training images are right and {percent(judged)} of "
+        f"the {story.judged_on} images: it does not even know what it has seen."
+    )
+    model = story.config.model
+    if model.dropout > 0.5:
+        knob, advice = "dropout", f"Silence fewer units: {model.dropout:g} leaves little to learn with."
+    elif falling > STILL_FALLING:
+        knob = "epochs"
+        advice = f"Train longer: the training loss still fell by {percent(falling)} in the last quarter of the run."
+    elif story.config.training.schedule == "constant":
+        knob = "schedule"
+        advice = "Its steps are as long as at the start: let a schedule lower them; then try a larger network."
+    else:
+        knob, advice = "channels", "Take a larger network: more channels, or one more block."
+    return [Finding("underfitting", "Underfitting", evidence, knob, advice, "info")]
+
+
+def _never_predicted(story: _Story, classes: Sequence[str]) -> list[Finding]:
+    """Find classes that have test images and were not predicted once, in the last two epochs."""
+    counted = [row for row in story.rows if row.get("confusion")]
+    if not counted or (len(counted) < 2 and not story.over):
+        return []
+    never = set.intersection(*(_missing(row["confusion"]) for row in counted[-2:]))
+    if not never:
+        return []
+    counts = counted[-1]["confusion"]
+    names = [classes[i] if i < len(classes) else f"class {i}" for i in sorted(never)]
+    images, total = sum(sum(counts[i]) for i in never), sum(map(sum, counts))
+    what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
+    evidence = (
+        f"After epoch {counted[-1]['epoch']} none of the {total:,} test images is taken for {_listed(names)}, "
+        f"though {images:,} of them {'show it' if len(names) == 1 else 'show these'}."
+    )
+    typical = total / len(counts)
+    knob, advice = "epochs", "Train longer; if it stays so, see the other findings, or try another learning rate."
+    if images / len(never) < typical / 2:
+        knob = "images_per_class"
+        advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
+    return [Finding("never predicted", f"{what} never predicted", evidence, knob, advice)]
+
+
+def _missing(counts: Sequence[Sequence[int]]) -> set[int]:
+    """Return the classes that have images and that nothing is taken for."""
+    return {i for i, row in enumerate(counts) if sum(row) and not any(other[i] for other in counts)}
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return f"{shown} or {len(names) - 4} more" if len(names) > 4 else " or ".join(shown.rsplit(", ", 1))
+
+
+def _lower(rate: float) -> float:
+    return max(rate / 10, 1e-6)

@@ -1,0 +1,99 @@
+"""The runs' curves over one another."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from playground import compare
+from playground.plots import Figure
+from playground.plots.compare import AXES, Curve, legend_height, overlay
+from playground.ui.compare.choose import MEASURES
+from playground.ui.feeds import View
+from playground.ui.live_chart import live_chart
+
+HEIGHT = 340
+AXIS_NAMES = {"step": "Steps", "epoch": "Epochs", "images": "Images seen", "seconds": "Seconds"}
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def options() -> tuple[str, str, float, bool]:
+    """Draw the controls; returns (axis, measure, smoothing, log)."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="compare_options"):
+        measure = st.selectbox(
+            "Curve",
+            list(MEASURES),
+            format_func=MEASURES.__getitem__,
+            key="compare_measure",
+            width=200,
+            persist_state="session",
+        )
+        axis = st.segmented_control(
+            "Over",
+            list(AXES),
+            format_func=AXIS_NAMES.__getitem__,
+            key="compare_axis",
+            required=True,
+            persist_state="session",
+            help="Seconds are those of training, evaluation included, on the machine that trained the run.",
+        )
+        smoothing = 0.0
+        if measure.startswith("train"):
+            smoothing = st.slider(
+                "Smoothing", 0.0, 0.95, 0.9, 0.05, key="compare_smoothing", width=160, persist_state="session"
+            )
+        log = measure.endswith("loss") and st.toggle("Log scale", key="compare_log", persist_state="session")
+    return axis or "epoch", measure, smoothing, log
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _figure(
+    key: str,
+    _views: Sequence[View],
+    _names: Sequence[str],
+    _numbers: Sequence[int],
+    axis: str,
+    measure: str,
+    smoothing: float,
+    log: bool,
+) -> tuple[Figure, list[str]]:
+    """Return the figure, and the labels of the runs that have no such curve. `key` says which runs, and how far."""
+    split, figure = measure.split("_")
+    curves, without = [], []
+    for view, name, number in zip(_views, _names, _numbers, strict=True):
+        with view.lock:
+            x, y = compare.series(
+                view.feed.progress,
+                view.feed.epochs,
+                axis=axis,
+                split=split,
+                figure=figure,
+                per_epoch=compare.images_per_epoch(view.run.config),
+            )
+        if len(x):
+            curves.append(Curve(name, number, x, y))
+        else:
+            without.append(name)
+    revision = f"{axis} {measure} {log}"
+    made = overlay(
+        curves, axis=axis, figure=figure, title=MEASURES[measure], smoothing=smoothing, log=log, revision=revision
+    )
+    return made, without
+
+
+def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) -> None:
+    """Draw the controls and the curves."""
+    axis, measure, smoothing, log = options()
+    runs = zip(views, names, numbers, strict=True)
+    key = " ".join(f"{view.run.path}:{view.feed.version}:{name}:{number}" for view, name, number in runs)
+    figure, without = _figure(key, views, names, numbers, axis, measure, smoothing, log)
+    split = SPLIT_NAMES[measure.split("_")[0]]
+    live_chart(
+        figure,
+        key="compare_curves",
+        alt=f"{MEASURES[measure]} of {len(figure['data'])} runs by {AXES[axis]}: {', '.join(names)[:300]}",
+        height=HEIGHT + legend_height(len(figure["data"])),
+        version=f"{key} {axis} {measure} {smoothing} {log}",
+    )
+    if without:
+        why = "hold back no images" if split == "validation" else "have no point of it yet"
+        st.caption(f"Without a {split} curve, because they {why}: {', '.join(without)}.")

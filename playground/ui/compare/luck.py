@@ -1,0 +1,95 @@
+"""Whether a difference is larger than what another seed would make."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from playground import compare
+from playground.compare import CERTAIN, Group, Member
+from playground.config import flatten
+from playground.ui.compare.table import knob_value, reached
+from playground.ui.feeds import LABELS, View
+from playground.ui.pickers import percent
+
+ONE_SEED = (
+    "One seed cannot tell: train the same knobs with two more seeds, and the spread between them shows "
+    "how much is luck."
+)
+
+
+def members(views: Sequence[View], names: Sequence[str]) -> list[Member]:
+    """Return the finished runs with their last test accuracy."""
+    found = []
+    for view, name in zip(views, names, strict=True):
+        accuracy = reached(view).final.get("test")
+        if view.status.state == "finished" and accuracy is not None:
+            changes = tuple((row["step"], row["knob"], row["new"]) for row in view.feed.changes)
+            found.append(Member(name, view.run.config, changes, accuracy))
+    return found
+
+
+def titles(groups: Sequence[Group]) -> list[str]:
+    """Say what sets each group apart: by its knobs, or by the names of its runs."""
+    apart = list(compare.differing_knobs([group.config for group in groups]))
+    found: list[str] = []
+    for group in groups:
+        flat = flatten(group.config)
+        title = ", ".join(f"{LABELS[name].lower()} {knob_value(name, flat[name])}" for name in apart[:4])
+        title = title + " …" if len(apart) > 4 else title or group.labels[0]
+        found.append(title if title not in found else f"{title}, as {group.labels[0]}")
+    return found
+
+
+def verdicts(groups: Sequence[Group], titles: Sequence[str]) -> list[str]:
+    """Compare the group with the best mean with each other one, in a sentence each."""
+    tests = [compare.welch(groups[0].values, group.values) for group in groups[1:]]
+    corrected = iter(compare.holm([test.p for test in tests if test]))
+    lines = []
+    for test, title in zip(tests, titles[1:], strict=True):
+        if test is None:
+            lines.append(f":material/help: **{titles[0]}** against **{title}**: {ONE_SEED}")
+            continue
+        p = next(corrected)
+        many = " after Holm's correction for several comparisons" if sum(map(bool, tests)) > 1 else ""
+        icon, word = (":material/check:", "more than luck") if p < CERTAIN else (":material/casino:", "could be luck")
+        lines.append(
+            f"{icon} **{titles[0]}** against **{title}**: {100 * test.difference:+.2f} points, **{word}**. "
+            f"Welch's t = {test.t:.2f} with {test.degrees:.1f} degrees of freedom: other seeds alone would make so "
+            f"large a difference in {percent(p)} of cases (p = {p:.2g}{many})."
+        )
+    return lines
+
+
+def draw(views: Sequence[View], names: Sequence[str]) -> None:
+    """Draw mean and spread of each group of seeds or folds, and what can be said of their differences."""
+    found = members(views, names)
+    left = len(views) - len(found)
+    groups = compare.groups(found)
+    if groups:
+        shown = titles(groups)
+        st.dataframe(
+            {
+                "Knobs": shown,
+                "Runs": [len(group.values) for group in groups],
+                "Mean test accuracy": [percent(group.mean, 2) for group in groups],
+                "Standard deviation": [
+                    "–" if group.std is None else f"{100 * group.std:.2f} points" for group in groups
+                ],
+                "Each": [", ".join(percent(value) for value in group.values) for group in groups],
+            },
+            hide_index=True,
+            height="content",
+            key="compare_groups",
+            alt="Mean and standard deviation of the test accuracy of runs that differ in the seed or the fold alone",
+        )
+        if all(len(group.values) == 1 for group in groups):
+            st.info(ONE_SEED + " For two runs, “Two runs” tests image by image.", icon=":material/casino:")
+        else:
+            for line in verdicts(groups, shown):
+                st.markdown(line)
+        st.caption(
+            "Runs of the same knobs but for seed and fold count as one group, each seed once; the standard deviation "
+            "has n − 1 in the denominator. Test accuracy after the last epoch."
+        )
+    if left:
+        st.caption(f"{left} of {len(views)} runs are not finished, and do not count here.")

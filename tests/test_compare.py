@@ -1,0 +1,253 @@
+"""Runs side by side: figures by hand, tests of luck against their formulas, and what the curves look like."""
+
+import json
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import scipy.stats
+
+from playground import compare, runs
+from playground.compare import Member, groups, holm, mcnemar, pair, reached, series, welch
+from playground.config import RunConfig, from_flat
+from playground.geometry import layers
+from playground.plots import MAX_POINTS
+from playground.plots.compare import Curve, overlay, run_colour
+from playground.runs import Feed, Status
+
+# What differs
+
+
+def test_only_the_knobs_that_differ_in_the_order_of_the_form():
+    configs = [
+        from_flat({"learning_rate": 0.01, "flip": True}),
+        from_flat({"learning_rate": 0.02, "flip": True, "channels": "8-16"}),
+        from_flat({"learning_rate": 0.01, "flip": True}),
+    ]
+    assert compare.differing_knobs(configs) == {
+        "channels": [(16, 32, 64), (8, 16), (16, 32, 64)],
+        "learning_rate": [0.01, 0.02, 0.01],
+    }
+    assert compare.differing_knobs(configs[:1]) == compare.differing_knobs([]) == {}
+
+
+def test_a_run_keeps_its_colour_while_others_come_and_go():
+    first = compare.colours({}, ["a", "b", "c"])
+    assert first == {"a": 0, "b": 1, "c": 2}
+    second = compare.colours(first, ["b", "c"])
+    assert second == {"b": 1, "c": 2}
+    assert compare.colours(second, ["d", "b", "c", "e"]) == {"d": 0, "b": 1, "c": 2, "e": 3}
+
+
+# Curves
+
+PROGRESS = {"epoch": [0.5, 1.0, 1.5], "step": [5, 10, 15], "seconds": [1.0, 2.0, 3.5], "loss": [2.0, 1.5, 1.0]}
+PROGRESS |= {"accuracy": [0.2, 0.4, 0.6], "images_per_second": [100.0, 300.0, 200.0]}
+
+
+def epoch_row(epoch, train, val, test, seconds):
+    def scores(accuracy):
+        return None if accuracy is None else {"loss": 1 - accuracy, "accuracy": accuracy}
+
+    row = {"epoch": epoch, "step": 10 * epoch, "seconds": seconds, "confusion": np.eye(10, dtype=int).tolist()}
+    return row | {"train": scores(train), "val": scores(val), "test": scores(test)}
+
+
+EPOCHS = [
+    epoch_row(0, None, 0.9, 0.1, 0.5),  # luck before the first step does not count as a best
+    epoch_row(1, 0.4, 0.5, 0.35, 2.0),
+    epoch_row(2, 0.6, 0.5, 0.30, 4.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("axis", "split", "figure", "x", "y"),
+    [
+        ("epoch", "train", "loss", [0.5, 1, 1.5], [2, 1.5, 1]),
+        ("step", "train", "accuracy", [5, 10, 15], [0.2, 0.4, 0.6]),
+        ("seconds", "val", "accuracy", [0.5, 2, 4], [0.9, 0.5, 0.5]),
+        ("images", "test", "loss", [0, 80, 160], [0.9, 0.65, 0.7]),
+        ("images", "train", "loss", [40, 80, 120], [2, 1.5, 1]),
+    ],
+)
+def test_a_curve_over_each_axis(axis, split, figure, x, y):
+    found = series(PROGRESS, EPOCHS, axis=axis, split=split, figure=figure, per_epoch=80)
+    np.testing.assert_allclose(found, [x, y])
+
+
+def test_a_curve_that_is_not_there_is_empty():
+    without = [row | {"val": None} for row in EPOCHS]
+    for rows, axis, per_epoch in ((without, "epoch", 80), (EPOCHS, "images", None), ([], "step", 80)):
+        x, y = series({}, rows, axis=axis, split="val", figure="loss", per_epoch=per_epoch)
+        assert len(x) == len(y) == 0
+
+
+def curve(number, count=10):
+    return Curve(f"run {number}", number, np.arange(count, dtype=float), np.linspace(0.1, 0.9, count))
+
+
+@pytest.mark.parametrize("count", [1, 2, 20])
+@pytest.mark.parametrize("figure", ["loss", "accuracy"])
+def test_the_figure_is_one_that_plotly_takes(count, figure):
+    made = overlay([curve(n) for n in range(count)], axis="images", figure=figure, title="t", log=True, smoothing=0.5)
+    go.Figure(made)
+    json.dumps(made, allow_nan=False)
+    assert [trace["name"] for trace in made["data"]] == [f"run {n}" for n in range(count)]
+
+
+def test_twenty_runs_are_told_apart_by_colour_and_dash():
+    made = overlay([curve(n) for n in range(20)], axis="epoch", figure="loss", title="")
+    looks = {(trace["line"]["color"], trace["line"].get("dash")) for trace in made["data"]}
+    assert len(looks) == 20
+    assert overlay([curve(7)], axis="epoch", figure="loss", title="")["data"][0]["line"]["color"] == run_colour(7)
+
+
+def test_many_points_are_thinned_out_and_accuracy_is_in_per_cent():
+    made = overlay([curve(0, 10_000)], axis="step", figure="accuracy", title="")["data"][0]
+    assert len(made["x"]) <= MAX_POINTS
+    assert (made["y"][0], made["y"][-1]) == (10, 90)
+    raw = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.0)["data"][0]["y"]
+    smoothed = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.9)["data"][0]["y"]
+    assert raw[-1] == 0.9 > smoothed[-1]
+
+
+# What was reached, and its cost
+
+
+def test_figures_and_costs_by_hand():
+    config = from_flat({"images_per_class": 10, "validation_share": 0.2})  # 80 images an epoch
+    found = reached(config, Status("finished", seconds=4.5, parameters=7), PROGRESS, EPOCHS)
+    assert found.final == {"train": 0.6, "val": 0.5, "test": 0.3}
+    assert found.best == {"train": (0.6, 2), "val": (0.5, 1), "test": (0.35, 1)}  # the earliest of equals
+    assert (found.epochs, found.images, found.seconds) == (2, 160, 4.5)
+    assert found.images_per_second == 200
+    chain = layers(config.model, (3, 32, 32), 10)
+    assert found.macs == sum(layer.macs for layer in chain)
+    assert found.parameters == sum(layer.parameters for layer in chain)
+    assert found.points == pytest.approx(20)  # 30 % less the 10 % of guessing
+    assert found.seconds_per_point == pytest.approx(4.5 / 20)
+    assert found.macs_per_point == pytest.approx(3 * found.macs * 160 / 20)
+
+
+def test_a_run_that_gained_nothing_has_no_cost_a_point():
+    epochs = [EPOCHS[0], epoch_row(1, 0.1, None, 0.1, 2.0)]
+    found = reached(RunConfig(), Status(), PROGRESS, epochs)
+    assert found.points is found.seconds_per_point is found.macs_per_point is None
+    empty = reached(RunConfig(), Status(), {}, [])
+    assert (empty.final, empty.best, empty.epochs, empty.seconds_per_point) == ({}, {}, 0, None)
+
+
+def test_a_deleted_data_set_leaves_what_was_measured():
+    found = reached(from_flat({"dataset": "no-longer-here"}), Status(parameters=7), PROGRESS, EPOCHS)
+    assert found.macs is found.images is found.macs_per_point is None
+    assert (found.parameters, found.final["test"]) == (7, 0.3)
+
+
+def test_the_demo():
+    demo = runs.demo_run()
+    feed = Feed(demo)
+    feed.update()
+    found = reached(demo.config, feed.status, feed.progress, feed.epochs)
+    assert found.best["val"] == (0.905, 24)
+    assert found.final["test"] == 0.8953
+    assert found.images == 24 * 49_000
+    assert found.parameters == feed.status.parameters == 177_730
+
+
+# Luck
+
+
+def member(label, value, changes=(), **knobs):
+    return Member(label, from_flat(knobs), changes, value)
+
+
+def test_groups_differ_in_more_than_seed_and_fold():
+    found = groups(
+        [
+            member("a0", 0.6, seed=0),
+            member("b0", 0.7, seed=0, kernel_size=5),
+            member("a1", 0.62, seed=1),
+            member("f0", 0.5, folds=3, fold=0),
+            member("f1", 0.54, folds=3, fold=1),
+            member("changed", 0.9, ((10, "learning_rate", 0.1),), seed=2),
+        ]
+    )
+    assert [group.labels for group in found] == [("changed",), ("b0",), ("a0", "a1"), ("f0", "f1")]
+    assert found[2].mean == pytest.approx(0.61)
+    assert found[2].std == pytest.approx(math.sqrt(2) * 0.01)  # n - 1 in the denominator
+    assert found[1].std is None
+
+
+def test_a_repeat_of_the_same_seed_counts_once():
+    (found,) = groups([member("new", 0.6, seed=3), member("old", 0.6, seed=3), member("other", 0.7, seed=4)])
+    assert found.labels == ("new", "other")
+
+
+def test_welch_against_its_formula():
+    a, b = [0.61, 0.63, 0.62], [0.58, 0.60, 0.55, 0.61]
+    found = welch(a, b)
+    va, vb = np.var(a, ddof=1) / 3, np.var(b, ddof=1) / 4
+    t = (np.mean(a) - np.mean(b)) / math.sqrt(va + vb)
+    degrees = (va + vb) ** 2 / (va**2 / 2 + vb**2 / 3)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+    assert (found.t, found.degrees) == pytest.approx((t, degrees))
+    assert found.p == pytest.approx(2 * scipy.stats.t.sf(t, degrees))
+    assert welch(b, a).t == pytest.approx(-t)
+
+
+def test_one_seed_cannot_tell():
+    assert welch([0.6], [0.7, 0.71]) is None
+    assert welch([0.6, 0.61], [0.7]) is None
+
+
+def test_groups_without_any_spread():
+    assert welch([0.5, 0.5], [0.5, 0.5]).p == 1
+    same = welch([0.5, 0.5], [0.6, 0.6])
+    assert (same.p, same.t) == (0, -math.inf)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.9]) == [1, 1]
+    assert holm([]) == []
+
+
+# Two runs
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 0), (0, 6), (3, 9), (10, 10), (51, 594), (1000, 1100)])
+def test_mcnemar_against_the_binomial_sum(b, c):
+    n = b + c
+    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) * 2
+    assert mcnemar(b, c) == pytest.approx(min(1.0, tail / 2**n), rel=1e-9)
+
+
+def one_hot(guesses, sure=0.9):
+    probs = np.full((len(guesses), 4), (1 - sure) / 3)
+    probs[np.arange(len(guesses)), guesses] = sure
+    return probs
+
+
+def test_each_image_is_of_one_kind():
+    targets = [0, 1, 2, 3, 0, 1, 2, 3]
+    a = one_hot([0, 1, 2, 0, 1, 1, 3, 1])
+    b = one_hot([0, 0, 0, 3, 2, 1, 3, 2])
+    a[1] = [0.3, 0.4, 0.2, 0.1]  # right by a hair: less telling than image 2
+    found = pair(a, b, targets)
+    assert found.both == 2
+    assert found.only_a.tolist() == [2, 1]
+    assert found.only_b.tolist() == [3]
+    assert found.same_mistake == 1
+    assert found.different_mistakes.tolist() == [4, 7]
+    assert found.images == len(targets)
+    assert found.p == mcnemar(2, 1)
+    swapped = pair(b, a, targets)
+    assert swapped.only_b.tolist() == [2, 1]
+
+
+def test_runs_on_different_images_are_no_pair():
+    with pytest.raises(ValueError, match="same test images"):
+        pair(one_hot([0, 1]), one_hot([0, 1, 2]), [0, 1])
+    with pytest.raises(ValueError, match="same test images"):
+        pair(one_hot([0, 1]), one_hot([0, 1]), [0, 1, 2])

@@ -1,0 +1,405 @@
+"""The diagnosis: silent on healthy runs, and right about made-up and really trained sick ones."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from playground import runs
+from playground.config import KNOBS, RunConfig, from_flat
+from playground.data.store import arrays
+from playground.diagnosis import Finding, diagnose, examine_units, overfitting_since
+from playground.events import Diverged, Epoch, Progress, to_row
+from playground.presets import PRESETS
+from playground.runs import Feed, Status
+from playground.training import fit
+
+CONSTANT = {"schedule": "constant", "epochs": 20}
+
+
+def rows(train, val, train_accuracy=0.5, val_accuracy=0.5, start=2.303):
+    """Epoch rows with these losses, after a row for the untrained network; a stub confusion matrix with no gaps."""
+    eye = np.eye(10, dtype=int).tolist()
+    untrained = {"loss": start, "accuracy": 0.1}
+    made: list[dict[str, Any]] = [{"epoch": 0, "step": 0, "train": None, "val": None, "test": untrained}]
+    made[0]["confusion"] = eye
+    for epoch, (a, b) in enumerate(zip(train, val, strict=True), 1):
+        scores = {"loss": b, "accuracy": val_accuracy}
+        made.append(
+            {"epoch": epoch, "step": 10 * epoch, "train": {"loss": a, "accuracy": train_accuracy}, "val": scores}
+            | {"test": scores, "confusion": eye}
+        )
+    return made
+
+
+def progress(losses, norms=(9.0, 18.0)):
+    return {
+        "step": list(range(1, len(losses) + 1)),
+        "loss": list(losses),
+        "weight_norm": np.linspace(*norms, len(losses)).tolist(),
+    }
+
+
+def kinds(findings: list[Finding]) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+def look(epochs, losses=(2.3, 2.0, 1.8, 1.6, 1.5), state="running", changes=(), norms=(9.0, 18.0), classes=(), **knobs):
+    config = from_flat(CONSTANT | knobs)
+    return diagnose(config, Status(state, epochs=20), progress(losses, norms), epochs, changes, classes)
+
+
+HEALTHY = [2.0, 1.7, 1.5, 1.35, 1.25, 1.2, 1.1, 1.05, 1.0, 0.98]
+
+
+# Silence
+
+
+def prefix(feed: Feed, count: int) -> tuple[dict, list]:
+    epochs = feed.epochs[:count]
+    last = epochs[-1]["step"] if epochs else 0
+    kept = [i for i, step in enumerate(feed.progress["step"]) if step <= last]
+    return {name: [column[i] for i in kept] for name, column in feed.progress.items()}, epochs
+
+
+def test_the_demo_run_gives_no_warning_at_any_time():
+    demo = runs.demo_run()
+    feed = Feed(demo)
+    feed.update()
+    assert diagnose(demo.config, feed.status, feed.progress, feed.epochs) == []
+    for count in range(len(feed.epochs) + 1):
+        assert diagnose(demo.config, Status("running", epochs=24), *prefix(feed, count)) == []
+
+
+@pytest.mark.parametrize("count", range(len(HEALTHY) + 1))
+def test_a_steady_run_gives_no_warning(count):
+    assert look(rows(HEALTHY[:count], HEALTHY[:count])) == []
+
+
+def test_nothing_measured_yet_gives_no_warning():
+    assert diagnose(RunConfig(), Status(), {}, []) == []
+    assert diagnose(RunConfig(), Status("running"), progress([2.3]), []) == []
+    assert diagnose(RunConfig(), Status("stopped"), {}, rows([], [])) == []
+
+
+def test_a_range_test_is_meant_to_diverge():
+    assert look([], state="diverged", schedule="range_test") == []
+
+
+# Diverging
+
+
+def test_a_loss_that_is_no_number_is_cited_with_the_learning_rate():
+    config = from_flat({"learning_rate": 0.5})
+    status = Status("diverged", "step 33: the loss is no longer a finite number; a smaller one may help", step=32)
+    (found,) = diagnose(config, status, {}, [])
+    assert (found.kind, found.knob, found.severity) == ("diverging", "learning_rate", "error")
+    assert found.evidence == "Step 33: the loss is no longer a finite number. The learning rate was set to 0.5."
+    assert found.advice == "Take smaller steps: try 0.05 in place of 0.5."
+
+
+def test_a_loss_that_rises_above_the_untrained_one():
+    (found,) = look(rows([], []), losses=[2.3, 2.5, 4.0, 4.1, 4.2, 4.3, 4.4])
+    assert found.kind == "diverging"
+    assert "is 4.2, 1.8 times that of the untrained network (2.3)" in found.evidence
+    assert look(rows([], []), losses=[2.3, 2.5, 3.0, 3.1, 3.2, 3.3, 3.4]) == []  # 1.4 times
+    assert look(rows([], []), losses=[2.3, 9.0, 2.2, 2.1, 2.0, 1.9, 1.8]) == []  # it came back
+
+
+def test_a_leap_that_it_never_recovered_from():
+    epochs = rows([5.0, 2.3], [2.3, 2.3], train_accuracy=0.1)
+    (found,) = look(epochs, losses=[2.3, 500.0, 2.4, 2.3, 2.3, 2.3, 2.3])
+    assert found.kind == "diverging"
+    assert "leapt to 500 from 2.3" in found.evidence
+    assert "10.0 %" in found.evidence
+
+
+def test_a_lower_learning_rate_on_the_way_clears_it():
+    change = {"step": 7, "epoch": 1.0, "knob": "learning_rate", "old": 1.0, "new": 0.01}
+    losses = [2.3, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
+    assert kinds(look(rows([], []), losses=losses)) == ["diverging"]
+    assert look(rows([], []), losses=[*losses, 2.3, 2.2, 2.1, 2.1, 2.0], changes=[change]) == []
+    (found,) = look(rows([], []), losses=[*losses, *[9.0] * 5], changes=[change])
+    assert "try 0.001 in place of 0.01" in found.advice  # of the rate it has now
+
+
+# Stuck
+
+
+STUCK = rows([2.301, 2.3, 2.299], [2.3, 2.3, 2.3], train_accuracy=0.11)
+
+
+def test_weights_that_hardly_move_are_too_slow():
+    (found,) = look(STUCK, norms=(9.15, 9.151), learning_rate=1e-6)
+    assert (found.kind, found.knob) == ("too slow", "learning_rate")
+    assert "After epoch 3 the training loss is 2.299; guessing alone gets 2.303." in found.evidence
+    assert "went from 9.15 to 9.15" in found.evidence
+    assert "try 1e-05 in place of 1e-06" in found.advice
+
+
+def test_weights_that_were_thrown_about_are_not():
+    (found,) = look(STUCK, norms=(9.15, 2.1), learning_rate=0.15)
+    assert (found.kind, found.knob) == ("diverging", "learning_rate")
+    assert "try 0.015 in place of 0.15" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("knobs", "norms", "knob"),
+    [
+        ({"activation": "sigmoid"}, (9, 9.01), "activation"),
+        ({"optimizer": "gradient_descent"}, (9, 9.01), "optimizer"),
+        ({"weight_decay": 0.5}, (9, 1), "weight_decay"),
+    ],
+)
+def test_what_helps_depends_on_why(knobs, norms, knob):
+    (found,) = look(STUCK, norms=norms, **knobs)
+    assert (found.kind, found.knob) == ("too slow", knob)
+
+
+def test_a_warm_up_has_its_time():
+    early = rows([2.301, 2.3, 2.299], [2.3, 2.3, 2.3], train_accuracy=0.11)
+    assert look(early, norms=(9, 9.01), schedule="one_cycle") == []  # 3 of 20 epochs
+    assert look(early, norms=(9, 9.01), schedule="one_cycle", state="stopped") != []
+    assert look(early[:2], norms=(9, 9.01)) == []  # one epoch is no trend
+
+
+def test_a_network_that_has_learned_is_not_slow():
+    assert look(rows([2.3] * 4, [2.3] * 4, train_accuracy=0.4)) == []
+
+
+# Oscillating
+
+SWINGS = [1.5, 1.9, 1.4, 1.8, 1.5, 1.9, 1.4, 1.8]
+
+
+def test_swings_without_progress():
+    (found,) = look(rows([1.5] * 8, SWINGS))
+    assert (found.kind, found.knob, found.epoch) == ("oscillating", "learning_rate", 1)
+    assert "turned 6 times between 1.4 and 1.9, while the training loss stayed at 1.5" in found.evidence
+    assert look(rows([1.5] * 8, SWINGS), batch_size=4)[0].knob == "batch_size"
+
+
+def test_swings_of_a_run_that_gets_on_are_harmless():
+    falling = np.linspace(2.0, 1.2, 8).tolist()
+    assert look(rows(falling, [1.9, 1.5, 1.8, 1.4, 1.7, 1.3, 1.6, 1.2])) == []
+
+
+def test_small_swings_and_single_jumps_are_no_oscillation():
+    assert look(rows([1.5] * 8, [1.50, 1.53] * 4)) == []
+    assert look(rows([1.5] * 8, [1.5, 1.5, 1.9, 1.5, 1.5, 1.5, 1.5, 1.5])) == []
+    assert look(rows([1.5] * 5, SWINGS[:5])) == []  # too few
+
+
+def test_a_schedule_that_steps_down_is_no_oscillation():
+    assert look(rows([1.5, 1.5, 1.5, 1.5, 1.2, 1.2, 1.1, 1.1], [1.6, 1.6, 1.6, 1.6, 1.2, 1.2, 1.15, 1.15])) == []
+
+
+# Overfitting
+
+FALLING = [2.0, 1.5, 1.0, 0.8, 0.6, 0.4, 0.3, 0.2]
+
+
+def test_a_validation_loss_that_rises_while_the_training_loss_falls():
+    found = look(rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8]))
+    assert kinds(found) == ["overfitting"]
+    assert found[0].epoch == overfitting_since(found) == 4
+    assert "was lowest after epoch 4, 1.3, and is 1.6 now" in found[0].evidence
+    assert "fell from 0.8 to 0.2" in found[0].evidence
+    assert overfitting_since([]) is None
+
+
+def test_a_gap_of_accuracies_is_enough_when_the_loss_only_rests():
+    resting = [2.0, 1.6, 1.4, 1.3, 1.3, 1.32, 1.31, 1.32]
+    assert look(rows(FALLING, resting)) == []
+    (found,) = look(rows(FALLING, resting, train_accuracy=0.9, val_accuracy=0.6))
+    assert found.kind == "overfitting"
+    assert "90.0 % of the training images are right, and 60.0 % of the validation images" in found.evidence
+
+
+def test_two_bad_epochs_are_no_overfitting():
+    assert look(rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.2, 1.1, 1.4, 1.5])) == []
+    assert look(rows([1.5] * 8, [1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9])) == []  # nothing is learned by heart
+
+
+@pytest.mark.parametrize(
+    ("knobs", "knob"),
+    [
+        ({"images_per_class": 20}, "images_per_class"),
+        ({}, "flip"),
+        ({"flip": True}, "shift"),
+        ({"flip": True, "shift": 4}, "dropout"),
+        ({"flip": True, "shift": 4, "dropout": 0.3}, "epochs"),
+    ],
+)
+def test_against_overfitting_the_next_remedy_is_named(knobs, knob):
+    assert look(rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8]), **knobs)[0].knob == knob
+
+
+def test_without_validation_images_the_test_images_tell():
+    epochs = [row | {"val": None} for row in rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8])]
+    assert "The test loss was lowest" in look(epochs)[0].evidence
+
+
+def test_a_change_on_the_way_gets_a_fresh_chance():
+    epochs = rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8])
+    change = {"step": 65, "epoch": 6.5, "knob": "dropout", "old": 0.0, "new": 0.5}
+    assert look(epochs, changes=[change]) == []
+
+
+# Underfitting
+
+
+@pytest.mark.parametrize(
+    ("train", "knobs", "knob"),
+    [
+        ([2.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3], {}, "epochs"),
+        ([1.9] + [1.8] * 7, {}, "schedule"),
+        ([1.9] + [1.8] * 7, {"schedule": "cosine"}, "channels"),
+        ([1.9] + [1.8] * 7, {"dropout": 0.8}, "dropout"),
+    ],
+)
+def test_a_run_that_ends_with_its_own_images_unlearned(train, knobs, knob):
+    epochs = rows(train, train, train_accuracy=0.35, val_accuracy=0.34)
+    assert look(epochs, **knobs) == []  # 8 of 20 epochs: it is not over
+    (found,) = look(epochs, state="finished", **knobs)
+    assert (found.kind, found.severity, found.knob) == ("underfitting", "info", knob)
+    assert "35.0 % of the training images are right and 34.0 % of the validation images" in found.evidence
+
+
+def test_two_classes_are_guessed_half_right():
+    epochs = rows([0.68] * 5, [0.68] * 5, train_accuracy=0.7, val_accuracy=0.7, start=0.70)
+    for row in epochs:
+        row["confusion"] = [[5, 1], [1, 5]]
+    losses = [0.7, 0.69, 0.68, 0.68, 0.68]
+    assert kinds(look(epochs, losses, state="finished", schedule="cosine")) == ["underfitting"]
+
+
+# A class that is never predicted
+
+
+def never(counts, epochs=3, state="running", classes=("cat", "ship", "frog")):
+    made = rows([1.0] * epochs, [1.0] * epochs, start=1.1)
+    for row in made:
+        row["confusion"] = counts
+    return look(made, [1.1, 1.0, 1.0, 1.0, 1.0], state=state, classes=classes)
+
+
+def test_a_class_that_is_never_predicted_is_named():
+    (found,) = never([[9, 0, 1], [4, 0, 6], [1, 0, 9]])
+    assert (found.kind, found.title) == ("never predicted", "“ship” is never predicted")
+    assert found.evidence == "After epoch 3 none of the 30 test images is taken for ship, though 10 of them show it."
+    assert never([[9, 1, 0], [4, 6, 0], [1, 9, 0]], classes=())[0].title == "“class 2” is never predicted"
+    two = never([[9, 0, 0], [9, 0, 0], [9, 0, 0]])[0]
+    assert two.title == "2 classes are never predicted"
+    assert "ship or frog" in two.evidence
+    assert never([[9, 0, 1], [0, 0, 0], [1, 0, 9]]) == []  # it has no image either
+    rare = never([[90, 0, 10], [4, 0, 6], [10, 0, 90]])[0]
+    assert rare.knob == "images_per_class"
+
+
+def test_one_early_epoch_is_no_sign_unless_the_run_is_over():
+    counts = [[9, 0, 1], [4, 0, 6], [1, 0, 9]]
+    assert never(counts, epochs=1) == []
+    assert kinds(never(counts, epochs=1, state="finished")) == ["never predicted"]
+    made = rows([1.0] * 2, [1.0] * 2, start=1.1)
+    made[-1]["confusion"] = counts
+    made[-2]["confusion"] = np.eye(3, dtype=int).tolist()
+    assert look(made, [1.1, 1.0, 1.0, 1.0, 1.0]) == []
+
+
+# Units
+
+
+@dataclass
+class Layer:
+    """What `interpret.health.Health` says of a layer."""
+
+    layer: str
+    word: str
+    share: np.ndarray
+    flat: np.ndarray
+    images: int = 500
+
+    @property
+    def count(self) -> int:
+        return int(self.flat.sum())
+
+
+def layer(word, flat, share):
+    return Layer("block1.act1", word, np.full(8, share), np.arange(8) < flat)
+
+
+def test_dead_and_saturated_units():
+    (dead,) = examine_units([layer("dead", 4, 0.9)], 5)
+    assert (dead.kind, dead.knob) == ("dead units", "learning_rate")
+    assert "In block1.act1, after epoch 5, 4 of 8 units are dead for every one of 500 test images" in dead.evidence
+    (saturated,) = examine_units([layer("saturated", 0, 0.6)], 5)
+    assert (saturated.kind, saturated.knob) == ("saturation", "batch_norm")
+    assert "60.0 % of all values" in saturated.evidence
+    assert examine_units([layer("dead", 1, 0.9), layer("saturated", 1, 0.4)], 5) == []
+
+
+def test_the_demo_has_no_dead_units():
+    from playground.inference import dataset_of, load_model
+    from playground.interpret.health import health
+
+    demo = runs.demo_run()
+    _, mean, std = dataset_of(demo)
+    images = arrays("cifar10-mini").test_images[:100]
+    assert examine_units(health(load_model(demo, 24), images, mean, std), 24) == []
+    net = copy.deepcopy(load_model(demo, 24))  # the other is kept in memory for all
+    next(tensor for name, tensor in net.state_dict().items() if "block2" in name and "norm1.bias" in name).fill_(-100.0)
+    found = examine_units(health(net, images, mean, std), 24)
+    assert found[0].title == "Dead units in block2.act1"
+
+
+# Really trained
+
+
+def trained(**knobs: object) -> list[Finding]:
+    """Train a small run and look at it as the page would."""
+    base = {"images_per_class": 60, "channels": "8-16", "fc_width": 32, "batch_size": 16, "schedule": "constant"}
+    config = from_flat(base | {"device": "cpu", "precision": "float32", "threads": 1, "epochs": 3} | knobs)
+    made, epochs, state = {}, [], "finished"
+    message = ""
+    for event in fit(config, arrays("cifar10-mini")):
+        if isinstance(event, Progress):
+            for name, value in to_row(event).items():
+                made.setdefault(name, []).append(value)
+        elif isinstance(event, Epoch):
+            epochs.append(to_row(event))
+        elif isinstance(event, Diverged):
+            state, message = "diverged", f"step {event.step}: {event.what}"
+    for finding in (found := diagnose(config, Status(state, message, epochs=config.training.epochs), made, epochs)):
+        assert finding.knob in KNOBS
+        assert finding.evidence.endswith(".")
+        assert finding.advice.endswith(".")
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "momentum", "rmsprop"])
+def test_a_learning_rate_of_ten_diverges(optimizer):
+    assert kinds(trained(learning_rate=10, optimizer=optimizer))[0] == "diverging"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_learning_rate_of_a_millionth_is_too_slow(optimizer):
+    assert kinds(trained(learning_rate=1e-6, optimizer=optimizer))[0] == "too slow"
+
+
+def test_few_images_many_epochs_and_no_decay_overfit():
+    found = trained(images_per_class=10, validation_share=0.3, epochs=20, weight_decay=0.0)
+    assert "overfitting" in kinds(found)
+    assert found[0].knob == "images_per_class"
+
+
+def test_deep_sigmoids_fall_asleep():
+    knobs = {**PRESETS["saturated"].knobs, "epochs": 2}
+    found = kinds(trained(**knobs))
+    assert found == ["too slow", "never predicted"]
+
+
+def test_a_sound_small_run_gives_no_warning():
+    assert trained(images_per_class=0, epochs=2, batch_size=64) == []

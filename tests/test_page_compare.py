@@ -1,0 +1,334 @@
+"""The Compare page without a browser: what is chosen, what is said, and what is left out."""
+
+import numpy as np
+import pytest
+from ui_support import app_home, click, errors, make_run, open_page, run, texts, unpacked, worked_on
+
+from playground import runs
+from playground.compare import mcnemar
+from playground.data.store import arrays
+from playground.runs import RunFolder
+
+pytestmark = pytest.mark.usefixtures("app_home")
+__all__ = ["app_home", "unpacked"]
+
+NUMBERS = iter(range(10**6))
+
+
+def made(name: str, state: str = "finished", message: str = "", accuracy: float = 0.0, **knobs) -> RunFolder:
+    """Make a run whose predictions are right for a share of the test images, after its last epoch."""
+    folder = make_run(state, message=message, **knobs)
+    folder.rename(name)
+    if accuracy:
+        targets = np.asarray(arrays("cifar10-mini").test_targets)
+        random = np.random.default_rng(next(NUMBERS))
+        guesses = np.where(random.random(len(targets)) < accuracy, targets, (targets + 1) % 10)
+        probs = np.full((len(targets), 10), 0.01, np.float16)
+        probs[np.arange(len(targets)), guesses] = 0.91
+        folder.save_epoch(folder.epochs()[-1], {"output.bias": np.zeros(10, np.float16)}, probs)
+    return folder
+
+
+def open_compare(*folders: RunFolder, **query: str):
+    return open_page("compare", runs=",".join(folder.id for folder in folders), **query)
+
+
+def chosen(at) -> list[str]:
+    return at.multiselect(key="compare_picker").value
+
+
+def table(at) -> dict[str, dict[str, str]]:
+    """The table as {row: {run: cell}}."""
+    frame = at.dataframe[0].value
+    return {row.iloc[0]: dict(row.iloc[1:]) for _, row in frame.iterrows()}
+
+
+# What is chosen
+
+
+def test_the_first_visit_shows_the_demo_and_how_to_go_on():
+    at = open_page("compare")
+    assert chosen(at) == ["demo"]
+    assert at.query_params == {"runs": "demo"}
+    assert "Choose another run to compare with" in texts(at)
+    assert "Train another" in [link.value for link in at.page_link]
+    assert not errors(at)
+
+
+def test_the_newest_finished_run_comes_beside_the_demo():
+    mine = made("mine")
+    assert chosen(open_page("compare")) == [mine.id, "demo"]
+
+
+def test_a_link_holds_the_selection_and_how_it_is_seen():
+    a, b, c = made("a"), made("b"), made("c")
+    at = open_compare(b, a, c, axis="seconds", measure="val_loss", view="luck", pair=f"{c.id},{a.id}")
+    assert chosen(at) == [b.id, a.id, c.id]
+    assert at.selectbox(key="compare_measure").value == "val_loss"
+    assert at.get_by_key("compare_axis").value == "seconds"
+    assert at.get_by_key("compare_view").value == "luck"
+    query = {"runs": f"{b.id},{a.id},{c.id}", "axis": "seconds", "measure": "val_loss", "view": "luck"}
+    assert at.query_params == query | {"pair": f"{c.id},{a.id}"}
+    at.get_by_key("compare_view").set_value("pair")
+    run(at)
+    assert (at.selectbox(key="compare_a").value, at.selectbox(key="compare_b").value) == (c.id, a.id)
+
+
+def test_a_choice_goes_to_the_link():
+    a, b = made("a"), made("b")
+    at = open_compare(a)
+    at.multiselect(key="compare_picker").set_value([a.id, b.id])
+    run(at)
+    assert at.query_params["runs"] == f"{a.id},{b.id}"
+    at.get_by_key("compare_axis").set_value("step")
+    at.selectbox(key="compare_measure").select("train_loss")
+    run(at)
+    assert at.query_params["axis"] == "step"
+    assert at.query_params["measure"] == "train_loss"
+    at.multiselect(key="compare_picker").set_value([])
+    assert run(at).info[0].value == "Choose the runs to compare."
+    assert chosen(at) == []  # and it does not jump back to what is shown unasked
+
+
+@pytest.mark.parametrize("wrong", ["gone", "../../etc", "x" * 300])
+def test_a_deleted_run_in_a_link_is_one_line_and_the_rest_stays(wrong):
+    a = made("a")
+    at = open_page("compare", runs=f"{wrong},{a.id}", axis="parsecs", view="x-ray", measure="luck")
+    assert len(errors(at)) == 1
+    assert wrong[:60] in errors(at)[0]
+    assert chosen(at) == [a.id]
+    assert not errors(run(at))
+
+
+def test_a_run_that_is_deleted_meanwhile_is_one_line():
+    a, b = made("a"), made("b")
+    at = open_compare(a, b)
+    b.delete()
+    at.run()
+    assert chosen(run(at)) == [a.id]
+    assert not at.exception
+
+
+def test_a_damaged_config_is_one_line():
+    a, b = made("a"), made("b")
+    (b.path / "config.json").write_text('{"model": {"kernel_size": 2000}}')
+    at = open_page("compare", runs=f"{a.id},{b.id}")
+    assert chosen(at) == [a.id]
+    assert not at.exception
+
+
+def test_twenty_runs_are_the_most():
+    many = [made(f"run {i}", epochs=1) for i in range(21)]
+    at = open_compare(*many)
+    assert "names 21 runs; the first 20 are shown" in errors(at)[0]
+    assert len(chosen(at)) == 20
+    assert len(table(at)["State"]) == 20
+
+
+def test_runs_of_one_name_are_told_apart():
+    at = open_compare(made("twin"), made("twin"))
+    options = at.multiselect(key="compare_picker").options
+    assert len(set(options)) == len(options)
+    assert len(table(at)["State"]) == 2
+
+
+def test_a_run_without_a_name_is_called_by_its_knobs():
+    a, b = make_run(batch_size=32), make_run(batch_size=128)
+    assert list(table(open_compare(a, b))["State"]) == ["batch size 32", "batch size 128"]
+
+
+def test_a_run_at_work_and_its_end_are_seen(monkeypatch):
+    monkeypatch.setattr("playground.ui.feeds.FRESH", -1.0)
+    busy, over = made("busy", "running"), made("over")
+    with worked_on(busy):
+        at = open_compare(busy, over)
+        assert table(at)["State"] == {"busy": "Running", "over": "Finished"}
+    assert table(run(at))["State"]["busy"] == "Died"
+
+
+# Curves and figures
+
+
+def test_curves_have_an_alt_text_and_say_who_has_none():
+    a, b = made("a"), make_run("queued")
+    b.rename("b")
+    at = open_compare(a, b)
+    assert "Test accuracy of 1 runs by epoch: a, b" in str(at.get_by_key("compare_curves").proto)
+    assert "Without a test curve, because they have no point of it yet: b." in texts(at)
+
+
+def test_only_the_knobs_that_differ_are_in_the_table():
+    a, b = made("a", batch_size=32), made("b", batch_size=128, epochs=2)
+    cells = table(open_compare(a, b))
+    assert cells["Batch size (images)"] == {"a": "32", "b": "128"}
+    assert cells["Epochs"] == {"a": "3", "b": "2"}
+    assert cells["Epochs done"] == {"a": "3", "b": "2"}
+    assert "Learning rate" not in cells
+    assert cells["Final test accuracy"] == {"a": "70.0 %", "b": "50.0 %"}
+    assert cells["Best test accuracy"]["a"] == "70.0 % (epoch 3)"
+    assert cells["Parameters"]["a"] == "156,074"
+    assert cells["Training time"] == {"a": "6.0 s", "b": "4.0 s"}
+    assert cells["Seconds a point"]["a"] == "0.1 s"  # 6 s for 60 points
+    assert cells["Images seen"]["a"] == "24 k"  # 3 epochs of 10,000 less a fifth
+
+
+def test_a_knob_that_was_changed_on_the_way_is_shown():
+    a, b = made("a"), made("b")
+    b.append({"type": "change", "epoch": 1.0, "step": 10, "knob": "learning_rate", "old": 0.004, "new": 0.001})
+    cells = table(open_compare(a, b))
+    assert cells["Learning rate"] == {"a": "0.004", "b": "0.004 → 0.001"}
+    assert "All knobs of these runs are the same" in texts(open_compare(a, made("c")))
+
+
+# Luck
+
+
+def finish(accuracy: float, **knobs) -> RunFolder:
+    """Make a finished run with a last test accuracy."""
+    folder = made(f"{knobs} {accuracy}", epochs=1, **knobs)
+    scores = {"loss": 1.0, "accuracy": accuracy}
+    row = {"type": "epoch", "epoch": 2, "step": 20, "seconds": 4.0, "train": scores, "val": scores, "test": scores}
+    folder.append(row | {"confusion": [[0] * 10] * 10})
+    return folder
+
+
+def test_a_difference_is_held_against_the_spread_of_seeds():
+    small = [finish(accuracy, seed=i) for i, accuracy in enumerate((0.60, 0.61, 0.62))]
+    large = [finish(accuracy, seed=i, batch_size=8) for i, accuracy in enumerate((0.70, 0.71, 0.72))]
+    at = open_compare(*small, *large, view="luck")
+    frame = at.dataframe[1].value
+    assert list(frame["Knobs"]) == ["batch size 8", "batch size 64"]
+    assert list(frame["Mean test accuracy"]) == ["71.00 %", "61.00 %"]
+    assert list(frame["Standard deviation"]) == ["1.00 points"] * 2
+    assert "**batch size 8** against **batch size 64**: +10.00 points, **more than luck**" in texts(at)
+    assert "t = 12.25 with 4.0 degrees of freedom" in texts(at)
+
+
+def test_an_overlap_could_be_luck_and_one_seed_cannot_tell():
+    small = [finish(accuracy, seed=i) for i, accuracy in enumerate((0.60, 0.64, 0.62))]
+    large = [finish(accuracy, seed=i, batch_size=8) for i, accuracy in enumerate((0.61, 0.65, 0.63))]
+    assert "+1.00 points, **could be luck**" in texts(open_compare(*small, *large, view="luck"))
+    assert "One seed cannot tell" in texts(open_compare(*small, large[0], view="luck"))
+    assert "One seed cannot tell" in open_compare(small[0], large[0], view="luck").info[0].value
+
+
+def test_runs_that_are_not_finished_do_not_count():
+    at = open_compare(finish(0.6), made("half way", "stopped"), view="luck")
+    assert "1 of 2 runs are not finished" in texts(at)
+
+
+# Two runs
+
+
+def test_two_runs_are_compared_image_by_image():
+    a, b = made("a", accuracy=0.5), made("b", accuracy=0.7)
+    at = open_compare(a, b)
+    targets = np.asarray(arrays("cifar10-mini").test_targets)
+    right = [folder.predictions(3).argmax(1) == targets for folder in (a, b)]
+    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    assert f"{only_a:,} images are right with A alone, {only_b:,} with B alone: **more than chance**" in texts(at)
+    assert f"p = {mcnemar(only_a, only_b):.2g}" in texts(at)
+    for key in ("A", "B", "change"):
+        assert "Confusion matrix" in str(at.get_by_key(f"compare_matrix_{key}").proto)
+    at.get_by_key("compare_kind").set_value("only_b")
+    run(at)
+    assert f"Only B is right: {only_b:,}" in str(at.get_by_key("compare_kind").proto)
+    shown = int(texts(at).split("Test image ")[1].split(":")[0])
+    assert right[1][shown] and not right[0][shown]
+    at.session_state["predict_source"] = "Upload"
+    at.session_state["predict_row"] = -1
+    click(at, "compare_open")
+    assert at.session_state["predict_row"] == shown
+    assert at.get_by_key("predict_source").value == "Test images"
+    assert at.query_params["run"] == a.id
+    assert at.query_params["run2"] == b.id
+
+
+def test_a_and_b_are_never_the_same_run():
+    a, b, c = (made(name, accuracy=0.5) for name in "abc")
+    at = open_compare(a, b, c)
+    assert (at.selectbox(key="compare_a").value, at.selectbox(key="compare_b").value) == (a.id, b.id)
+    at.selectbox(key="compare_a").select(b.id)
+    run(at)
+    assert at.selectbox(key="compare_b").value != b.id
+    assert not errors(at)
+
+
+def test_the_best_epoch_or_the_last():
+    a, b = made("a"), made("b")
+    a.set_status(best_epoch=1)
+    at = open_compare(a, b)
+    assert "A, after epoch 1" in str(at.get_by_key("compare_matrix_A").proto)
+    at.get_by_key("compare_which").set_value("Last epoch")
+    run(at)
+    assert "A, after epoch 3" in str(at.get_by_key("compare_matrix_A").proto)
+
+
+def test_the_demo_and_a_run_on_its_part_are_judged_on_the_same_images():
+    at = open_compare(made("mine", accuracy=0.5), runs.open_run("demo"))
+    assert "On the same 2,000 test images **A** gets" in texts(at)
+    assert "**B** 89.5 %" in texts(at)
+
+
+def test_other_classes_and_other_data_sets_are_one_line():
+    a, b, c = made("a"), made("b"), made("c")
+    for folder, name in ((b, "mnist"), (c, "cifar10")):
+        text = (folder.path / "config.json").read_text()
+        (folder.path / "config.json").write_text(text.replace('"cifar10-mini"', f'"{name}"'))
+    assert "tell other classes apart" in open_compare(a, b).info[0].value
+    at = open_compare(a, c)
+    assert "test images of different data sets" in texts(at)
+    assert not errors(at)
+
+
+def test_damaged_predictions_are_one_line_and_the_matrices_stay():
+    a, b = made("a"), made("b")
+    (b.path / "predictions" / "epoch-0003.safetensors").write_bytes(b"\x80\x04junk")
+    at = open_compare(a, b)
+    assert "damaged" in texts(at)
+    assert "Confusion matrix" in str(at.get_by_key("compare_matrix_B").proto)
+    assert not errors(at)
+
+
+def test_a_run_before_its_first_epoch_says_so():
+    at = open_compare(made("a"), make_run("queued"))
+    assert "B has not been judged yet" in at.info[0].value
+
+
+# Diagnosis
+
+
+def test_each_run_is_diagnosed():
+    sick, sound = made("sick", "diverged", "step 7: the loss is no longer a finite number"), made("sound")
+    at = open_compare(sick, sound, view="diagnosis")
+    assert "It has diverged" in texts(at)
+    assert "Step 7: the loss is no longer a finite number. The learning rate was set to 0.004." in texts(at)
+    assert "**Learning rate**" in texts(at)
+    assert "Nothing looks wrong" in texts(at)
+
+
+# From the shelf
+
+
+def test_the_runs_ticked_on_the_shelf_are_compared():
+    folders = [made(name) for name in "abc"]
+    at = open_page("runs")
+    assert at.button(key="act_compare").disabled
+    ids = at.session_state["shelf_ids"]
+    at.session_state["shelf_ticked"] = [folders[0].id, folders[2].id]
+    at.session_state["shelf_run"] = folders[2].id
+    run(at)
+    assert at.session_state["shelf"]["selection"]["rows"] == sorted(ids.index(folders[i].id) for i in (0, 2))
+    assert "2 runs ticked, the last: **c**" in texts(at)
+    click(at, "act_compare")
+    assert at.query_params["runs"] == f"{folders[0].id},{folders[2].id}"
+    assert chosen(at) == [folders[0].id, folders[2].id]
+
+
+def test_a_run_chosen_by_the_page_replaces_the_ticks():
+    a, b = made("a"), made("b")
+    at = open_page("runs")
+    at.session_state["shelf_ticked"] = [a.id]
+    at.session_state["shelf_run"] = b.id  # as after an import
+    click(run(at), "act_compare")
+    assert chosen(at) == [b.id]
