@@ -1,15 +1,16 @@
 """What can be done to a run on the shelf: a bar of buttons, and what they do."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from playground.config import ConfigError, to_query
+from playground.exports.tensors import take_in as import_files
 from playground.jobs import client
-from playground.runs import RunError, RunFolder, export_zip, import_zip
-from playground.ui import form
+from playground.runs import RunError, RunFolder, export_zip
+from playground.ui import exports, form
 from playground.ui.pickers import ago
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
@@ -55,20 +56,25 @@ def resume(run: RunFolder) -> None:
 
 
 def take_in() -> None:
-    """Import the zip that was uploaded, choose the new run, and empty the field."""
+    """Import what was uploaded, choose the new run, and empty the field."""
     generation = st.session_state.get("shelf_uploads", 0)
-    if file := st.session_state.get(f"shelf_upload_{generation}"):
+    if files := st.session_state.get(f"shelf_upload_{generation}"):
 
         def action() -> None:
-            st.session_state["shelf_run"] = import_zip(file).id
+            st.session_state["shelf_run"] = import_files([(file.name, file) for file in files]).id
 
-        attempt(action, f"Imported {file.name}")
+        attempt(action, f"Imported {' and '.join(file.name for file in files)}")
         st.session_state["shelf_uploads"] = generation + 1
 
 
 def go(page: str, run: RunFolder) -> None:
     """Leave for a page that shows the run."""
     st.session_state["shelf_leave"] = (page, {"run": run.id})
+
+
+def compare(run_ids: Sequence[str]) -> None:
+    """Leave for the Compare page with these runs."""
+    st.session_state["shelf_leave"] = ("compare.py", {"runs": ",".join(run_ids)})
 
 
 def duplicate(run: RunFolder) -> None:
@@ -148,12 +154,13 @@ def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *
     )
 
 
-def bar(run: RunFolder | None, row: Row | None) -> None:
-    """Draw what can be done to the chosen run."""
+def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> None:
+    """Draw what can be done to the chosen run, the one that was ticked last, and to all that are ticked."""
     some = run is not None and row is not None
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="shelf_actions"):
         button("Open", "monitoring", some, go, "train.py", run, type="primary" if some else "secondary")
         button("Predict", "image_search", some, go, "predict.py", run)
+        button("Compare", "compare_arrows", some, compare, ticked, help="Tick several runs to compare them.")
         button("Duplicate", "content_copy", some, duplicate, run, help="Take its knobs into the form on Train.")
         if row and row.active:
             button("Stop", "stop", True, stop, run)
@@ -170,20 +177,23 @@ def bar(run: RunFolder | None, row: Row | None) -> None:
             on_click="ignore",
             disabled=not some,
         )
+        exports.popover(run, row)
         delete_popover(run, row)
     if row:
-        about = [f"**{row.name}**", BADGES[row.state][0].lower(), f"made {ago(row.created)}" if row.created else ""]
+        many = f"{len(ticked)} runs ticked, the last:" if len(ticked) > 1 else ""
+        made = f"made {ago(row.created)}" if row.created else ""
+        about = [f"{many} **{row.name}**".strip(), BADGES[row.state][0].lower(), made]
         st.caption(" · ".join(part for part in (*about, row.message, row.note.replace("\n", " ")) if part))
     else:
         st.caption("Select a run in the table to open, compare or change it.")
 
 
 def import_popover() -> None:
-    """Take in a run from a zip."""
+    """Take in a run or weights from elsewhere."""
     with st.popover("Import", icon=":material/upload:", key="shelf_import"):
         st.file_uploader(
-            "A run's zip, as Download makes it",
-            type="zip",
+            "A run's zip, as Download makes it, or weights: model.safetensors and config.json, zipped or together",
+            accept_multiple_files=True,
             key=f"shelf_upload_{st.session_state.get('shelf_uploads', 0)}",
             on_change=take_in,
         )

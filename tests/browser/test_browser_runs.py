@@ -115,6 +115,47 @@ def test_download_and_import(page: Page, server: Server, run: RunFolder, tmp_pat
     assert [made.config for made in runs.list_runs() if not made.read_only] == [run.config] * 2
 
 
+def test_export_a_report_that_needs_no_network(page: Page, server: Server, run: RunFolder, tmp_path: Path):
+    open_shelf(page, server)
+    expect(button(page, "Export")).to_be_disabled()
+    select(page, row=1)  # the demo
+    button(page, "Export").click()
+    expect(page.get_by_text("It downloads CIFAR-10 the first time.")).to_be_visible()
+    page.get_by_role("combobox", name="Format").click()
+    page.get_by_role("option", name="Report (HTML)").click()
+    expect(page.get_by_text("One file; it needs no network.")).to_be_visible()
+    with page.expect_download() as download:
+        page.locator(".st-key-export_download").get_by_role("button").click()
+    assert download.value.suggested_filename == "Demo-CIFAR-10-epoch-24.html"
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    see_report(page, path)
+
+
+def see_report(page: Page, path: Path) -> None:
+    """Open a report with no network; its charts are drawn in the colours of either theme, and nothing complains."""
+    assert page.context.browser
+    context = page.context.browser.new_context(offline=True, color_scheme="dark")
+    report = context.new_page()
+    complaints: list[str] = []
+    report.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+    report.on("pageerror", lambda error: complaints.append(str(error)))
+    requests: list[str] = []
+    report.on("request", lambda request: requests.append(request.url))
+    report.goto(path.as_uri())
+    expect(report.locator("#confusion .heatmaplayer image").first).to_be_attached()
+    assert report.locator(".chart:has(.main-svg)").count() == 5
+    title = report.locator("#loss .gtitle")
+    expect(title).to_have_css("fill", "rgb(232, 234, 240)")
+    report.emulate_media(color_scheme="light")
+    expect(title).to_have_css("fill", "rgb(31, 36, 48)")
+    assert report.locator("img").evaluate("image => image.naturalWidth") > 100
+    assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
+    assert not complaints
+    context.close()
+
+
 def test_states_change_by_themselves(page: Page, server: Server, run: RunFolder):
     run.set_status(state="queued")  # nobody put it into the queue
     open_shelf(page, server)

@@ -1,0 +1,97 @@
+"""What all exports want to know about a run and one of its epochs. No torch."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from playground.config import ConfigError, RunConfig
+from playground.data.catalog import DataError, DatasetInfo, info
+from playground.data.store import arrays
+from playground.geometry import Layer, layers
+from playground.runs import Feed, RunError, RunFolder, Status
+
+
+class ExportError(ValueError):
+    """A run that cannot be exported like that; the message is one line, fit to be shown."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, looked at after one epoch.
+
+    Attributes:
+        name: the run's, on one line and printable, but still as its author wrote it: escape it.
+        epoch: one of the run's kept epochs.
+        config: its knobs as they were at its start; `changes` has what was changed on the way.
+        dataset: what it was trained on, with mean and std wherever they are known.
+        chain: the network's layers.
+        changes: {knob: {steps taken when it was changed: new value}}, up to the epoch.
+        scores: the epoch's row, {"train": …, "val": …, "test": …, "confusion": …}; empty if it was not kept.
+    """
+
+    run: RunFolder
+    name: str
+    epoch: int
+    config: RunConfig
+    dataset: DatasetInfo
+    chain: tuple[Layer, ...]
+    status: Status
+    feed: Feed
+    changes: dict[str, dict[int, float]]
+    scores: dict[str, Any]
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """On the test images, a fraction; None where nothing is known of it."""
+        return (self.scores.get("test") or {}).get("accuracy")
+
+    @property
+    def device(self) -> str:
+        """Where it was computed."""
+        wanted = self.config.training.device
+        return self.status.device or ("cpu" if wanted == "auto" else wanted)
+
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and std of each channel, pixels in [0, 1].
+
+        Raises:
+            ExportError: nobody on this computer knows them.
+        """
+        if len(self.dataset.mean) != self.dataset.channels or len(self.dataset.std) != self.dataset.channels:
+            raise ExportError(
+                f"The mean and deviation of {self.dataset.title} are not known here; download it on the Data page first"
+            )
+        return self.dataset.mean, self.dataset.std
+
+
+def facts(run: RunFolder, epoch: int) -> Facts:
+    """Look at a run after an epoch.
+
+    Raises:
+        ExportError: the run is damaged, does not keep that epoch, or its data set is not known here; one line.
+    """
+    try:
+        config, about = run.config, run.about
+        if epoch not in (kept := run.epochs()):
+            which = ", ".join(map(str, kept)) or "none yet"
+            raise ExportError(f"{_line(about['name'])} does not keep epoch {epoch}; it keeps {which}")
+        dataset = info(config.data.dataset)
+        mean, std = (tuple(about.get(key, getattr(dataset, key))) for key in ("mean", "std"))
+        dataset = replace(dataset, title=_line(dataset.title), mean=mean, std=std)
+        if dataset.bundled and not dataset.mean:
+            dataset = arrays(dataset.name).info  # unpacked the first time
+        chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
+    except (RunError, ConfigError, DataError) as error:
+        raise ExportError(str(error)) from None
+    feed = Feed(run)
+    feed.update()
+    scores = next((row for row in feed.epochs if row["epoch"] == epoch), {})
+    changes: dict[str, dict[int, float]] = {}
+    for row in feed.changes:
+        if row["step"] < scores.get("step", float("inf")):
+            changes.setdefault(row["knob"], {})[int(row["step"])] = float(row["new"])
+    return Facts(run, _line(about["name"]), epoch, config, dataset, chain, feed.status, feed, changes, scores)
+
+
+def _line(text: object) -> str:
+    """Keep what can be printed, on one line of at most 100 characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:100]

@@ -1,0 +1,291 @@
+"""The code of the sections in which the network learns: loss, optimizer, schedule, evaluation and training."""
+
+from textwrap import indent
+
+from playground.exports.facts import Facts
+from playground.exports.sections import (
+    CHUNK,
+    augments,
+    autocast,
+    evaluation_batch,
+    full_batch,
+    moving_rate,
+    uses_decay,
+    uses_dropout,
+    uses_muon,
+)
+from playground.exports.sources import source
+
+_FACTORS = {
+    "step": (
+        "Divide by 10 at half and at three quarters (He et al., 2016).",
+        "0.1 ** ((done >= 0.5) + (done >= 0.75))",
+    ),
+    "cosine": ("Fall along a cosine.", "0.5 * (1 + math.cos(math.pi * done))"),
+    "one_cycle": (
+        "Rise in a line over the first quarter, then fall in a line to 0 (after Smith, 2018).",
+        "0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75",
+    ),
+    "range_test": (
+        "Rise by the same factor in each step, from a ten-thousandth to 1 (Smith, 2017).",
+        "10_000.0 ** (done - 1)",
+    ),
+}
+
+
+_LOSSES = {
+    "cross_entropy": ("the cross-entropy", "cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})"),
+    "mse": (
+        "the squared distance between the probabilities and the one-hot target (Brier score)",
+        "wanted = F.one_hot(targets, logits.shape[1]).float(){smooth}\n"
+        "each = (logits.softmax(1) - wanted).square().sum(1)\n"
+        "mse = {mean}",
+    ),
+    "focal": (
+        "the focal loss (Lin et al., 2017)",
+        'each = F.cross_entropy(logits, targets, reduction="none")\n'
+        "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
+        "focal = {mean}",
+    ),
+    "dice": (
+        "the Dice loss (Milletari et al., 2016)",
+        "probs, wanted = logits.softmax(1), F.one_hot(targets, logits.shape[1]).float()\n"
+        "overlap, areas = (probs * wanted).sum(0), (probs + wanted).sum(0).clamp(min=1e-6)\n"
+        "present = wanted.sum(0) > 0\n"
+        "# 1 minus the mean overlap of the batch's classes\n"
+        "dice = 1 - (2 * overlap / areas * present).sum() / present.sum()",
+    ),
+}
+"""Each loss in words and code; what stands in braces depends on class weights and label smoothing."""
+_JOINED = {"cross_entropy_dice": ("cross_entropy", "dice"), "focal_dice": ("focal", "dice")}
+
+
+def loss(facts: Facts) -> str:
+    """Write the loss, and what each class counts where they do not count the same."""
+    training = facts.config.training
+    names = _JOINED.get(training.loss, (training.loss,))
+    weighted = training.class_weights and names != ("dice",)
+    fills = {
+        "weight": ", CLASS_WEIGHTS" if weighted else "",
+        "smoothing": ", label_smoothing=LABEL_SMOOTHING" if training.label_smoothing else "",
+        "smooth": " * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[1]" if training.label_smoothing else "",
+        "mean": "(each * CLASS_WEIGHTS[targets]).sum() / CLASS_WEIGHTS[targets].sum()" if weighted else "each.mean()",
+    }
+    words = " plus ".join(_LOSSES[name][0] for name in names)
+    lines = [*"\n".join(_LOSSES[name][1] for name in names).format(**fills).splitlines()]
+    if len(names) == 1:
+        lines[-1] = lines[-1].replace(f"{names[0]} =", "return", 1)
+    else:
+        lines.append(f"return {' + '.join(names)}")
+    head = _class_weights(facts) if weighted else ""
+    return f'{head}def loss_function(logits: Tensor, targets: Tensor) -> Tensor:\n    """Return {words}."""\n' + indent(
+        "\n".join(lines), "    "
+    )
+
+
+def _class_weights(facts: Facts) -> str:
+    return (
+        "# A rare class counts for more: the median frequency over its own (Eigen & Fergus, 2015).\n"
+        f"counts = np.bincount(train_targets[train_rows].cpu().numpy(), minlength={facts.dataset.num_classes})\n"
+        "share = counts / counts.sum()\n"
+        "weights = np.divide(np.median(share[counts > 0]), share, out=np.ones(len(share)), where=counts > 0)\n"
+        "CLASS_WEIGHTS = torch.from_numpy(weights.astype(np.float32)).to(DEVICE)\n\n\n"
+    )
+
+
+def optimizer(facts: Facts) -> tuple[str, str]:
+    """Return words about the optimizer, and its code."""
+    training = facts.config.training
+    rate = [] if moving_rate(facts) else ["lr=LEARNING_RATE"]
+    fused = ["fused=True"]
+    if uses_muon(facts):
+        return "Muon for the hidden layers, AdamW for the first, the last and the biases (Jordan et al., 2024).", _muon(
+            facts
+        )
+    match training.optimizer:
+        case "gradient_descent" | "sgd":
+            name, options = "SGD", fused
+        case "momentum" | "nesterov":
+            nesterov = training.optimizer == "nesterov" and training.momentum > 0
+            name, options = "SGD", ["momentum=MOMENTUM", *(["nesterov=True"] if nesterov else []), *fused]
+        case "rmsprop":
+            name, options = "RMSprop", ["momentum=MOMENTUM"]
+        case "adam":
+            name, options = "Adam", fused
+        case _:  # Muon, in a network with no hidden layers, is AdamW alone
+            name, options = "AdamW", fused
+    options = ", ".join([*rate, *options])
+    matrices = "matrices = [p for p in net.parameters() if p.ndim > 1]\n" if training.l1 or uses_decay(facts) else ""
+    if not uses_decay(facts):
+        # AdamW alone has a decay by default.
+        none = ", weight_decay=0.0" if name == "AdamW" else ""
+        code = f"{matrices}optimizer = torch.optim.{name}(net.parameters(), {options}{none})"
+        return "What makes a step of a gradient.", code
+    code = (
+        f"{matrices}"
+        "vectors = [p for p in net.parameters() if p.ndim == 1]\n"
+        'groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]\n'
+        f"optimizer = torch.optim.{name}(groups, {options})"
+    )
+    return "Weight decay acts on kernels and matrices, not on biases and norms.", code
+
+
+def _muon(facts: Facts) -> str:
+    decay = "WEIGHT_DECAY" if uses_decay(facts) else "0.0"
+    return (
+        f"{source('optim.py', 'Muon', '_as_matrix')}\n\n\n"
+        "matrices = [p for p in net.parameters() if p.ndim > 1]\n"
+        "vectors = [p for p in net.parameters() if p.ndim == 1]\n"
+        f'ends = {{"params": [matrices[0], matrices[-1]], "weight_decay": {decay}}}\n'
+        'adamw = torch.optim.AdamW([ends, {"params": vectors, "weight_decay": 0.0}], fused=True)\n'
+        f"optimizers = [Muon(matrices[1:-1], MOMENTUM, {decay}), adamw]"
+    )
+
+
+def schedule(facts: Facts) -> str:
+    """Write how the learning rate moves; nothing for a constant one."""
+    if facts.config.training.schedule == "constant":
+        return ""
+    words, factor = _FACTORS[facts.config.training.schedule]
+    return (
+        "def factor(done: float) -> float:\n"
+        f'    """{words}\n\n'
+        "    Args:\n"
+        "        done: the share of the steps that is behind, from 0 to 1.\n"
+        '    """\n'
+        f"    return {factor}"
+    )
+
+
+def evaluation(facts: Facts) -> str:
+    """Judge the network on some images."""
+    size = evaluation_batch(facts)
+    call = f"net(prepare(images[i : i + {size}]))"
+    lines = [f"for i in range(0, len(images), {size}):"]
+    if cast := autocast(facts):
+        lines += [f"    {cast}", f"        logits.append({call}.float())"]
+    else:
+        lines += [f"    logits.append({call})"]
+    body = "\n".join(f"    {line}" for line in lines)
+    return (
+        "@torch.inference_mode()\n"
+        "def evaluate(images: Tensor, targets: Tensor) -> str:\n"
+        '    """Return the mean loss and the accuracy, as words."""\n'
+        "    net.eval()\n"
+        "    logits = []\n"
+        f"{body}\n"
+        "    net.train()\n"
+        "    logits = torch.cat(logits)\n"
+        "    right = (logits.argmax(1) == targets).sum().item()\n"
+        '    return f"loss {loss_function(logits, targets):.4f}, accuracy {right / len(targets):.2%}"'
+    )
+
+
+def training_text(facts: Facts) -> str:
+    """Say how a pass goes."""
+    if full_batch(facts):
+        return f"One step takes all images: their gradients are added up in pieces of {CHUNK}."
+    return "One pass over all images is an epoch; each has random numbers of its own."
+
+
+def training(facts: Facts) -> str:
+    """Write the loop."""
+    stops = facts.epoch < facts.config.training.epochs
+    every = [_seeds(facts), _batches(facts)]
+    val = "validation {evaluate(train_images[val_rows], train_targets[val_rows])}; " if _holds_back(facts) else ""
+    report = f'print(f"epoch {{epoch + 1}}: {val}test {{evaluate(test_images, test_targets)}}", flush=True)'
+    if len(report) > 110:
+        report = (
+            "val = evaluate(train_images[val_rows], train_targets[val_rows])\n"
+            'print(f"epoch {epoch + 1}: validation {val}; test {evaluate(test_images, test_targets)}", flush=True)'
+        )
+    head = []
+    if augments(facts):
+        head.append("generator = torch.Generator()  # of the augmentation; on the CPU, whatever the device")
+    if facts.config.training.schedule != "constant" and not full_batch(facts):
+        head.append("total_steps = -(-len(train_rows) // BATCH_SIZE) * EPOCHS  # the last batch may be smaller")
+    if "learning_rate" in facts.changes:
+        head.append("learning_rate = LEARNING_RATE")
+    if counts_steps(facts):
+        head.append("step = 0")
+    body = indent("\n".join([*every, report]), "    ")
+    return "\n".join([*head, f"for epoch in range({'LAST_EPOCH' if stops else 'EPOCHS'}):", body])
+
+
+def counts_steps(facts: Facts) -> bool:
+    """Whether anything depends on how many steps were taken, and these are not the epochs."""
+    return (facts.config.training.schedule != "constant" or bool(facts.changes)) and not full_batch(facts)
+
+
+def _holds_back(facts: Facts) -> bool:
+    data = facts.config.data
+    return bool(data.folds or data.validation_share)
+
+
+def _seeds(facts: Facts) -> str:
+    """Start the epoch's random numbers: of dropout, of the augmentation, of the order."""
+    names = ["dropout_seed" if uses_dropout(facts) else "_", "augment_seed" if augments(facts) else "_", "order_seed"]
+    lines = [f"{', '.join(names)} = np.random.SeedSequence((SEED, epoch)).generate_state(3).tolist()"]
+    if uses_dropout(facts):
+        lines.append("torch.manual_seed(dropout_seed)")
+    if augments(facts):
+        lines.append("generator.manual_seed(augment_seed)")
+    lines.append("order = torch.randperm(len(train_rows), generator=torch.Generator().manual_seed(order_seed))")
+    return "\n".join([*lines, "order = train_rows[order]"])
+
+
+def _batches(facts: Facts) -> str:
+    """Write the loop over the batches, with a step after each or after all."""
+    size = str(CHUNK) if full_batch(facts) else "BATCH_SIZE"
+    varied = "augment(train_images[rows], generator)" if augments(facts) else "train_images[rows]"
+    cast = autocast(facts)
+    forward = f"{cast}\n    logits = net(images).float()" if cast else "logits = net(images)"
+    gradient = [
+        f"rows = order[start : start + {size}].to(DEVICE)",
+        f"images = prepare({varied})",
+        forward,
+        "loss = loss_function(logits, train_targets[rows])",
+        "(loss * (len(rows) / len(order))).backward()" if full_batch(facts) else "loss.backward()",
+    ]
+    changes, step = _changes(facts), _step(facts)
+    inner = "\n".join(gradient) if full_batch(facts) else "\n".join(filter(None, [changes, *gradient, step]))
+    loop = f"for start in range(0, len(order), {size}):\n{indent(inner, '    ')}"
+    return "\n".join(filter(None, [changes, loop, step])) if full_batch(facts) else loop
+
+
+def _changes(facts: Facts) -> str:
+    """Give the knobs their new values, at the step at which the run was given them."""
+    lines = []
+    if "learning_rate" in facts.changes:
+        lines.append("learning_rate = NEW_LEARNING_RATE.get(step, learning_rate)")
+    if "dropout" in facts.changes:
+        lines.append(
+            "if step in NEW_DROPOUT:\n"
+            "    for layer in net:\n"
+            "        if isinstance(layer, nn.Dropout):\n"
+            "            layer.p = NEW_DROPOUT[step]"
+        )
+    if "weight_decay" in facts.changes:
+        change = 'optimizer.param_groups[0]["weight_decay"] = NEW_WEIGHT_DECAY[step]'
+        if uses_muon(facts):
+            lines.append(f"if step in NEW_WEIGHT_DECAY:\n    for optimizer in optimizers:\n        {change}")
+        else:
+            lines.append(f"if step in NEW_WEIGHT_DECAY:\n    {change}")
+    return "\n".join(lines).replace("step", "epoch") if full_batch(facts) else "\n".join(lines)
+
+
+def _step(facts: Facts) -> str:
+    """Take a step along the gradient."""
+    training, lines = facts.config.training, []
+    if training.l1:
+        lines.append("for weight in matrices:\n    weight.grad.add_(weight.detach().sign(), alpha=L1)")
+    rate = "learning_rate" if "learning_rate" in facts.changes else "LEARNING_RATE"
+    done = "epoch / EPOCHS" if full_batch(facts) else "step / total_steps"
+    rate += f" * factor({done})" if training.schedule != "constant" else ""
+    turn = f'for group in optimizer.param_groups:\n    group["lr"] = {rate}\n' if moving_rate(facts) else ""
+    take = f"{turn}optimizer.step()"
+    lines.append(f"for optimizer in optimizers:\n{indent(take, '    ')}" if uses_muon(facts) else take)
+    lines.append("net.zero_grad()")
+    if counts_steps(facts):
+        lines.append("step += 1")
+    return "\n".join(lines)

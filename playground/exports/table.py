@@ -1,0 +1,41 @@
+"""A run's figures as a table that opens in a spreadsheet: one row an event."""
+
+import csv
+import io
+from typing import Any
+
+from playground.exports.facts import Facts
+
+COLUMNS = (
+    *("run", "type", "epoch", "step", "seconds", "loss", "accuracy", "learning_rate", "grad_norm", "weight_norm"),
+    *("images_per_second", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"),
+    *("knob", "old", "new", "what"),
+)
+"""Losses are means, accuracies fractions; "loss" and "accuracy" are of the training batches since the last row."""
+
+
+def table(facts: Facts) -> bytes:
+    """Write the rows that count as CSV in UTF-8, with the mark by which spreadsheets know it."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    for row in facts.feed.rows:
+        if row["type"] != "resumed":
+            writer.writerow({key: safe(value) for key, value in ({"run": facts.name} | flat(row)).items()})
+    return text.getvalue().encode("utf-8-sig")
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Give the scores of each split columns of their own."""
+    scores = {
+        f"{split}_{figure}": row[split][figure]
+        for split in ("train", "val", "test")
+        if isinstance(row.get(split), dict)
+        for figure in ("loss", "accuracy")
+    }
+    return row | scores
+
+
+def safe(value: Any) -> Any:
+    """Keep a spreadsheet from taking text for a formula: an apostrophe before it says that it is text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
