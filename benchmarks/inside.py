@@ -59,7 +59,7 @@ def steps(rounds: int) -> dict[str, tuple[list[float], list[float]]]:
     for view, row in itertools.product(VIEWS, range(rounds)):
         first, later = found.setdefault(view, ([], []))
         app.session_state["predict_row"] = 100 + row
-        app.get_by_key("inside_view").set_value(view)
+        app.get_by_key("inside_view").set_value(view)  # ty: ignore[missing-union-attribute]
         draw(app)  # at the last epoch, where the slider stands
         for waits in (first, later):
             for epoch in [*epochs[:-1], epochs[-1]]:

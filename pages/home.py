@@ -6,6 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from playground import runs
+from playground.data.catalog import DataError
 from playground.runs import RunFolder
 from playground.ui import feeds
 from playground.ui.live_chart import live_chart
@@ -15,7 +16,8 @@ from playground.ui.strip import strip
 WAYS_ON: tuple[tuple[str, str, str, Literal["primary", "secondary"]], ...] = (
     ("train", "Train a network", "model_training", "primary"),
     ("predict", "Show it a photo", "image_search", "secondary"),
-    ("runs", "See all runs", "inventory_2", "secondary"),
+    ("inside", "Look inside", "visibility", "secondary"),
+    ("segment", "Segment an image", "texture", "secondary"),
 )
 TICK = 0.6  # seconds an epoch is shown for while the run is played
 
@@ -77,7 +79,10 @@ def alive(run: RunFolder, played: bool) -> None:
     view = feeds.watch(run)
     epochs = run.predicted_epochs()
     epoch, playing = scrubber(epochs)
-    strip(run.predictions_dataset, run, epoch, key="home_strip")
+    try:
+        strip(run.predictions_dataset, run, epoch, key="home_strip")
+    except DataError as error:
+        st.caption(str(error))
     facts(view, epoch)
     figures, version = feeds.figures(view, smoothing=0.6, cursor=float(epoch))
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="home_curves"):
@@ -101,7 +106,9 @@ with board.cell():
         "- **Choose** the network and how it learns: every knob says what it is for.\n"
         "- **Watch** it learn live. Pause it, take single steps, change the learning rate on the way. "
         "Close the tab; it goes on.\n"
-        "- **Show it** your own photo, and see what it takes it for, at any epoch."
+        "- **Look inside**: maps, kernels and reasons, for your own photo, at any epoch.\n"
+        "- **Judge it**: click the confusion matrix, compare runs, let a study find better knobs.\n"
+        "- **Segment**: from one label an image to one for each pixel."
     )
     with st.container(gap="xsmall", key="ways_on"):
         for page, label, icon, kind in WAYS_ON:

@@ -57,7 +57,7 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8, 1], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", choose.RUN)
+        run = pickers.run_picker("Run", choose.RUN, task="classification")
     assert run is not None, "the page is not drawn without runs"
     choose.step(run)
     with columns[1]:

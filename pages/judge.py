@@ -28,7 +28,7 @@ def head() -> tuple[RunFolder, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", choose.RUN)
+        run = pickers.run_picker("Run", choose.RUN, task="classification")
     assert run is not None, "the page is not drawn without runs"
     with columns[1]:
         epoch = pickers.epoch_slider(run, choose.EPOCH)

@@ -123,7 +123,7 @@ def waiting(run: RunFolder) -> str:
 def choose(side: str, slot: st.delta_generator.DeltaGenerator) -> tuple[RunFolder | None, int | None]:
     """Draw the pickers of one side."""
     with slot:
-        run = pickers.run_picker("Run" if not side else "Second run", f"predict_run{side}")
+        run = pickers.run_picker("Run" if not side else "Second run", f"predict_run{side}", task="classification")
         return run, pickers.epoch_slider(run, f"predict_epoch{side}") if run else None
 
 

@@ -196,40 +196,44 @@ def _unet(net: _Builder, model: ModelConfig, num_classes: int) -> None:
             joined = (net.shape[0] + across.out_shape[0], *net.shape[1:])
             net.add(f"up{b}.skip", "concat", joined, across.name)
         _block(net, f"up{b}", model, across.out_shape[0], 1)
-    _scores(net, "output", num_classes)
+    _pointwise(net, "output", num_classes)
     _to_input(net)
 
 
 def _fcn(net: _Builder, model: ModelConfig, num_classes: int) -> None:
     """Down, then a score for each class, scaled up; with skips finer blocks add theirs (Long et al., 2015)."""
     *skips, _ = _encoder(net, model)
-    _scores(net, "output" if not (model.skips and skips) else f"score{len(skips) + 1}", num_classes)
+    _pointwise(net, "output" if not (model.skips and skips) else f"score{len(skips) + 1}", num_classes)
     for b, across in reversed(list(enumerate(skips, 1))) if model.skips else ():
         _up(net, f"up{b}", model, across, num_classes)
         rising = net.layers[-1]
         net.shape = across.out_shape
-        _scores(net, "output" if b == 1 else f"score{b}", num_classes, across.name)
+        _pointwise(net, "output" if b == 1 else f"score{b}", num_classes, across.name)
         net.add(f"up{b}.sum", "add", source=rising.name)
     _to_input(net)
 
 
-def _scores(net: _Builder, name: str, num_classes: int, source: str = "") -> None:
-    """Add a 1×1 convolution to a score for each class."""
+def _pointwise(net: _Builder, name: str, channels: int, source: str = "") -> None:
+    """Add a 1×1 convolution."""
     depth, *sides = net.shape
-    weights = depth * num_classes
-    numbers = {"parameters": weights + num_classes, "macs": weights * math.prod(sides)}
-    window = {"kernel_size": 1, "stride": 1, "dilation": 1}
-    net.add(name, "conv", (num_classes, *sides), source, **numbers, **window)
+    weights = depth * channels
+    numbers = {"parameters": weights + channels, "macs": weights * math.prod(sides)}
+    net.add(name, "conv", (channels, *sides), source, **numbers, kernel_size=1, stride=1, dilation=1)
 
 
 def _up(net: _Builder, name: str, model: ModelConfig, across: Layer, channels: int) -> None:
-    """Scale up to the size of the layer across: between the pixels, or by a transposed convolution that is learned."""
-    depth = net.shape[0]
+    """Scale up to the size of the layer across, to as many channels as asked for.
+
+    Between the pixels, which learns nothing, after a 1×1 convolution where the channels are others; or by a transposed
+    convolution, which is learned.
+    """
     sides = across.out_shape[1:]
     if model.upsampling == "interpolation":
-        net.add(f"{name}.up", "up", (depth, *sides), across.name)
+        if net.shape[0] != channels:
+            _pointwise(net, f"{name}.narrow", channels)
+        net.add(f"{name}.up", "up", (channels, *sides), across.name)
         return
-    weights = depth * channels * POOL_SIZE**2
+    weights = net.shape[0] * channels * POOL_SIZE**2
     numbers = {"parameters": weights + channels, "macs": weights * math.prod(net.shape[1:])}
     net.add(f"{name}.up", "up", (channels, *sides), across.name, kernel_size=POOL_SIZE, stride=POOL_SIZE, **numbers)
 

@@ -24,8 +24,8 @@ CACHE_BYTES = 256 * 2**20
 BATCH = 500
 """Images computed at once, as in training's own evaluation."""
 
-# One image through a small network gains nothing from many cores, and training runs want them: beside a run, two threads
-# that wait for each other took four times as long as one (measured).
+# One image through a small network gains nothing from many cores, and training runs want them: beside a run, two
+# threads that wait for each other took four times as long as one (measured).
 torch.set_num_threads(1)
 
 _Key = tuple[str, int, int]

@@ -25,9 +25,9 @@ class Preset:
         return from_flat(self.knobs)
 
     def apply(self, current: RunConfig) -> RunConfig:
-        """Return the preset with the current data set and device."""
+        """Return the preset with the current device and, unless it names its own, the current data set."""
         values = flatten(current)
-        return from_flat({**self.knobs, **{name: values[name] for name in KEPT}})
+        return from_flat({**{name: values[name] for name in KEPT}, **self.knobs})
 
 
 PRESETS: Mapping[str, Preset] = {

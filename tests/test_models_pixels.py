@@ -84,8 +84,10 @@ def test_a_unet_by_hand():
     one = block(w, "block1", x)
     two = block(w, "block2", F.max_pool2d(one, 2))
     three = block(w, "block3", F.max_pool2d(two, 2))
-    up2 = block(w, "up2", torch.cat([larger(three, two), two], 1))
-    up1 = block(w, "up1", torch.cat([larger(up2, one), one], 1))
+    narrow = convolved(w, "up2_narrow", three, 0)
+    up2 = block(w, "up2", torch.cat([larger(narrow, two), two], 1))
+    narrow = convolved(w, "up1_narrow", up2, 0)
+    up1 = block(w, "up1", torch.cat([larger(narrow, one), one], 1))
     torch.testing.assert_close(net(x), convolved(w, "output", up1, 0))
 
 

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("app_home")
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
     """Whether a demo run is bundled or not."""
-    monkeypatch.setattr(runs, "demo_run", lambda: None)
-    monkeypatch.setattr(runs.shelf, "demo_run", lambda: None)
+    monkeypatch.setattr(runs, "demo_run", lambda *_: None)
+    monkeypatch.setattr(runs.shelf, "demo_run", lambda *_: None)
 
 
 def fact(at, label):
@@ -28,7 +28,7 @@ def test_it_stands_before_anything_was_trained():
     assert len(at.get("bidi_component")) == 1  # the strip
 
 
-@pytest.mark.parametrize(("way", "page"), [("train", "Play"), ("predict", ""), ("runs", "")])
+@pytest.mark.parametrize(("way", "page"), [("train", "Play"), ("predict", ""), ("inside", ""), ("segment", "")])
 def test_the_ways_on_lead_on(way, page):
     at = click(open_page("home"), f"way_{way}")
     assert "way_train" not in [button.key for button in at.button]
@@ -71,7 +71,7 @@ def test_it_plays_from_the_start_and_stops_at_the_end(monkeypatch):
 def test_the_demo_comes_before_other_runs(monkeypatch):
     make_run("finished")
     demo = make_run("finished", epochs=5)
-    monkeypatch.setattr(runs, "demo_run", lambda: demo)
+    monkeypatch.setattr(runs, "demo_run", lambda *_: demo)
     assert fact(open_page("home"), "Epochs") == "5"
 
 

@@ -267,6 +267,7 @@ def test_figures_of_an_epoch_are_those_of_its_weights(data, knobs):
             assert epoch.val is not None
             assert epoch.val.loss == pytest.approx(float(oracle.loss(*val)), rel=1e-4)
             logits_of_val = oracle.logits(val[0])
+            assert epoch.val_probs is not None
             np.testing.assert_allclose(epoch.val_probs, logits_of_val.softmax(1).numpy(), atol=2e-3)
             assert epoch.val_probs.dtype == np.float16
             hits = logits_of_val.argmax(1).numpy() == val[1]

@@ -114,3 +114,4 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
             return steps.same(float(fed[source]), source, "the maps' numbers, one after the other")
         case "dropout":
             return steps.same(float(fed[place]), place, "nothing is dropped outside training")
+    raise InterpretError(f"{layer.kind} layers are none of a chain")

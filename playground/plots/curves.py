@@ -222,9 +222,7 @@ def curves(
     judged = "Mean IoU" if _labels_pixels(epochs) else "Accuracy"
     figures = {
         "loss": _panel("Loss", revision, end, **scale, **tozero),
-        "accuracy": _panel(
-            "Mean IoU" if _labels_pixels(epochs) else "Accuracy", revision, end, range=[0, 100], ticksuffix=" %"
-        ),
+        "accuracy": _panel(judged, revision, end, range=[0, 100], ticksuffix=" %"),
         "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero, exponentformat="power"),
         "throughput": _panel("Images per second", revision, end, rangemode="tozero", tickformat="~s"),
     }

@@ -1,8 +1,8 @@
 """Reading a run's rows as they come, and telling which of them count."""
 
-import contextlib
-import json
 from typing import Any
+
+from pydantic_core import from_json
 
 from playground.runs.folder import RunFolder
 from playground.runs.status import Status
@@ -12,10 +12,12 @@ def parse_rows(chunk: bytes) -> list[dict[str, Any]]:
     """Parse whole lines; a damaged line is passed over."""
     rows = []
     for line in chunk.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "type" in row:
-                rows.append(row)
+        try:
+            row = from_json(line)  # several times as quick as the standard library's
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "type" in row:
+            rows.append(row)
     return rows
 
 

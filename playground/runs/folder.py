@@ -78,9 +78,14 @@ def _read_json(path: Path) -> dict[str, Any]:
 class RunFolder:
     """One run on disk. Cheap to make: each part is read when it is asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.id = path.name
+    def __init__(self, path: Path | str) -> None:
+        self._where = path
+        self.id = os.path.basename(path)
+
+    @cached_property
+    def path(self) -> Path:
+        """The folder. Made when asked for: of ten thousand runs on a shelf, few are looked at."""
+        return Path(self._where)
 
     def __repr__(self) -> str:
         return f"RunFolder({self.id!r})"
@@ -108,7 +113,7 @@ class RunFolder:
     @property
     def read_only(self) -> bool:
         """Whether this is the bundled run, which nobody may change."""
-        return self.path == DEMO
+        return self.path in (DEMO, DEMO.with_name(f"{DEMO.name}-segmentation"))
 
     @property
     def about(self) -> dict[str, Any]:
@@ -251,6 +256,10 @@ class RunFolder:
     def checkpoint(self, epoch: int) -> Path:
         """The file of weights after an epoch, whether it is there or not."""
         return self._tensors("checkpoints", epoch)
+
+    def prediction_file(self, epoch: int) -> Path:
+        """The file of what was predicted for the test images after an epoch, whether it is there or not."""
+        return self._tensors("predictions", epoch)
 
     def weights(self, epoch: int) -> dict[str, np.ndarray]:
         """Read the weights after an epoch, as float32.

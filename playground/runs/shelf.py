@@ -14,6 +14,7 @@ from playground.home import home
 from playground.runs.folder import DEMO, RunError, RunFolder
 from playground.runs.status import Status
 
+TASKS = ("classification", "segmentation")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -54,28 +55,30 @@ def runs_folder() -> Path:
     return folder
 
 
-def demo_run() -> RunFolder | None:
-    """Return the bundled run."""
-    return RunFolder(DEMO) if (DEMO / "config.json").exists() else None
+def demo_run(task: str = "classification") -> RunFolder | None:
+    """Return the bundled run of a task; None if it is not there."""
+    path = DEMO if task == "classification" else DEMO.with_name(f"{DEMO.name}-{task}")
+    return RunFolder(path) if (path / "config.json").exists() else None
 
 
 def list_runs() -> list[RunFolder]:
-    """Return all runs, newest first, the bundled one last. Reads names only."""
-    with os.scandir(runs_folder()) as entries:
+    """Return all runs, newest first, the bundled ones last. Reads names only."""
+    folder = runs_folder()
+    with os.scandir(folder) as entries:
         names = sorted((e.name for e in entries if _SAFE_ID.fullmatch(e.name)), reverse=True)
-    runs = [RunFolder(runs_folder() / name) for name in names]
-    demo = demo_run()
-    return [*runs, demo] if demo else runs
+    runs = [RunFolder(f"{folder}{os.sep}{name}") for name in names]
+    return [*runs, *(demo for demo in map(demo_run, TASKS) if demo)]
 
 
 def open_run(run_id: str) -> RunFolder:
-    """Return a run by its id ("demo" is the bundled one).
+    """Return a run by its id ("demo" and "demo-segmentation" are the bundled ones).
 
     Raises:
         RunError: there is none.
     """
-    if run_id == DEMO.name and (demo := demo_run()):
-        return demo
+    for demo in map(demo_run, TASKS):
+        if demo and demo.id == run_id:
+            return demo
     if _SAFE_ID.fullmatch(run_id) and (runs_folder() / run_id / "config.json").exists():
         return RunFolder(runs_folder() / run_id)
     raise RunError(f"there is no run {run_id[:64]!r}; it may have been deleted")

@@ -79,7 +79,7 @@ def _cells(random: np.random.Generator, count: int, size: int) -> NDArray[np.int
     for axis in (0, 1):
         for _ in range(3):
             wave, phase = random.uniform(-3, 3, 2) * 2 * math.pi / size, random.uniform(0, 2 * math.pi)
-            warped[..., axis] += size / 32 * np.sin(place @ wave + phase)
+            warped[..., axis] += size / 24 * np.sin(place @ wave + phase)
     return np.linalg.norm(warped[:, :, None] - points, axis=3).argmin(2)
 
 

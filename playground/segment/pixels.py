@@ -4,6 +4,7 @@ Large images are computed in tiles that overlap, so that memory stays bounded; s
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from playground.boundaries import boundary_f1, matches
 from playground.data.augment import normalise
+from playground.data.catalog import IGNORE
 from playground.inference import InferenceError, dataset_of, load_model
+from playground.metrics import confusion_matrix
 from playground.runs import RunFolder
 from playground.training import uses_bfloat16
 
@@ -64,6 +68,31 @@ def pixel_probs(
     if not np.isfinite(probs).all():
         raise InferenceError(f"After epoch {epoch} this network's answers are no finite numbers; choose another epoch")
     return probs
+
+
+def blurred(images: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """Blur images (N, C, H, W) by a Gaussian of `sigma` pixels."""
+    from scipy import ndimage
+
+    return np.rint(ndimage.gaussian_filter(images.astype(np.float32), (0, 0, sigma, sigma))).astype(np.uint8)
+
+
+def judged(
+    run: RunFolder, epoch: int, images: NDArray[np.uint8], targets: NDArray[np.integer], scales: Sequence[float]
+) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Judge a network on images at some scales.
+
+    Args:
+        images: uint8 (N, C, H, W); targets: (N, H, W), `IGNORE` where there is no class.
+
+    Returns:
+        A row as an epoch has it, {"confusion", "test": {"boundary_f1"}}, and the masks (N, H, W).
+    """
+    masks = np.stack([pixel_probs(run, epoch, image, scales).argmax(0).astype(np.uint8) for image in images])
+    known, classes = targets != IGNORE, dataset_of(run)[0].num_classes
+    counts = confusion_matrix(targets[known], masks[known], classes)
+    edges = boundary_f1(matches(torch.from_numpy(masks), torch.from_numpy(np.ascontiguousarray(targets))))
+    return {"confusion": counts.tolist(), "test": {"boundary_f1": edges}}, masks
 
 
 def _at_scale(net: nn.Module, pixels: Tensor, scale: float) -> Tensor:

@@ -235,7 +235,7 @@ def network_stride(size: int, region: int, stride: int) -> int:
 def deviation(
     who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, swept: Sweep
 ) -> tuple[float, float, int]:
-    """Compute about a hundred windows by themselves and compare.
+    """Compute some windows by themselves, a hundred to four hundred where there are so many, and compare.
 
     Args:
         photo, region, stride: as `swept` was computed with.
@@ -245,7 +245,7 @@ def deviation(
         windows were compared.
     """
     images, pace = _prepared(who, photo, region, stride)
-    every = math.ceil(math.sqrt(swept.windows / 100))
+    every = max(1, int(math.sqrt(swept.windows / 100)))
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         exact = window_logits(who.net, images, who.size, pace * every).softmax(2).numpy()
     other = swept.probs[::every, ::every]

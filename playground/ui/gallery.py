@@ -83,7 +83,7 @@ def _verdicts(run: RunFolder, epoch: int | None, dataset: str, targets: np.ndarr
     if epoch is None or run.predictions_dataset != dataset or epoch not in run.predicted_epochs():
         return None
     try:
-        guesses = _guesses(str(run.path), epoch, run.checkpoint(epoch).stat().st_mtime_ns)
+        guesses = _guesses(str(run.path), epoch, run.prediction_file(epoch).stat().st_mtime_ns)
     except (RunError, OSError):
         return None
     return guesses == targets if len(guesses) == len(targets) else None

@@ -3,11 +3,15 @@
 import contextlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from playground import images, runs
+from playground.config import ConfigError
+from playground.data import catalog
+from playground.data.catalog import DataError, Task
 from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run
 from playground.ui.gallery import choose_test_image
@@ -16,14 +20,30 @@ OFFERED = 200
 """Runs in a run picker, the newest; older ones are opened from the shelf."""
 
 
-def default_run() -> str:
+def default_run(task: Task = "classification") -> str:
     """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
     if shown := st.session_state.get("run"):
         with contextlib.suppress(RunError):
-            if open_run(shown).epochs():
+            run = open_run(shown)
+            if run.epochs() and task_of(run) == task:
                 return shown
-    demo = runs.demo_run()
-    return demo.id if demo else next((run.id for run in list_runs()[:100] if run.epochs()), "")
+    if demo := runs.demo_run(task):
+        return demo.id
+    return next((run.id for run in list_runs()[:100] if run.epochs() and task_of(run) == task), "")
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _task(path: str) -> Task:
+    # The config of a run never changes, and its data set keeps its kind.
+    return catalog.info(RunFolder(Path(path)).config.data.dataset).task
+
+
+def task_of(run: RunFolder) -> Task:
+    """Return whether a run labels images or pixels; images, where its data set is not known here."""
+    try:
+        return _task(str(run.path))
+    except (RunError, ConfigError, DataError):
+        return "classification"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -58,7 +78,7 @@ def _describe(run: RunFolder) -> str:
     return " · ".join(part for part in (run.name, status.state, best) if part)
 
 
-def _labels(offered: list[RunFolder]) -> dict[str, str]:
+def labels_of(offered: list[RunFolder]) -> dict[str, str]:
     """Return {id: label}, no two labels the same: the browser knows a choice by its label alone."""
     labels: dict[str, str] = {}
     for run in offered:
@@ -72,21 +92,27 @@ def _remember(state: str, widget: str, known: list[str]) -> None:
         st.session_state[state] = st.session_state[widget]
 
 
-def run_picker(label: str, state: str, *, help: str | None = None) -> RunFolder | None:
-    """Let a person choose a run, any run, newest first, the demo last; None if there is none.
+def run_picker(label: str, state: str, *, task: Task | None = None, help: str | None = None) -> RunFolder | None:
+    """Let a person choose a run, newest first, the bundled ones last; None if there is none.
 
     Args:
         label: what it is for.
         state: the key of the session under which the run's id is kept; set it beforehand to choose for the person.
+        task: offer those alone that label images, or pixels.
         help: a tooltip.
     """
-    offered = list_runs()
-    chosen = next((run for run in offered if run.id == st.session_state.get(state)), None)
-    demo, offered = offered[-1:], offered[: OFFERED - 1]
-    offered += [run for run in [*demo, chosen] if run and run not in offered]
+    known = list_runs()
+    chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
+    bundled = [run for run in known if run.read_only]
+    offered = [run for run in known[:OFFERED] if not task or task_of(run) == task]
+    if chosen and task and task_of(chosen) != task:
+        does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
+        st.info(f"{chosen.name} {does}.", icon=":material/info:")
+        chosen = None
+    offered += [run for run in [*bundled, chosen] if run and run not in offered and (not task or task_of(run) == task)]
     if not offered:
         return None
-    labels, widget = _labels(offered), f"{state}_widget"
+    labels, widget = labels_of(offered), f"{state}_widget"
     # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.
     st.session_state[state] = st.session_state[widget] = (chosen or offered[0]).id
     st.selectbox(

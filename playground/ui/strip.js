@@ -13,6 +13,7 @@ export default function ({ data, parentElement }) {
     const node = list.children[i]
     const [image, guess, bar, truth] = node.children
     if (image.src !== item.image) image.src = item.image
+    image.style.aspectRatio = item.aspect ?? ""
     image.alt = item.alt
     node.title = item.alt
     node.dataset.verdict = item.verdict

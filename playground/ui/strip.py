@@ -11,6 +11,7 @@ from PIL import Image
 
 from playground.data import catalog, store
 from playground.plots import RIGHT, WRONG
+from playground.plots.masks import as_rgb, laid_over
 from playground.runs import RunError, RunFolder
 
 COUNT = 20
@@ -77,11 +78,45 @@ def _item(image: str, truth: str, guess: str | None, probability: float) -> dict
     }
 
 
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _pairs(dataset: str, path: str | None, epoch: int | None, count: int) -> list[dict[str, Any]]:
+    """Return test images with their true mask laid over them and, below, the one that a run gave them."""
+    data = store.arrays(dataset)
+    masks = RunFolder(Path(path)).masks(epoch) if path and epoch is not None else None
+    items = []
+    for row in range(min(count, len(data.test_images) if masks is None else len(masks))):
+        image, truth = as_rgb(np.asarray(data.test_images[row])), np.asarray(data.test_targets[row])
+        parts = [laid_over(image, truth, 0.6)]
+        item: dict[str, Any] = {"verdict": "", "guess": "", "percent": 0, "truth": "truth"}
+        item["alt"] = f"Test image {row} with its true mask"
+        if masks is not None:
+            known = truth != catalog.IGNORE
+            share = float((masks[row] == truth)[known].mean()) if known.any() else 0.0
+            parts.append(laid_over(image, masks[row], 0.6))
+            item |= {"percent": round(100 * share), "guess": f"{share:.0%} right".replace("%", " %"), "truth": ""}
+            item["alt"] += f" above, and the predicted one below: {item['percent']} % of the pixels are right"
+        pixels = np.concatenate(parts)
+        items.append(item | {"image": _data_uri(pixels.transpose(2, 0, 1)), "aspect": pixels.shape[1] / len(pixels)})
+    return items
+
+
+def _mask_strip(dataset: str, run: RunFolder | None, epoch: int | None, key: str, count: int) -> bool:
+    try:
+        items = _pairs(dataset, str(run.path) if run else None, epoch, count)
+    except RunError:
+        items = _pairs(dataset, None, None, count)
+    alt = f"{len(items)} test images with their masks" + (f" after epoch {epoch}" if run else "")
+    _mount(key=key, data={"items": items, "alt": alt, "right": RIGHT, "wrong": WRONG})
+    return True
+
+
 def strip(
     dataset: str, run: RunFolder | None = None, epoch: int | None = None, *, key: str = "strip", count: int = COUNT
 ) -> bool:
     """Draw the strip; without a run or an epoch, only the images. False if the data set is not on this disk yet."""
     entry = catalog.info(dataset)
+    if entry.segments and (entry.bundled or catalog.is_ready(dataset)):
+        return _mask_strip(dataset, run, epoch, key, count)
     rows, images, targets = _images(dataset, entry.bundled or catalog.is_ready(dataset), count)
     if not rows:
         return False

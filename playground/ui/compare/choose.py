@@ -95,7 +95,7 @@ def picker() -> None:
     everything = runs.list_runs()
     chosen = set(st.session_state[RUNS])
     offered = [run for i, run in enumerate(everything) if i < pickers.OFFERED or run.read_only or run.id in chosen]
-    labels = pickers._labels(offered)
+    labels = pickers.labels_of(offered)
     # As in the pickers of one run: labels follow the runs' states, so it is the ids that are kept.
     st.session_state["compare_picker"] = st.session_state[RUNS]
     st.multiselect(

@@ -1,0 +1,115 @@
+"""Segment: a label for each place of an image, by any network."""
+
+import importlib
+import sys
+
+import streamlit as st
+
+from playground import runs
+from playground.config import ConfigError
+from playground.data.catalog import DataError
+from playground.runs import RunError, RunFolder
+from playground.ui import pickers
+
+TICK = 1.0
+RUN, EPOCH = "segment_run", "segment_epoch"
+VIEWS = {
+    "classification": {"regions": ("Regions", "grid_view")},
+    "segmentation": {
+        "masks": ("Test images", "image"),
+        "photo": ("Your photo", "add_photo_alternate"),
+        "remedies": ("Remedies", "healing"),
+    },
+}
+"""What a run can show: one that labels images, and one that labels pixels."""
+
+
+def follow_url() -> None:
+    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
+    params = st.query_params.to_dict()
+    if params and params != st.session_state.get("segment_url"):
+        if named := params.get("run"):
+            try:
+                st.session_state[RUN] = runs.open_run(named).id
+            except RunError as error:
+                st.error(str(error), icon=":material/error:")
+        epoch = params.get("epoch", "")
+        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+    if not st.session_state.get(RUN):
+        st.session_state[RUN] = pickers.default_run("segmentation") or pickers.default_run()
+
+
+def write_url(run: RunFolder) -> None:
+    """Mirror the choice in the URL, so that a link shows the same."""
+    query = {"run": run.id}
+    if (epoch := st.session_state.get(EPOCH)) is not None:
+        query["epoch"] = str(epoch)
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state["segment_url"] = query
+
+
+def head() -> tuple[RunFolder, int | None]:
+    """Draw the pickers and return what they chose."""
+    columns = st.columns([1.2, 1.8], gap="medium")
+    with columns[0]:
+        run = pickers.run_picker(
+            "Run",
+            RUN,
+            help="A network that labels images is slid over the picture, region by region; one that was trained on "
+            "masks labels each pixel.",
+        )
+    assert run is not None, "the page is not drawn without runs"
+    with columns[1]:
+        epoch = pickers.epoch_slider(run, EPOCH)
+    if epoch is None:
+        status = run.status()
+        later = "it can be used as soon as it has weights" if status.active else "it kept none; choose another run"
+        st.info(f"{run.name} is {status.state}; {later}.", icon=":material/hourglass_empty:")
+    return run, epoch
+
+
+def view(run: RunFolder, epoch: int) -> None:
+    """Draw the chosen view; the others compute nothing."""
+    views = VIEWS[pickers.task_of(run)]
+    chosen = next(iter(views))
+    if len(views) > 1:
+        chosen = st.segmented_control(
+            "View",
+            list(views),
+            format_func=lambda name: f":material/{views[name][1]}: {views[name][0]}",
+            key="segment_view",
+            default=chosen,
+            required=True,
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    try:
+        if "torch" not in sys.modules:
+            with st.spinner("Starting the network; the first time takes some seconds …"):
+                importlib.import_module("playground.inference")
+        importlib.import_module(f"playground.ui.segment.{chosen}").draw(run, epoch)
+    except (RunError, ConfigError, DataError) as error:
+        st.error(str(error), icon=":material/error:")
+    except ValueError as error:  # InferenceError and others, whose modules bring torch along
+        st.error(str(error).splitlines()[0], icon=":material/error:")
+
+
+def board(active: bool) -> None:
+    """Everything; drawn again every `TICK` seconds while the run trains."""
+    run, epoch = head()
+    if epoch is not None:
+        view(run, epoch)
+    write_url(run)
+    if run.status().active != active:
+        st.rerun()
+
+
+follow_url()
+if st.session_state[RUN] or runs.list_runs():
+    chosen = st.session_state[RUN]
+    active = bool(chosen) and runs.open_run(chosen).status().active
+    st.fragment(board, run_every=TICK if active else None)(active)
+else:
+    st.info("There is no trained network yet. Train one; it can be slid over images at once.", icon=":material/info:")
+    st.page_link("train.py", label="Train a network", icon=":material/model_training:")

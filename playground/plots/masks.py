@@ -1,0 +1,44 @@
+"""Masks as pictures: a colour for each class, laid over the image or beside it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.plots.style import RIGHT, WRONG, class_colour
+
+UNKNOWN = (128, 128, 128)
+"""What a pixel without a class looks like."""
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+PALETTE: NDArray[np.uint8] = np.array([_rgb(class_colour(i)) for i in range(255)] + [UNKNOWN], np.uint8)
+"""(256, 3), the colour of each value of a mask."""
+
+
+def coloured(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a mask (H, W) in the colours of its classes, (H, W, 3)."""
+    return PALETTE[mask]
+
+
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image (C, H, W) of one or three channels as (H, W, 3)."""
+    return np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))
+
+
+def laid_over(image: NDArray[np.uint8], mask: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:
+    """Lay a mask (H, W) over its image (H, W, 3); at opacity 0 the image alone is seen, at 1 the mask alone."""
+    mixed = image + (PALETTE[mask].astype(np.float32) - image) * np.float32(np.clip(opacity, 0, 1))
+    return np.rint(mixed).astype(np.uint8)
+
+
+def errors(image: NDArray[np.uint8], wrong: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Show what is wrong in red on a faint grey image (H, W, 3), and what has no true class as flat grey.
+
+    Args:
+        wrong, known: (H, W).
+    """
+    grey = image.mean(2, keepdims=True).repeat(3, 2) * 0.5 + np.array(_rgb(RIGHT)) * 0.25 + 32
+    shown = np.where(wrong[..., None], _rgb(WRONG), grey)
+    return np.where(known[..., None], shown, UNKNOWN).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,93 @@
+"""What hurts segmentation, and the knobs that help: one experiment each, with the figure that should move."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from playground.config import RunConfig, from_flat
+from playground.metrics import f1, iou
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A difficulty, and what is done about it.
+
+    Attributes:
+        without, remedied: the knobs of the two runs that are compared; all others stay as they are.
+        figure: which of `figures` should rise.
+        at_test: the remedy is in how a trained network is asked, and one run shows it.
+    """
+
+    title: str
+    problem: str
+    remedy: str
+    figure: str
+    without: Mapping[str, Any]
+    remedied: Mapping[str, Any]
+    at_test: bool = False
+
+    def configs(self, base: RunConfig) -> tuple[RunConfig, RunConfig]:
+        """Return the config without and with the remedy."""
+        return from_flat(self.without, base), from_flat(self.remedied, base)
+
+
+REMEDIES: Mapping[str, Remedy] = {
+    "boundary": Remedy(
+        "Blurred boundaries",
+        "Most pixels lie inside of regions, so a network is right nearly everywhere and still draws edges badly.",
+        "Let pixels at a boundary count for more in the loss.",
+        "boundary_f1",
+        {"boundary_weight": 0.0},
+        {"boundary_weight": 4.0},
+    ),
+    "detail": Remedy(
+        "Lost detail",
+        "On its way down through the poolings a network forgets where exactly things are; thin and small parts go.",
+        "Hand the early, finer maps to the late blocks by skip connections, and keep the resolution high at the start.",
+        "boundary_f1",
+        {"skips": False, "stride": 2},
+        {"skips": True, "stride": 1},
+    ),
+    "imbalance": Remedy(
+        "Rare classes",
+        "Where one class covers most pixels, calling everything that class is nearly right; rare ones are lost.",
+        "Weigh each class by how rare it is (median frequency), and let the overlap of each class count (Dice).",
+        "worst_iou",
+        {"class_weights": False, "loss": "cross_entropy"},
+        {"class_weights": True, "loss": "cross_entropy_dice"},
+    ),
+    "blur": Remedy(
+        "Blur and size",
+        "A blurred or differently sized picture shows the network edges and shapes at a scale it was not trained on.",
+        "Ask it at several scales and average what it says.",
+        "iou",
+        {},
+        {},
+        at_test=True,
+    ),
+}
+
+FIGURES: Mapping[str, tuple[str, str]] = {
+    "iou": ("Mean IoU", "Intersection over union, a mean over the classes, counted over the whole test set."),
+    "worst_iou": ("IoU of the worst class", "Over the whole test set."),
+    "accuracy": ("Pixel accuracy", "The share of the pixels that are right."),
+    "dice": ("Mean Dice", "2·overlap / (predicted + true area), a mean over the classes, over the whole test set."),
+    "boundary_f1": ("Boundary F1", "How well predicted and true boundaries meet, within 0.75 % of the diagonal."),
+}
+"""What two runs are compared by: {name: (title, what it is)}."""
+
+
+def figures(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of `FIGURES` from an epoch's row, on the test images; fractions."""
+    counts = np.asarray(row["confusion"])
+    occurs = counts.sum(axis=1) > 0
+    overlap = iou(counts)[occurs]
+    return {
+        "iou": float(overlap.mean()) if overlap.size else 0.0,
+        "worst_iou": float(overlap.min()) if overlap.size else 0.0,
+        "accuracy": float(np.trace(counts) / max(counts.sum(), 1)),
+        "dice": float(f1(counts)[occurs].mean()) if overlap.size else 0.0,
+        "boundary_f1": float(row["test"].get("boundary_f1") or 0.0),
+    }

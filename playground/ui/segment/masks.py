@@ -1,0 +1,163 @@
+"""What a network that labels pixels makes of fixed test images, epoch by epoch, beside the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+from scipy import ndimage
+
+from playground import metrics
+from playground.data.catalog import IGNORE
+from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
+from playground.plots.masks import as_rgb, errors, laid_over
+from playground.runs import RunFolder
+from playground.segment.remedies import FIGURES, figures
+from playground.ui import feeds
+from playground.ui.inside.scene import test_set, weights_key
+from playground.ui.live_chart import live_chart
+from playground.ui.pickers import percent
+from playground.ui.segment.legend import legend
+from playground.ui.sheets import Picture, of_image, sheets
+
+CHOSEN = "segment_image"
+SMALL, LARGE = 92, 260
+"""Widths of pictures on the screen."""
+CURVES = {"iou": TEST, "boundary_f1": NEUTRAL}
+
+
+def draw(run: RunFolder, epoch: int) -> None:
+    """Draw the view.
+
+    Raises:
+        RunError, DataError: the masks or the test images are not there.
+    """
+    masks, data = run.masks(epoch), test_set(run)
+    truth, classes = np.asarray(data.test_targets[: len(masks)]), data.info.classes
+    chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
+    st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
+    strip = [_small(run, epoch, i, masks[i], truth[i]) for i in range(len(masks))]
+    strip[chosen] = replace(strip[chosen], box=(0, 0, *strip[chosen].size))
+    sheets(
+        strip,
+        key="segment_strip",
+        label="Test images with what the network sees in them",
+        on_pick=lambda name, *_: st.session_state.update({CHOSEN: int(name)}),
+    )
+    opacity = st.slider("Opacity", 0.0, 1.0, 0.7, 0.05, key="segment_opacity", persist_state="session", width=240)
+    large = _large(np.asarray(data.test_images[chosen]), masks[chosen], truth[chosen], opacity)
+    sheets(large, key="segment_large", label="One test image")
+    legend(masks[chosen], classes, truth[chosen])
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        _figures(run, epoch)
+    with right:
+        _per_class(run, epoch, classes)
+
+
+def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean IoU of one image, over the classes that occur in it."""
+    known = truth != IGNORE
+    counts = metrics.confusion_matrix(truth[known], pred[known], int(max(pred.max(), truth[known].max(initial=0))) + 1)
+    occurs = counts.sum(1) > 0
+    return float(metrics.iou(counts)[occurs].mean()) if occurs.any() else 0.0
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _picture(key: str, number: int, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray) -> Picture:
+    note = percent(_overlap(_mask, _truth), 0)
+    shown = laid_over(as_rgb(_image), _mask, 0.6)
+    return of_image(
+        shown, str(number), f"Test image {number}, IoU {note}", note=note, width=SMALL, pick=True, unit="image"
+    )
+
+
+def _small(run: RunFolder, epoch: int, number: int, mask: np.ndarray, truth: np.ndarray) -> Picture:
+    data = test_set(run)
+    return _picture(weights_key(run, epoch), number, np.asarray(data.test_images[number]), mask, truth)
+
+
+def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float) -> list[Picture]:
+    rgb, known = as_rgb(image), truth != IGNORE
+    wrong = (mask != truth) & known
+    at_edges = _edges(truth) | _edges(mask)
+    shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels"
+    near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
+    made = [
+        ("The image", rgb, ""),
+        ("The truth", laid_over(rgb, truth, opacity), ""),
+        ("What the network says", laid_over(rgb, mask, opacity), f"IoU {percent(_overlap(mask, truth), 0)}"),
+        ("Errors", errors(rgb, wrong, known), shares),
+        ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),
+    ]
+    factor = max(1, LARGE // image.shape[2])
+    pictures = []
+    for title, pixels, note in made:
+        big = pixels.repeat(factor, 0).repeat(factor, 1)
+        pictures.append(of_image(big, title, f"{title}. {note}", title=title, note=note, width=LARGE))
+    return pictures
+
+
+def _edges(mask: np.ndarray) -> np.ndarray:
+    """Mark what is within two pixels of another class: (H, W) bool."""
+    return ndimage.maximum_filter(mask, 5) != ndimage.minimum_filter(mask, 5)
+
+
+def _row(run: RunFolder, epoch: int) -> dict | None:
+    return next((row for row in feeds.watch(run).feed.epochs if row["epoch"] == epoch), None)
+
+
+def _figures(run: RunFolder, epoch: int) -> None:
+    """Draw the figures at this epoch, and how they moved."""
+    rows = feeds.watch(run).feed.epochs
+    if row := _row(run, epoch):
+        found = figures(row)
+        with st.grid(3, min_column_width=120, gap="small"):
+            for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
+                title, help = FIGURES[name]
+                st.metric(title, percent(found[name]), help=help)
+    values = {name: [figures(row)[name] for row in rows] for name in CURVES}
+    spoken = ", ".join(f"{FIGURES[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
+    live_chart(
+        _curve([row["epoch"] for row in rows], values, epoch, run.id),
+        key="segment_curve",
+        alt=f"Figures on the test images over {len(rows)} epochs; at the end {spoken}",
+        height=230,
+        version=f"{run.id} {len(rows)} {epoch}",
+    )
+
+
+def _curve(epochs: list[int], values: dict[str, list[float]], epoch: int, revision: str) -> Figure:
+    x = np.array(epochs, float)
+    traces = [
+        line(
+            x, 100 * np.array(values[name]), FIGURES[name][0], colour, mode="lines+markers", hovertemplate="%{y:.1f} %"
+        )
+        for name, colour in CURVES.items()
+    ]
+    cursor = {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
+    layout = {
+        "template": TEMPLATE,
+        "uirevision": revision,
+        "xaxis": {"title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8},
+        "yaxis": {"range": [0, 101], "ticksuffix": " %", "nticks": 6},
+        "shapes": [cursor | {"line": {"color": NEUTRAL, "width": 1.5}}],
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
+    """Draw a table of the classes, over all test images."""
+    row = _row(run, epoch)
+    if not row:
+        return
+    counts = np.asarray(row["confusion"])
+    share = counts.sum(1) / max(counts.sum(), 1)
+    columns = {"Pixels": share, "IoU": metrics.iou(counts), "Dice": metrics.f1(counts)}
+    columns |= {"Precision": metrics.precision(counts), "Recall": metrics.recall(counts)}
+    st.dataframe(
+        {"Class": classes} | {name: 100 * values for name, values in columns.items()},
+        hide_index=True,
+        key="segment_classes",
+        column_config={name: st.column_config.NumberColumn(format="%.1f %%") for name in columns},
+    )
+    st.caption(f"Over all {run.predictions_dataset} test images; pixels without a class do not count.")

@@ -1,0 +1,167 @@
+"""A photo's mask, by a network that labels pixels, at the photo's own resolution."""
+
+import io
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from playground import images
+from playground.images import ImageError
+from playground.plots.masks import PALETTE, laid_over
+from playground.runs import RunFolder
+from playground.ui.inside.scene import image_key, weights_key
+from playground.ui.pickers import percent
+from playground.ui.segment.legend import legend, shares
+from playground.ui.sheets import of_image, sheets
+
+LONGEST = 2048
+"""Pixels of a photo's longer side that are computed; a larger one is computed shrunk, and its mask enlarged."""
+SCALES = {"one": (1.0,), "three": (1.0, 0.75, 1.5)}
+WIDTH = 480
+
+
+def draw(run: RunFolder, epoch: int) -> None:
+    """Draw the view.
+
+    Raises:
+        InferenceError: the run cannot predict.
+    """
+    left, right = st.columns([1, 2.4], gap="medium")
+    with left:
+        photo = _upload()
+        if photo is None:
+            return
+        pixels, name = photo
+        side, scales, opacity = _settings(run, pixels)
+    with right:
+        _result(run, epoch, pixels, name, side, SCALES[scales], opacity)
+
+
+def _upload() -> tuple[np.ndarray, str] | None:
+    # Any type may be chosen: a file that is no photo is told what it is.
+    file = st.file_uploader(
+        "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF", key="segment_photo", max_upload_size=images.MAX_BYTES >> 20
+    )
+    if file is None:
+        st.caption("Choose a photo, or drop one here: each of its pixels gets a class.")
+        return None
+    try:
+        return _read(file.getvalue()), file.name
+    except ImageError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return None
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _read(data: bytes) -> np.ndarray:
+    return images.read_image(data)
+
+
+def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
+    """Let a person choose the longer side that the network sees, the scales, and how strongly the mask covers."""
+    from playground.inference import dataset_of
+
+    own = min(max(pixels.shape[:2]), LONGEST)
+    trained = max(dataset_of(run)[0].shape[1:])
+    sizes = sorted({own, *(side for side in (trained, 2 * trained, 4 * trained) if side < own)})
+    side = st.select_slider(
+        "Seen at",
+        sizes,
+        sizes[0],
+        format_func=lambda side: (
+            f"{side} px" + (", as trained" if side == trained else ", its own" if side == own else "")
+        ),
+        key=f"segment_side_{run.id}_{own}",
+        help="The longer side of what the network is shown. Trained on small images, it knows things at their size "
+        "there; at the photo's own resolution it sees finer edges and larger shapes than it learned.",
+    )
+    scales = st.segmented_control(
+        "Scales",
+        list(SCALES),
+        format_func=lambda name: {"one": "One", "three": "Three, averaged"}[name],
+        key="segment_scales",
+        default="one",
+        required=True,
+        persist_state="session",
+        help="Averaging what it says at 0.75, 1 and 1.5 times the size helps against blur and against odd sizes.",
+    )
+    opacity = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="segment_photo_opacity", persist_state="session")
+    return int(side), scales, opacity
+
+
+@st.cache_resource(max_entries=8, show_spinner="Labelling each pixel …")
+def _labelled(
+    key: str, _run: RunFolder, _epoch: int, _pixels: np.ndarray, side: int, scales: tuple[float, ...]
+) -> np.ndarray:
+    """Return the mask (H, W) at the photo's own resolution."""
+    from playground.inference import dataset_of
+    from playground.segment.pixels import pixel_probs
+
+    height, width = _pixels.shape[:2]
+    shown = Image.fromarray(_pixels)
+    if (factor := side / max(height, width)) != 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        shown = shown.resize(size, Image.Resampling.BILINEAR, reducing_gap=3)
+    if dataset_of(_run)[0].channels == 1:
+        shown = shown.convert("L")
+    seen = np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
+    mask = pixel_probs(_run, _epoch, np.ascontiguousarray(seen), scales).argmax(0).astype(np.uint8)
+    if mask.shape == (height, width):
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def _result(
+    run: RunFolder, epoch: int, pixels: np.ndarray, name: str, side: int, scales: tuple[float, ...], opacity: float
+) -> None:
+    from playground.inference import dataset_of
+
+    classes = dataset_of(run)[0].classes
+    mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
+    height, width = mask.shape
+    covered = laid_over(pixels, mask, opacity)
+    found = shares(mask, len(classes))
+    largest = int(found.argmax())
+    words = f"{classes[largest]} covers {percent(float(found[largest]))}"
+    step = max(1, max(height, width) // 1024)  # the page needs no more; the downloads are whole
+    pictures = [
+        of_image(pixels[::step, ::step], "photo", name, title=name, note=f"{width:,} × {height:,} pixels", width=WIDTH),
+        of_image(
+            covered[::step, ::step], "mask", f"{name} with its mask: {words}", title="Its mask", note=words, width=WIDTH
+        ),
+    ]
+    sheets(pictures, key="segment_photo_pictures", label="The photo and its mask")
+    legend(mask, classes)
+    stem = name.rsplit(".", 1)[0][:60] or "photo"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Mask as PNG",
+            lambda: indexed_png(mask),
+            f"{stem}-mask.png",
+            "image/png",
+            icon=":material/download:",
+            key="segment_download_mask",
+            help="One byte a pixel, the number of its class in the data set's order; with a palette.",
+        )
+        st.download_button(
+            "Overlay as PNG",
+            lambda: _png(Image.fromarray(covered)),
+            f"{stem}-overlay.png",
+            "image/png",
+            icon=":material/download:",
+            key="segment_download_overlay",
+        )
+
+
+def indexed_png(mask: np.ndarray) -> bytes:
+    """Write a mask (H, W) uint8 as an indexed PNG: the pixel values are the classes, the palette their colours."""
+    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
+    image.putpalette(PALETTE.tobytes())
+    return _png(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
