@@ -1,5 +1,6 @@
 """The server: `streamlit run app.py`."""
 
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import playground.ui.form
 import playground.ui.strip
 import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
 from playground.jobs import client
+from playground.studies import control
 from playground.ui import assets, errors, thumbnails
 
 
@@ -17,6 +19,7 @@ from playground.ui import assets, errors, thumbnails
 async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
     """Keep the job service running beside the server; it starts in a thread of its own, so no page waits for it."""
     with client.client():
+        threading.Thread(target=control.revive, daemon=True).start()  # studies that were at work go on
         yield {}
 
 

@@ -15,8 +15,12 @@ PAGES = {
     "home": ("Home", "home", "What this is, with a trained network alive in it."),
     "train": ("Train", "model_training", "Choose a network, train it in the background and watch it learn."),
     "runs": ("Runs", "inventory_2", "The shelf of runs: compare, rename, share, delete."),
+    "compare": ("Compare", "compare_arrows", "Several runs side by side: curves, knobs, mistakes, and what is luck."),
     "predict": ("Predict", "image_search", "Show a photo to any run, at any epoch."),
     "inside": ("Inside", "visibility", "See inside a trained network: its maps, kernels and reasons, at any epoch."),
+    "segment": ("Segment", "texture", "A label for each place of a larger image: slide any network over it."),
+    "judge": ("Judge", "fact_check", "What a network gets right and wrong, class by class and image by image."),
+    "studies": ("Studies", "science", "Many runs that answer one question: sweeps, cross-validation, seeds."),
     "data": ("Data", "dataset", "The data sets, and your own as a zip of folders."),
 }
 

@@ -58,7 +58,8 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
     columns = st.columns([1.2, 1.8, 1], gap="medium")
     with columns[0]:
         run = pickers.run_picker("Run", choose.RUN, task="classification")
-    assert run is not None, "the page is not drawn without runs"
+    if run is None:
+        st.stop()  # the picker has said why
     choose.step(run)
     with columns[1]:
         epoch = pickers.epoch_slider(run, choose.EPOCH)

@@ -13,6 +13,7 @@ from PIL import Image
 from playground import cli
 from playground.config import KNOBS
 from playground.data import store
+from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
 from playground.runs import create, list_runs, open_run
@@ -170,6 +171,44 @@ def test_data(capsys, tmp_path):
     assert "my-pets: 12 images of 2 classes" in capsys.readouterr().out
     assert cli.main(["data", "delete", "my-pets"]) == 0
     assert "my-pets" in refused(capsys, "data", "delete", "my-pets")
+
+
+def test_data_with_masks(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2), ("test", 2)):
+        for kind in ("images", "masks"):
+            (tmp_path / split / kind).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8)).save(
+                tmp_path / split / "images" / f"{i}.png"
+            )
+            Image.fromarray(rng.integers(0, 3, (30, 40), dtype=np.uint8)).save(tmp_path / split / "masks" / f"{i}.png")
+    (tmp_path / "test" / "masks" / "odd.png").write_bytes(b"x")
+    command = ["data", "import", str(tmp_path), "--size", "40", "--ignore", "2", "--classes", "sky,road"]
+    assert cli.main([*command, "--name", "all"]) == 0
+    assert cli.main([*command, "--name", "less", "--train-on", "train"]) == 0
+    shown = capsys.readouterr()
+    assert "all: 7 images of 2 classes, 5 to learn from and 2 to test on" in shown.out
+    assert "less: 5 images of 2 classes, 3 to learn from and 2 to test on" in shown.out
+    assert "each 40 × 30 pixels, with a label for each pixel" in shown.out
+    assert shown.err.splitlines() == ["skipped test/masks/odd.png: It has no image"] * 2
+    assert cli.main(["data", "list"]) == 0
+    assert " 40 ×  30 px" in capsys.readouterr().out
+    assert "no folder masks/" in refused(
+        capsys, "data", "import", str(tmp_path / "train" / "images"), "--name", "x", "--ignore", "1"
+    )
+
+
+def test_data_draw(capsys):
+    command = ["data", "draw", "Easy", "--train", "12", "--test", "10", "--size", "32", "--shapes", "1"]
+    assert cli.main([*command, "--occlusion", "0", "--noise", "0", "--contrast", "1", "--seed", "3"]) == 0
+    assert "easy: 22 images of 6 classes, 12 to learn from and 10 to test on" in capsys.readouterr().out
+    expected = generate(12, 32, 3, Difficulty(1, 0, 0, 1))[1]
+    np.testing.assert_array_equal(store.arrays("easy").train_targets, expected)
+    assert "already" in refused(capsys, *command)
+    assert "noise cannot be 3.0; it takes a number from 0 to 0.5" in refused(
+        capsys, "data", "draw", "x", "--noise", "3"
+    )
 
 
 def test_a_failed_run_ends_with_1(capsys):

@@ -1,4 +1,6 @@
-"""The command line: `playground train|predict|runs|data|serve`. The same knobs, the same `fit`, the same run folders.
+"""The command line: `playground train|sweep|crossval|predict|runs|data|serve`.
+
+The same knobs, the same `fit`, the same run folders as in the app.
 
 Exit codes: 0 all went well, 1 a run failed or diverged, 2 what was asked cannot be done, 130 ended by Ctrl-C.
 """
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import playground
-from playground.cli import datasets, shelf, train
+from playground.cli import datasets, exports, shelf, studies, train
 from playground.cli.parser import BAD_INPUT, CTRL_C, Parser
 from playground.jobs.process import ROOT
 
@@ -37,9 +39,11 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=playground.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     train.add(commands)
+    studies.add(commands)
     shelf.add_predict(commands)
     shelf.add_runs(commands)
     datasets.add(commands)
+    exports.add(commands)
     serve = commands.add_parser("serve", help="open the app", description="Start the app; Ctrl-C saves its runs.")
     serve.add_argument("--port", type=int, default=8501, help="default 8501")
     serve.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")

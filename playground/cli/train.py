@@ -31,11 +31,11 @@ def add(commands: Any) -> None:
     for group, knobs in groupby(KNOBS.values(), key=lambda knob: knob.group):
         section = train.add_argument_group(f"{group} knobs")
         for knob in knobs:
-            _add_knob(section, knob)
+            add_knob(section, knob)
     train.set_defaults(do=_train)
 
 
-def _add_knob(section: Any, knob: Knob) -> None:
+def add_knob(section: Any, knob: Knob) -> None:
     """Add a knob's flag. Its value is checked by the config, which says the same here as everywhere."""
     takes = "" if knob.kind == "bool" else f" Takes {knob.allowed}{f' {knob.unit}' if knob.unit else ''};"
     text = f"{knob.help}{takes} default {knob.format(knob.default)}".replace("%", "%%")
@@ -57,7 +57,8 @@ def _config(options: argparse.Namespace) -> RunConfig:
         raise ConfigError("a run resumes with the knobs it began with; leave out --resume to start a new one")
     config = from_flat(given, base=base)
     dataset = info(config.data.dataset)
-    layers(config.model, dataset.shape, dataset.num_classes)  # a geometry that cannot work is refused here
+    # A geometry that cannot work is refused here.
+    layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     return config
 
 
@@ -86,7 +87,8 @@ def _say_end(run: RunFolder, status: Status) -> int:
     if status.state in ("interrupted", "stopped", "paused"):
         print(f"{status.state} at step {status.step}; go on with: playground train --resume {run.id}")
         return CTRL_C if status.state == "interrupted" else 0
-    test = "" if status.test_accuracy is None else f", test accuracy {status.test_accuracy:.1%}"
+    figure = "mean IoU" if info(run.config.data.dataset).segments else "accuracy"
+    test = "" if status.test_accuracy is None else f", test {figure} {status.test_accuracy:.1%}"
     print(f"{status.state} after {status.seconds:.1f} s{test}")
     return 0
 

@@ -1,5 +1,7 @@
 """Masks as pictures: a colour for each class, laid over the image or beside it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +29,21 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))
 
 
-def laid_over(image: NDArray[np.uint8], mask: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:
-    """Lay a mask (H, W) over its image (H, W, 3); at opacity 0 the image alone is seen, at 1 the mask alone."""
-    mixed = image + (PALETTE[mask].astype(np.float32) - image) * np.float32(np.clip(opacity, 0, 1))
-    return np.rint(mixed).astype(np.uint8)
+def laid_over(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], opacity: float, clear: int | None = None
+) -> NDArray[np.uint8]:
+    """Lay a mask (H, W) over its image (H, W, 3); at opacity 0 the image alone is seen, at 1 the mask alone.
+
+    Args:
+        clear: the class that leaves the image as it is.
+    """
+    weight = np.where(mask == clear, 0.0, np.clip(opacity, 0, 1)).astype(np.float32)[..., None]
+    return np.rint(image + (PALETTE[mask].astype(np.float32) - image) * weight).astype(np.uint8)
+
+
+def clear_class(classes: Sequence[str]) -> int | None:
+    """Return the class that is no thing but what is behind all things, if the first is called so."""
+    return 0 if classes and classes[0].lower() in ("background", "void", "other") else None
 
 
 def errors(image: NDArray[np.uint8], wrong: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from playground.config import KNOBS, Knob, RunConfig, flatten
 from playground.data import catalog
+from playground.data.catalog import DataError
 from playground.jobs import client
 from playground.presets import PRESETS, Preset
 from playground.ui import form
@@ -17,7 +18,7 @@ GROUPS = {
     "model": ("Network", ":material/account_tree:"),
     "training": ("Training", ":material/trending_down:"),
 }
-HIDDEN = ("architecture",)  # one choice is none; it comes back by itself with the second
+HIDDEN = ("folds", "fold")  # a study sets them
 FIRST = frozenset(
     "dataset flip shift channels convs_per_block kernel_size activation batch_norm dropout "
     "optimizer learning_rate schedule weight_decay batch_size epochs".split()
@@ -59,7 +60,22 @@ def unused(values: Mapping[str, Any]) -> dict[str, str]:
         reasons["batch_size"] = "full-batch descent takes all images"
     if values["kernel_size"] == 1:
         reasons["dilation"] = "a 1×1 kernel has one tap"
+    if values["folds"]:
+        reasons["validation_share"] = f"fold {values['fold']} of {values['folds']} is held back"
+    if _labels_pixels(values["dataset"]):
+        reasons["fc_width"] = "a network that labels pixels has no such layer"
+    else:
+        reasons |= dict.fromkeys(
+            ("upsampling", "skips", "boundary_weight"), "for data sets with a label for each pixel"
+        )
     return reasons
+
+
+def _labels_pixels(dataset: str) -> bool:
+    try:
+        return catalog.info(dataset).segments
+    except DataError:
+        return False
 
 
 def _steps(knob: Knob, value: float) -> list[float]:

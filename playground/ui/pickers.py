@@ -111,6 +111,9 @@ def run_picker(label: str, state: str, *, task: Task | None = None, help: str | 
         chosen = None
     offered += [run for run in [*bundled, chosen] if run and run not in offered and (not task or task_of(run) == task)]
     if not offered:
+        if task:
+            what = "whole images" if task == "classification" else "pixels"
+            st.info(f"There is no run that labels {what} yet; train one.", icon=":material/info:")
         return None
     labels, widget = labels_of(offered), f"{state}_widget"
     # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.

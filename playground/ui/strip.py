@@ -11,7 +11,7 @@ from PIL import Image
 
 from playground.data import catalog, store
 from playground.plots import RIGHT, WRONG
-from playground.plots.masks import as_rgb, laid_over
+from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.runs import RunError, RunFolder
 
 COUNT = 20
@@ -82,17 +82,18 @@ def _item(image: str, truth: str, guess: str | None, probability: float) -> dict
 def _pairs(dataset: str, path: str | None, epoch: int | None, count: int) -> list[dict[str, Any]]:
     """Return test images with their true mask laid over them and, below, the one that a run gave them."""
     data = store.arrays(dataset)
+    clear = clear_class(data.info.classes)
     masks = RunFolder(Path(path)).masks(epoch) if path and epoch is not None else None
     items = []
     for row in range(min(count, len(data.test_images) if masks is None else len(masks))):
         image, truth = as_rgb(np.asarray(data.test_images[row])), np.asarray(data.test_targets[row])
-        parts = [laid_over(image, truth, 0.6)]
+        parts = [laid_over(image, truth, 0.6, clear)]
         item: dict[str, Any] = {"verdict": "", "guess": "", "percent": 0, "truth": "truth"}
         item["alt"] = f"Test image {row} with its true mask"
         if masks is not None:
             known = truth != catalog.IGNORE
             share = float((masks[row] == truth)[known].mean()) if known.any() else 0.0
-            parts.append(laid_over(image, masks[row], 0.6))
+            parts.append(laid_over(image, masks[row], 0.6, clear))
             item |= {"percent": round(100 * share), "guess": f"{share:.0%} right".replace("%", " %"), "truth": ""}
             item["alt"] += f" above, and the predicted one below: {item['percent']} % of the pixels are right"
         pixels = np.concatenate(parts)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from playground import metrics
 from playground.data.catalog import IGNORE
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
-from playground.plots.masks import as_rgb, errors, laid_over
+from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
 from playground.segment.remedies import FIGURES, figures
 from playground.ui import feeds
@@ -44,7 +44,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         on_pick=lambda name, *_: st.session_state.update({CHOSEN: int(name)}),
     )
     opacity = st.slider("Opacity", 0.0, 1.0, 0.7, 0.05, key="segment_opacity", persist_state="session", width=240)
-    large = _large(np.asarray(data.test_images[chosen]), masks[chosen], truth[chosen], opacity)
+    large = _large(np.asarray(data.test_images[chosen]), masks[chosen], truth[chosen], opacity, clear_class(classes))
     sheets(large, key="segment_large", label="One test image")
     legend(masks[chosen], classes, truth[chosen])
     left, right = st.columns([1, 1], gap="medium")
@@ -63,9 +63,11 @@ def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)
-def _picture(key: str, number: int, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray) -> Picture:
+def _picture(
+    key: str, number: int, clear: int | None, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray
+) -> Picture:
     note = percent(_overlap(_mask, _truth), 0)
-    shown = laid_over(as_rgb(_image), _mask, 0.6)
+    shown = laid_over(as_rgb(_image), _mask, 0.6, clear)
     return of_image(
         shown, str(number), f"Test image {number}, IoU {note}", note=note, width=SMALL, pick=True, unit="image"
     )
@@ -73,10 +75,11 @@ def _picture(key: str, number: int, _image: np.ndarray, _mask: np.ndarray, _trut
 
 def _small(run: RunFolder, epoch: int, number: int, mask: np.ndarray, truth: np.ndarray) -> Picture:
     data = test_set(run)
-    return _picture(weights_key(run, epoch), number, np.asarray(data.test_images[number]), mask, truth)
+    clear = clear_class(data.info.classes)
+    return _picture(weights_key(run, epoch), number, clear, np.asarray(data.test_images[number]), mask, truth)
 
 
-def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float) -> list[Picture]:
+def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float, clear: int | None) -> list[Picture]:
     rgb, known = as_rgb(image), truth != IGNORE
     wrong = (mask != truth) & known
     at_edges = _edges(truth) | _edges(mask)
@@ -84,8 +87,8 @@ def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: floa
     near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
     made = [
         ("The image", rgb, ""),
-        ("The truth", laid_over(rgb, truth, opacity), ""),
-        ("What the network says", laid_over(rgb, mask, opacity), f"IoU {percent(_overlap(mask, truth), 0)}"),
+        ("The truth", laid_over(rgb, truth, opacity, clear), ""),
+        ("What the network says", laid_over(rgb, mask, opacity, clear), f"IoU {percent(_overlap(mask, truth), 0)}"),
         ("Errors", errors(rgb, wrong, known), shares),
         ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),
     ]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from playground import images
 from playground.images import ImageError
-from playground.plots.masks import PALETTE, laid_over
+from playground.plots.masks import PALETTE, clear_class, laid_over
 from playground.runs import RunFolder
 from playground.ui.inside.scene import image_key, weights_key
 from playground.ui.pickers import percent
@@ -120,7 +120,7 @@ def _result(
     classes = dataset_of(run)[0].classes
     mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
     height, width = mask.shape
-    covered = laid_over(pixels, mask, opacity)
+    covered = laid_over(pixels, mask, opacity, clear_class(classes))
     found = shares(mask, len(classes))
     largest = int(found.argmax())
     words = f"{classes[largest]} covers {percent(float(found[largest]))}"

@@ -1,0 +1,103 @@
+"""Studies: many runs that answer one question. Sweeps, cross-validation, several seeds, range tests."""
+
+import streamlit as st
+
+from playground import studies
+from playground.config import ConfigError
+from playground.runs import RunError
+from playground.studies import Study, StudyError, StudyFolder, control
+from playground.ui.pickers import ago
+from playground.ui.studies import new, view
+
+TICK = 1.0
+NEW = ""  # the choice in the list that is no study
+OFFERED = 100
+
+
+def follow_url() -> None:
+    """Take the study from the URL when it was changed from outside: a link, another page, back and forward."""
+    params = st.query_params.to_dict()
+    if params != st.session_state.get("study_url") and (named := params.get("study")):
+        try:
+            st.session_state["study"] = studies.open_study(named).id
+        except StudyError as error:
+            st.error(str(error), icon=":material/link_off:")
+    if "study" not in st.session_state:
+        st.session_state["study"] = next((folder.id for folder in studies.list_studies()), NEW)
+
+
+def write_url() -> None:
+    """Mirror the choice in the URL, so that a link shows the same."""
+    query = {"study": st.session_state["study"]} if st.session_state["study"] else {}
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state["study_url"] = query
+
+
+def label(folder: StudyFolder) -> str:
+    """Write a study for the list."""
+    try:
+        return f"{folder.name} · {ago(folder.study.created)} ({folder.id[-6:]})"
+    except StudyError:
+        return f"{folder.id} (damaged)"
+
+
+def choose() -> StudyFolder | None:
+    """Let a person choose a study or the form of a new one."""
+    offered = studies.list_studies()[:OFFERED]
+    known = {folder.id: folder for folder in offered}
+    if st.session_state["study"] not in known:
+        try:
+            folder = studies.open_study(st.session_state["study"])
+            known[folder.id] = folder
+        except StudyError:  # deleted meanwhile
+            st.session_state["study"] = NEW
+    labels = {NEW: "New study …", **{folder.id: label(folder) for folder in known.values()}}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.session_state["study_list"] = st.session_state["study"]
+        st.selectbox(
+            "Study",
+            list(labels),
+            format_func=lambda study_id: labels.get(study_id, study_id),
+            key="study_list",
+            on_change=lambda: st.session_state.update(study=st.session_state["study_list"]),
+            width=520,
+        )
+        if st.session_state["study"]:
+            st.button(
+                "New study",
+                icon=":material/add:",
+                key="study_new",
+                on_click=lambda: st.session_state.update(study=NEW),
+            )
+    return known.get(st.session_state["study"])
+
+
+def start(study: Study) -> None:
+    """Set a study going and show it."""
+    try:
+        with st.spinner("Starting the runs …"):
+            st.session_state["study"] = control.start(study).id
+    except (StudyError, ConfigError, RunError, OSError) as error:
+        st.error(str(error), icon=":material/error:")
+    else:
+        st.rerun()
+
+
+follow_url()
+folder = choose()
+write_url()
+if folder is None:
+    if error := st.session_state.pop("study_error", ""):
+        st.error(error, icon=":material/error:")
+    if done := st.session_state.pop("study_done", ""):
+        st.toast(done, icon=":material/check:")
+    new.draw(start)
+else:
+    try:
+        running = view.watch(folder).state == "running"
+    except StudyError as error:
+        st.error(str(error), icon=":material/error:")
+    else:
+        tick = TICK if running else 0.0
+        st.fragment(view.draw, run_every=tick or None)(folder, tick)

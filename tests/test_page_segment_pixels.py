@@ -1,0 +1,231 @@
+"""The views of the Segment page for a run that labels pixels, without a browser, against a real small network."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from ui_support import click, errors, open_page, run, texts
+
+from playground import runs
+from playground.config import from_flat
+from playground.data import shapes, store
+from playground.data.catalog import DatasetInfo
+from playground.jobs import client
+from playground.jobs.slots import Slot
+from playground.jobs.worker import work
+from playground.plots.masks import PALETTE, clear_class, laid_over
+from playground.plots.masks import errors as error_map
+from playground.runs import RunFolder
+from playground.segment.pixels import blurred, judged, pixel_probs
+from playground.segment.remedies import FIGURES, REMEDIES, figures
+from playground.ui import pickers
+from playground.ui.segment.legend import shares
+from playground.ui.segment.photo import indexed_png
+
+TINY = {
+    "dataset": "few-shapes",
+    "channels": "4-6",
+    "batch_norm": True,
+    "batch_size": 8,
+    "epochs": 2,
+    "learning_rate": 0.02,
+    "validation_share": 0.2,
+    "device": "cpu",
+    "precision": "float32",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that labels pixels, epochs 0 to 2, in a home of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(client, "ensure_service", lambda: None)
+        shapes.make(
+            DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
+        )
+        made = runs.create(from_flat(TINY), "pixels")
+        assert work(made, Slot("cpu", 1)).state == "finished"
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def no_demo(monkeypatch):
+    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+
+
+def view(folder: RunFolder, name: str, **query: str):
+    at = open_page("segment", run=folder.id, **query)
+    at.get_by_key("segment_view").set_value(name)
+    return run(at)
+
+
+def component(at, key: str) -> dict:
+    """What a component was handed, as the browser gets it."""
+    return json.loads(at.get_by_key(key).proto.json)
+
+
+def metric(at, label: str) -> str:
+    return next(m.value for m in at.metric if label in m.label)
+
+
+def test_the_test_images_show_what_the_run_kept(trained):
+    at = open_page("segment", run=trained.id)
+    assert not errors(at)
+    items = component(at, "segment_strip")["items"]
+    assert len(items) == 24 and items[0]["box"] and not items[1]["box"]
+    row = [row for row in trained.rows() if row["type"] == "epoch"][-1]
+    assert metric(at, "Mean IoU") == pickers.percent(row["test"]["iou"])
+    assert metric(at, "Pixel accuracy") == pickers.percent(row["test"]["accuracy"])
+    assert metric(at, "Boundary F1") == pickers.percent(row["test"]["boundary_f1"])
+    table = at.dataframe[0].value
+    assert list(table["Class"]) == list(shapes.CLASSES)
+    counts = np.array(row["confusion"])
+    iou = 100 * np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts)).clip(1)
+    np.testing.assert_allclose(table["IoU"], iou)
+    curve = component(at, "segment_curve")["figure"]["data"][0]
+    assert curve["x"] == [0, 1, 2] and curve["y"][-1] == pytest.approx(100 * row["test"]["iou"], rel=1e-4)
+    assert [item["title"] for item in component(at, "segment_large")["items"]] == [
+        "The image",
+        "The truth",
+        "What the network says",
+        "Errors",
+        "Errors at boundaries",
+    ]
+
+
+def test_another_epoch_shows_other_masks(trained):
+    last = component(open_page("segment", run=trained.id), "segment_strip")["items"]
+    at = open_page("segment", run=trained.id, epoch="0")
+    first = component(at, "segment_strip")["items"]
+    assert [item["url"] for item in first] != [item["url"] for item in last]
+    assert "after epoch 0" in texts(at)
+
+
+def upload(at, pixels: np.ndarray):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    at.file_uploader[0].upload("photo.png", file.getvalue(), "image/png")
+    return run(at)
+
+
+def test_a_photo_gets_a_mask_at_its_own_resolution(trained):
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    at = upload(view(trained, "photo"), photo)
+    assert not errors(at)
+    assert "120 × 90 pixels" in component(at, "segment_photo_pictures")["items"][0]["note"]
+    words = component(at, "segment_photo_pictures")["items"][1]["note"]
+    shown = np.asarray(Image.fromarray(photo).resize((32, 24), Image.Resampling.BILINEAR, reducing_gap=3))
+    mask = pixel_probs(trained, 2, shown.transpose(2, 0, 1)).argmax(0).astype(np.uint8)
+    found = shares(np.asarray(Image.fromarray(mask).resize((120, 90), Image.Resampling.NEAREST)), 6)
+    largest = int(found.argmax())
+    assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(found[largest]))}"
+    side = next(slider for slider in at.select_slider if slider.label == "Seen at")
+    side.set_value(120)
+    at = run(at)
+    assert not errors(at)
+    own = shares(pixel_probs(trained, 2, photo.transpose(2, 0, 1)).argmax(0).astype(np.uint8), 6)
+    largest = int(own.argmax())
+    words = component(at, "segment_photo_pictures")["items"][1]["note"]
+    assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(own[largest]))}"
+    at.get_by_key("segment_scales").set_value("three")
+    assert not errors(run(at))
+
+
+def test_a_file_that_is_no_photo_is_one_line(trained):
+    at = view(trained, "photo")
+    at.file_uploader[0].upload("notes.txt", b"words", "text/plain")
+    run(at)
+    assert len(errors(at)) == 1 and "not a photo" in errors(at)[0]
+
+
+def test_a_remedy_trains_two_runs_that_differ_in_it_alone(trained, monkeypatch):
+    monkeypatch.setattr(client, "submit", lambda folder: None)
+    before = {folder.id for folder in runs.list_runs()}
+    at = click(view(trained, "remedies"), "segment_train_boundary")
+    assert not errors(at)
+    made = sorted((f for f in runs.list_runs() if f.id not in before), key=lambda f: f.about["created"])
+    assert [f.config.training.boundary_weight for f in made] == [0.0, 4.0]
+    assert all(f.about["parent"] == trained.id and f.config.data == trained.config.data for f in made)
+    assert "appears when both have an epoch" in at.info[0].value
+    for folder in made:
+        assert work(folder, Slot("cpu", 1)).state == "finished"
+    at = run(at)
+    rows = [[row for row in f.rows() if row["type"] == "epoch"][-1] for f in made]
+    change = 100 * (figures(rows[1])["boundary_f1"] - figures(rows[0])["boundary_f1"])
+    first = at.metric[0]
+    assert "Boundary F1" in first.label and "should rise" in first.label
+    assert first.delta.startswith(f"{change:+.1f} points".replace("-", "−"))
+    assert len(component(at, "segment_errors_before")["items"]) == 6
+    for folder in made:
+        folder.delete()
+
+
+def test_blur_is_answered_at_one_scale_and_at_three(trained):
+    at = view(trained, "remedies")
+    at.get_by_key("segment_remedy").set_value("blur")
+    at = run(at)
+    assert not errors(at)
+    data = store.arrays("few-shapes")
+    images = blurred(np.asarray(data.test_images), 1.0)
+    targets = np.asarray(data.test_targets)
+    one, three = (figures(judged(trained, 2, images, targets, s)[0])["iou"] for s in ((1.0,), (1.0, 0.75, 1.5)))
+    assert metric(at, "Mean IoU") == pickers.percent(three)
+    assert at.metric[0].delta.endswith(f"from {pickers.percent(one)}")
+
+
+def test_damaged_predictions_are_one_line_and_the_page_stays(trained):
+    file = trained.prediction_file(1)
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[:50])
+        at = open_page("segment", run=trained.id, epoch="1")
+        assert len(errors(at)) == 1 and "damaged" in errors(at)[0]
+        at.get_by_key("segment_view").set_value("photo")
+        assert not errors(run(at))
+    finally:
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("page", ["predict", "inside", "judge"])
+def test_other_pages_say_where_the_run_is_shown(trained, page):
+    at = open_page(page, run=trained.id)
+    assert not at.exception
+    assert any("labels pixels; it is shown on the page Segment" in info.value for info in at.info)
+    assert any("There is no run that labels whole images yet" in info.value for info in at.info)
+    assert not errors(at)
+
+
+def test_the_home_of_a_run_that_labels_pixels(trained):
+    at = open_page("train", run=trained.id)
+    assert not errors(at)
+    strip = component(at, "strip")["items"]
+    assert len(strip) == 20 and "of the pixels are right" in strip[0]["alt"]
+
+
+def test_figures_by_hand():
+    counts = [[8, 2, 0], [1, 3, 0], [0, 0, 0]]
+    found = figures({"confusion": counts, "test": {"boundary_f1": 0.25}})
+    assert found["accuracy"] == pytest.approx(11 / 14)
+    assert found["iou"] == pytest.approx((8 / 11 + 3 / 6) / 2) and found["worst_iou"] == pytest.approx(0.5)
+    assert found["dice"] == pytest.approx((16 / 19 + 6 / 9) / 2) and found["boundary_f1"] == 0.25
+    assert set(found) == set(FIGURES) and all(remedy.figure in FIGURES for remedy in REMEDIES.values())
+
+
+def test_masks_as_pictures():
+    mask = np.array([[0, 1], [2, 255]], np.uint8)
+    image = np.full((2, 2, 3), 100, np.uint8)
+    assert (laid_over(image, mask, 0) == 100).all()
+    np.testing.assert_array_equal(laid_over(image, mask, 1), PALETTE[mask])
+    assert (laid_over(image, mask, 1, clear=0)[0, 0] == 100).all()
+    assert clear_class(("Background", "cat")) == 0 and clear_class(("cat", "background")) is None
+    file = Image.open(io.BytesIO(indexed_png(mask)))
+    assert file.mode == "P" and np.array_equal(np.asarray(file), mask)
+    np.testing.assert_array_equal(np.asarray(file.convert("RGB")), PALETTE[mask])
+    wrong = np.array([[True, False], [False, False]])
+    shown = error_map(image, wrong, mask != 255)
+    assert shown[0, 0, 0] > 180 > shown[0, 0, 1] and (shown[1, 1] == 128).all()
+    assert shown[0, 1, 1] >= shown[0, 1, 0]
