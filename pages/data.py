@@ -4,7 +4,7 @@ import streamlit as st
 
 from playground.data import catalog
 from playground.jobs import fetch
-from playground.ui import datasets
+from playground.ui import datasets, own_data
 
 
 def cards(fetching: bool) -> None:
@@ -12,7 +12,7 @@ def cards(fetching: bool) -> None:
     busy = False
     with st.grid(2, min_column_width=420, gap="small", border=True) as grid:
         for info in catalog.available():
-            with grid.cell(), st.container(gap="xsmall"):
+            with grid.cell(), st.container(gap="xsmall", key=f"card_{info.name}"):
                 busy |= datasets.card(info)
     if busy != fetching:
         st.rerun()
@@ -21,6 +21,8 @@ def cards(fetching: bool) -> None:
 if done := st.session_state.pop("data_done", ""):
     st.toast(done, icon=":material/check:")
 with st.expander("Use your own images", icon=":material/add_photo_alternate:", key="own_images"):
-    datasets.import_form()
+    own_data.import_form()
+with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):
+    own_data.draw_form()
 fetching = any(fetch.progress(info.name).state == "running" for info in catalog.available())
 st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching)

@@ -84,6 +84,22 @@ PRESETS: Mapping[str, Preset] = {
             },
         ),
         Preset(
+            "pixels",
+            "Pixels: a U-Net",
+            "A label for each pixel of drawn shapes: four blocks down and up again, with skip connections. In a minute "
+            "it tells discs, squares, triangles, stars and crosses apart by their outlines.",
+            {
+                "dataset": "shapes",
+                "channels": (16, 32, 64, 128),
+                "batch_norm": True,
+                "flip": True,
+                "optimizer": "muon",
+                "learning_rate": 0.01,
+                "batch_size": 16,
+                "epochs": 8,
+            },
+        ),
+        Preset(
             "too_fast",
             "Fails: leaps too far",
             "A learning rate a thousand times the article's. The loss jumps up instead of down, and soon is no number.",

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 from torchvision import datasets
 
 from playground.data import download, store
-from playground.data.catalog import DataError, folder, info, is_ready
+from playground.data.catalog import IGNORE, DataError, folder, info, is_ready
 from playground.data.load import load
 from playground.data.store import Progress
 
@@ -407,6 +408,107 @@ def test_svhn_has_the_digit_0_as_class_0(server: Server, monkeypatch: pytest.Mon
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         assert np.array_equal(images, arrays[split].transpose(3, 2, 0, 1))
     assert found.info.classes[found.train_targets[9]] == "0"
+
+
+def tar(files: dict[str, bytes], mode: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as made:  # ty: ignore[no-matching-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            made.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def picture(pixels: np.ndarray, form: str) -> bytes:
+    out = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if form == "PNG":
+        image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(out, form, quality=95)
+    return out.getvalue()
+
+
+def stripes(values: tuple[int, ...], height: int, width: int) -> np.ndarray:
+    return np.repeat(np.array(values, np.uint8), width // len(values))[None].repeat(height, 0)
+
+
+@pytest.fixture
+def pets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three photos to learn from and two to test on, 300 × 200 pixels, a third of each pet, background, neither."""
+    photo = np.full((200, 300, 3), 90, np.uint8)
+    names = {"trainval": ["Abyssinian_1", "beagle_2", "pug_10"], "test": ["Abyssinian_3", "pug_11"]}
+    every = names["trainval"] + names["test"]
+    images = {f"images/{name}.jpg": picture(photo, "JPEG") for name in every}
+    notes = {f"annotations/{s}.txt": "".join(f"{n} 1 1 1\n" for n in found).encode() for s, found in names.items()}
+    trimaps = {f"annotations/trimaps/{n}.png": picture(stripes((1, 2, 3), 200, 300), "PNG") for n in every}
+    resources = []
+    for file, content in (("images.tar.gz", images), ("annotations.tar.gz", notes | trimaps)):
+        server.files[f"/pets/{file}"] = tar(content, "w:gz")
+        resources.append((f"{server.url}/pets/{file}", hashlib.md5(server.files[f"/pets/{file}"]).hexdigest()))
+    monkeypatch.setattr(datasets.OxfordIIITPet, "_RESOURCES", tuple(resources))
+
+
+def check_pets() -> None:
+    found = load("oxford-pet")
+    assert found.info.segments and found.info.shape == (3, 128, 128)
+    assert (found.info.train_count, found.info.test_count) == (3, 2)
+    assert np.ptp(found.train_images) < 5 and abs(int(found.train_images[0, 0, 0, 0]) - 90) < 5
+    # The middle 200 of 300 pixels: half a third of pet, a third of background, half a third of neither.
+    for mask in (*found.train_targets, *found.test_targets):
+        assert (mask == mask[:1]).all()
+        edges = np.flatnonzero(np.diff(mask[0].astype(int))) + 1
+        assert edges.tolist() == [32, 96] and mask[0, [0, 64, 127]].tolist() == [1, 0, IGNORE]
+
+
+def test_the_pets_are_cut_to_their_middle_and_the_border_is_no_class(server: Server, pets: None) -> None:
+    server.cut, server.cuts = 500, 1
+    told: list[Progress] = []
+    load("oxford-pet", told.append)
+    check_pets()
+    whats = [progress.what for progress in told]
+    assert whats[-1] == "Shrinking test images of Oxford-IIIT Pet, a label for each pixel"
+    assert any(what.endswith("file 2 of 2") for what in whats)
+    assert [wanted for _, wanted in server.requests] == ["", "bytes=500-", ""]
+    assert not (folder("oxford-pet").parent / ".downloads" / "oxford-pet").exists()
+
+
+def test_pets_that_were_half_unpacked_are_unpacked_again(server: Server, pets: None) -> None:
+    def cancel(progress: Progress) -> None:
+        if progress.what.startswith("Shrinking"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load("oxford-pet", cancel)
+    unpacked = folder("oxford-pet").parent / ".downloads" / "oxford-pet" / "oxford-iiit-pet"
+    (unpacked / "annotations" / "test.txt").unlink()  # torchvision only looks whether the folders are there
+    check_pets()
+    assert len(server.requests) == 2  # nothing is fetched twice
+
+
+def test_voc_keeps_its_classes_and_its_void(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, files = "VOCdevkit/VOC2012", {}
+    values = (0, 20, 255, 7)
+    for split, names in (("train", ["2007_000032", "2007_000039"]), ("val", ["2007_000033"])):
+        files[f"{base}/ImageSets/Segmentation/{split}.txt"] = "".join(f"{name}\n" for name in names).encode()
+        for name in names:
+            tall = name.endswith("39")  # 120 × 320, of which the middle 120 × 90 is taken
+            photo = np.full((320, 120, 3) if tall else (240, 320, 3), 200, np.uint8)
+            files[f"{base}/JPEGImages/{name}.jpg"] = picture(photo, "JPEG")
+            files[f"{base}/SegmentationClass/{name}.png"] = picture(stripes(values, *photo.shape[:2]), "PNG")
+    files[f"{base}/JPEGImages/2008_000001.jpg"] = picture(np.zeros((10, 10, 3), np.uint8), "JPEG")  # without a mask
+    from torchvision.datasets import voc
+
+    archive = tar(files, "w")
+    server.files["/voc.tar"] = archive
+    entry = voc.DATASET_YEAR_DICT["2012"] | {"url": f"{server.url}/voc.tar", "md5": hashlib.md5(archive).hexdigest()}
+    monkeypatch.setitem(voc.DATASET_YEAR_DICT, "2012", entry)
+    found = load("voc2012")
+    assert found.info.shape == (3, 120, 160) and found.info.num_classes == 21
+    assert (found.info.train_count, found.info.test_count) == (2, 1)
+    for mask in (*found.train_targets, *found.test_targets):
+        assert mask[:, [0, 41, 81, 159]].tolist() == [list(values)] * 120
+    assert len(server.requests) == 1
 
 
 def test_the_real_cifar10_in_the_official_layout(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import multiprocessing
 import subprocess
 import sys
 import time
@@ -49,19 +48,27 @@ def test_a_home_that_cannot_be_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_catalog_says_what_a_person_needs_to_know() -> None:
-    assert list(CATALOG) == ["cifar10-mini", "cifar10", "cifar100", "fashion-mnist", "mnist", "svhn"]
+    classification = ["cifar10-mini", "cifar10", "cifar100", "fashion-mnist", "mnist", "svhn"]
+    assert [name for name, item in CATALOG.items() if not item.segments] == classification
     for name, item in CATALOG.items():
         assert item.name == name and item.title and item.licence and item.source and item.citation
-        assert len(set(item.classes)) == item.num_classes == (100 if name == "cifar100" else 10)
-        assert item.shape == ((1, 28, 28) if "mnist" in name else (3, 32, 32))
-        assert item.task == "classification" and item.bundled == (item.download_mb == 0)
-    assert [(i.train_count, i.test_count) for i in CATALOG.values()] == [
+        assert len(set(item.classes)) == item.num_classes
+        assert item.bundled == (item.download_mb == 0)
+    for name in classification:
+        assert CATALOG[name].num_classes == (100 if name == "cifar100" else 10)
+        assert CATALOG[name].shape == ((1, 28, 28) if "mnist" in name else (3, 32, 32))
+    assert [(CATALOG[name].train_count, CATALOG[name].test_count) for name in classification] == [
         (10_000, 2_000),
         (50_000, 10_000),
         (50_000, 10_000),
         (60_000, 10_000),
         (60_000, 10_000),
         (73_257, 26_032),
+    ]
+    assert [(i.name, i.num_classes, i.shape) for i in CATALOG.values() if i.segments] == [
+        ("shapes", 6, (3, 64, 64)),
+        ("oxford-pet", 2, (3, 128, 128)),
+        ("voc2012", 21, (3, 120, 160)),
     ]
     assert list(CATALOG["cifar100"].classes) == sorted(CATALOG["cifar100"].classes)
 
@@ -139,6 +146,30 @@ def test_what_is_written_is_read_back_and_listed() -> None:
     assert [item.name for item in available()] == [*CATALOG, "dots"]
 
 
+def test_a_set_with_a_label_for_each_pixel() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 6), dtype=np.uint8)
+    masks = np.arange(7 * 4 * 6).reshape(7, 4, 6) % 2
+    masks[:, 0, 0] = store.IGNORE
+    about = dataclasses.replace(entry(size=6), task="segmentation", height=4)
+    written = store.write(about, images[:5], masks[:5], images[5:], masks[5:])
+    read = load("dots")
+    assert written.shape == (3, 4, 6) and read.info == written and read.info.segments
+    assert read.train_targets.dtype == np.uint8
+    assert np.array_equal(np.concatenate([read.train_targets, read.test_targets]), masks)
+    for wrong in (masks[:5, :3], masks[:5] + 1, masks[:5, 0, 0]):
+        with pytest.raises(ValueError, match="dots"):
+            store.write(about, images[:5], wrong, images[5:], masks[5:])
+
+
+def test_the_shapes_are_drawn_when_they_are_first_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dataclasses.replace(CATALOG["shapes"], train_count=12, test_count=10)
+    monkeypatch.setitem(CATALOG, "shapes", few)
+    assert not is_ready("shapes")
+    found = load("shapes")
+    assert is_ready("shapes") and found.train_images.shape == (12, 3, 64, 64) and len(found.info.std) == 3
+    assert found.test_targets.max() < 6
+
+
 def test_torch_takes_the_arrays_quietly_and_changes_stay_in_memory() -> None:
     import torch
 
@@ -200,19 +231,22 @@ def test_damaged_files_are_named(damage: str) -> None:
     assert "cifar10-mini" in [item.name for item in available()]
 
 
-def _hold(name: str, file: Path) -> None:
-    with store.locked(name):
-        file.touch()
-        time.sleep(30)
+HOLD = """
+import sys, time
+from pathlib import Path
+from playground.data import store
+with store.locked("dots"):
+    Path(sys.argv[1]).touch()
+    time.sleep(30)
+"""
 
 
 def test_the_lock_makes_others_wait_until_its_holder_dies(tmp_path: Path) -> None:
     held = tmp_path / "held"
-    process = multiprocessing.get_context("spawn").Process(target=_hold, args=("dots", held))
-    process.start()
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(held)])
     try:
         while not held.exists():
-            assert process.is_alive()
+            assert process.poll() is None
             time.sleep(0.01)
         told = []
 
@@ -225,7 +259,7 @@ def test_the_lock_makes_others_wait_until_its_holder_dies(tmp_path: Path) -> Non
             assert len(told) >= 3 and "Waiting for another process" in told[0]
     finally:
         process.kill()
-        process.join()
+        process.wait()
 
 
 def test_waiting_can_be_cancelled() -> None:

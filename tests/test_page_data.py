@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 from ui_support import app_home, click, errors, open_page, run, texts, unpacked
 
-from playground.data import catalog, own
+from playground.data import catalog, own, shapes
 from playground.data.catalog import CATALOG
+from playground.data.shapes import LIMITS, Difficulty
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
+from playground.plots.masks import PALETTE
 from playground.ui import datasets
 
 __all__ = ["app_home", "unpacked"]
@@ -62,15 +64,32 @@ def test_every_set_with_all_that_is_known_of_it():
         for fact in (info.licence, info.source, info.citation, ", ".join(info.classes[:12])):
             assert fact in words
         assert (f"download_{info.name}" in keys(at)) == (not info.bundled)
-    assert words.count("Part of the app") == 1
-    assert words.count("Not on this machine") == len(CATALOG) - 1
+    assert words.count("Part of the app") == 2
+    assert words.count("Not on this machine") == len(CATALOG) - 2
     assert "… and 88 more" in words  # CIFAR-100
+    assert "32 × 32 pixels, colour" in words and "160 × 120 pixels, colour" in words
 
 
-def test_the_bundled_set_shows_its_images_with_an_alt_text():
-    at = open_page("data")
-    (picture,) = [image.proto.imgs[0] for image in at.get("image")]
-    assert picture.alt == "Training images of CIFAR-10 mini, the classes in turn"
+def alts(at) -> list[str]:
+    return [image.proto.imgs[0].alt for image in at.get("image")]
+
+
+def test_the_bundled_sets_show_their_images_with_an_alt_text():
+    shown = alts(open_page("data"))
+    assert "Training images of CIFAR-10 mini, the classes in turn" in shown
+    assert (
+        "Training images of Shapes, a label for each pixel, each above its mask in the colours of the classes" in shown
+    )
+
+
+def test_images_with_masks_are_the_same_before_and_after_they_are_all_drawn(monkeypatch):
+    sheet, masks = datasets.pairs("shapes", 0)
+    assert not catalog.is_ready("shapes")
+    assert sheet.shape == (2 * 128, 5 * 128, 3) and masks.shape == (5, 64, 64)
+    images, expected = shapes.generate(5, 64, 0, Difficulty())
+    np.testing.assert_array_equal(masks, expected)
+    np.testing.assert_array_equal(sheet[:128:2, 128:256:2], images[1].transpose(1, 2, 0))
+    np.testing.assert_array_equal(sheet[128::2, 128:256:2], PALETTE[expected[1]])
 
 
 def test_the_samples_are_the_classes_in_turn():
@@ -146,7 +165,7 @@ def test_import_report_use_and_delete():
     assert sorted(skipped["File"]) == ["cat/notes.txt", "dog/torn.png"]
     assert f"**{info.title}**" in texts(at)
     assert "On this machine" in texts(at)
-    assert len(at.get("image")) == 2
+    assert f"Training images of {info.title}, the classes in turn" in alts(at)
 
     assert "delete_yes_cifar10-mini" not in keys(at)
     click(at, "delete_yes_my-pets")
@@ -175,6 +194,95 @@ def test_what_cannot_be_taken_in_is_one_line(content, name, line):
     assert len(errors(at)) == 1
     assert line in errors(at)[0]
     assert [info.name for info in catalog.available()] == list(CATALOG)
+
+
+def masks_archive(extra: dict[str, bytes] | None = None) -> bytes:
+    """A zip with images/ and masks/ of 40 × 30 pixels and two classes."""
+    random, file = np.random.default_rng(0), io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for i in range(6):
+            for kind, pixels in (
+                ("images", random.integers(0, 256, (30, 40, 3), np.uint8)),
+                ("masks", np.repeat([[0, 1]], 30, 0).repeat(20, 1).astype(np.uint8)),
+            ):
+                image = io.BytesIO()
+                Image.fromarray(pixels).save(image, "PNG")
+                made.writestr(f"{kind}/{i}.png", image.getvalue())
+        for name, content in (extra or {}).items():
+            made.writestr(name, content)
+    return file.getvalue()
+
+
+def test_a_zip_with_masks_is_told_apart_and_taken_in():
+    at = open_page("data")
+    assert "import_ignore" not in [field.key for field in at.number_input]
+    at.file_uploader(key="import_file").upload("streets.zip", masks_archive({"masks/9.png": b"no image"}))
+    run(at)
+    assert "It holds images with masks" in texts(at)
+    at.select_slider(key="import_masks_size").set_value(64)
+    at.text_input(key="import_classes").set_value("left, right")
+    click(at, "import_go")
+    assert not errors(at)
+    info = catalog.info("streets")
+    assert (info.classes, info.shape, info.segments) == (("left", "right"), (3, 48, 64), True)
+    assert "2 classes, 5 training and 1 test images of 64 × 48 pixels." in at.success[0].value
+    skipped = next(frame.value for frame in at.dataframe if "File" in frame.value)
+    assert (list(skipped["File"]), list(skipped["Why"])) == (["masks/9.png"], ["It has no image"])
+    assert "Training images of streets, each above its mask in the colours of the classes" in alts(at)
+    click(at, "delete_yes_streets")
+    assert not catalog.is_ready("streets")
+
+
+def test_what_is_ignored_is_said_to_be_no_class():
+    at = open_page("data")
+    at.file_uploader(key="import_file").upload("streets.zip", masks_archive({"classes.txt": b"a\nb\nc"}))
+    run(at)
+    at.number_input(key="import_ignore").set_value(0)
+    click(at, "import_go")
+    assert catalog.info("streets").classes == ("b", "c")
+    assert "Shares of the area in these images; grey has no class" in texts(at)
+    own.delete("streets")
+
+
+# Shapes
+
+
+def test_shapes_are_previewed_and_drawn():
+    at = open_page("data")
+    before = next(alt for alt in alts(at) if alt.startswith("Its mask"))
+    _, masks = shapes.generate(1, 64, 7, Difficulty(shapes=1))
+    at.slider(key="draw_shapes").set_value(1)
+    at.number_input(key="draw_seed").set_value(7)
+    run(at)
+    after = next(alt for alt in alts(at) if alt.startswith("Its mask"))
+    assert after != before
+    assert after.split(": ")[1] == ", ".join(CATALOG["shapes"].classes[k] for k in np.unique(masks[0]))
+    at.slider(key="draw_size").set_value(32)
+    at.number_input(key="draw_train").set_value(30)
+    at.number_input(key="draw_test").set_value(10)
+    click(at, "draw_go")
+    assert errors(at) == ["Give the new data set a name first."]
+    at.text_input(key="draw_name").set_value("Shapes")
+    click(at, "draw_go")
+    assert errors(at) == ["there is a data set shapes already; choose another name"]
+    at.text_input(key="draw_name").set_value("Easy ones")
+    click(at, "draw_go")
+    assert not errors(at)
+    info = catalog.info("easy-ones")
+    assert (info.train_count, info.test_count, info.size) == (30, 10, 32)
+    np.testing.assert_array_equal(
+        datasets.store.arrays("easy-ones").train_targets, shapes.generate(30, 32, 7, Difficulty(shapes=1))[1]
+    )
+    assert "**Easy ones**" in texts(at)
+    assert [toast.value for toast in at.toast] == ["Easy ones is ready"]
+    own.delete("easy-ones")
+
+
+def test_the_knobs_of_the_shapes_keep_to_their_limits():
+    at = open_page("data")
+    for name, (low, high) in LIMITS.items():
+        knob = next(field for field in (*at.slider, *at.number_input) if field.key == f"draw_{name}")
+        assert (knob.min, knob.max) == (low, high)
 
 
 def test_sizes_in_words():

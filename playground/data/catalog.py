@@ -141,7 +141,7 @@ CATALOG: dict[str, DatasetInfo] = {
             channels=3,
             size=64,
             train_count=2000,
-            test_count=500,
+            test_count=400,
             licence="MIT, as this program, which draws it.",
             source="playground/data/shapes.py",
             citation="Drawn by this program.",
@@ -219,6 +219,43 @@ CATALOG: dict[str, DatasetInfo] = {
             "Natural Images with Unsupervised Feature Learning. NIPS Workshop on Deep Learning and Unsupervised "
             "Feature Learning, 2011.",
             download_mb=246.3,
+        ),
+        DatasetInfo(
+            name="oxford-pet",
+            title="Oxford-IIIT Pet, a label for each pixel",
+            # The trimaps' third value marks the border as not classified, so it is no class here either.
+            classes=("background", "pet"),
+            channels=3,
+            size=128,
+            train_count=3680,
+            test_count=3669,
+            licence="CC BY-SA 4.0",
+            source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
+            citation="Omkar M. Parkhi, Andrea Vedaldi, Andrew Zisserman, C. V. Jawahar: Cats and Dogs. IEEE Conference "
+            "on Computer Vision and Pattern Recognition, 2012.",
+            download_mb=811.1,
+            task="segmentation",
+        ),
+        DatasetInfo(
+            name="voc2012",
+            title="Pascal VOC 2012, a label for each pixel",
+            classes=(
+                *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+                *("dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train"),
+                "tv monitor",
+            ),
+            channels=3,
+            size=160,
+            height=120,
+            train_count=1464,
+            test_count=1449,  # what its authors call validation; the masks of their test images are not public
+            licence="The photos are from Flickr, whose terms of use apply.",
+            source="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
+            citation="Mark Everingham, Luc Van Gool, Christopher K. I. Williams, John Winn, Andrew Zisserman: The "
+            "Pascal Visual Object Classes (VOC) Challenge. International Journal of Computer Vision 88(2), 303-338, "
+            "2010.",
+            download_mb=1999.6,
+            task="segmentation",
         ),
     )
 }

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.data import store
-from playground.data.catalog import CATALOG, DataError
+from playground.data.catalog import CATALOG, IGNORE, DataError
+from playground.data.masks import fit_pair
 from playground.data.store import Progress, Report
 from playground.home import home
 
@@ -30,7 +31,11 @@ RETRIES = 3
 """How often a transfer that broke, after having got something, is taken up again by itself."""
 
 _CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
-_CLASSES["svhn"] = "SVHN"
+_CLASSES |= {"svhn": "SVHN", "oxford-pet": "OxfordIIITPet", "voc2012": "VOCSegmentation"}
+
+_VALUES = {name: np.arange(256, dtype=np.uint8) for name in ("oxford-pet", "voc2012")}
+_VALUES["oxford-pet"][[1, 2, 3]] = 1, 0, IGNORE  # pet, background, not classified
+"""What each value in the authors' masks becomes in ours."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,13 @@ def download(name: str, progress: Report | None = None) -> None:
     root = home() / "data" / ".downloads" / name
     files = archives(name, root)
     try:
-        for path in _leftovers(root, files):
-            path.unlink()
+        _tidy(root, files)
         for k, archive in enumerate(files, 1):
             which = f", file {k} of {len(files)}" if len(files) > 1 else ""
             fetch(archive, entry.title, f"Downloading {entry.title}{which}", progress or (lambda _: None))
         if progress:
             progress(Progress(0, 0, f"Unpacking {entry.title}"))
-        parts = _read(name, root)
+        parts = _read_masks(name, root, progress) if entry.segments else _read(name, root)
     except OSError as error:  # What the network raises has been dealt with: this is the disk.
         raise DataError(f"{entry.title} cannot be kept in {root}: {error.strerror or error}") from None
     store.write(entry, *parts)
@@ -81,6 +85,14 @@ def archives(name: str, root: Path) -> list[Archive]:
             Archive(tuple(mirror + file for mirror in source.mirrors), raw / file, md5)
             for file, md5 in source.resources
         ]
+    if name == "oxford-pet":
+        folder = root / "oxford-iiit-pet"
+        return [Archive((url,), folder / url.rsplit("/", 1)[1], md5) for url, md5 in source._RESOURCES]
+    if name == "voc2012":
+        from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+        entry = DATASET_YEAR_DICT["2012"]
+        return [Archive((entry["url"],), root / entry["filename"], entry["md5"])]
     return [Archive((source.url,), root / source.filename, source.tgz_md5)]
 
 
@@ -191,10 +203,15 @@ def _save(response: Any, part: Path, have: int, what: str, report: Report) -> No
         raise _Failed(f"the connection to {host} broke after {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
-def _leftovers(root: Path, files: list[Archive]) -> list[Path]:
-    """List what an earlier run extracted: it may have been ended half-way, and torchvision does not always notice."""
+def _tidy(root: Path, files: list[Archive]) -> None:
+    """Delete what an earlier run extracted: it may have been ended half-way, and torchvision does not always notice."""
     keep = {path for a in files for path in (a.path, a.path.with_name(a.path.name + ".part"))}
-    return [path for path in root.rglob("*") if path.is_file() and path not in keep]
+    for path in sorted(root.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if not path.is_dir() or path.is_symlink():
+            if path not in keep:
+                path.unlink()
+        elif not any(path.iterdir()):
+            path.rmdir()
 
 
 def _read(name: str, root: Path) -> tuple[NDArray, NDArray, NDArray, NDArray]:
@@ -212,6 +229,32 @@ def _read(name: str, root: Path) -> tuple[NDArray, NDArray, NDArray, NDArray]:
             parts += [data.data.numpy()[:, None], data.targets.numpy()]
         else:
             parts += [np.ascontiguousarray(data.data.transpose(0, 3, 1, 2)), np.array(data.targets)]
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _read_masks(name: str, root: Path, progress: Report | None) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Let torchvision check and extract the archives, and fit images (N, 3, H, W) and masks (N, H, W), train, test."""
+    source, entry, parts = _torchvision(name), CATALOG[name], []
+    _, height, width = entry.shape
+    for first in (True, False):
+        if name == "voc2012":
+            which: dict[str, Any] = {"year": "2012", "image_set": "train" if first else "val"}
+        else:
+            which = {"split": "trainval" if first else "test", "target_types": "segmentation"}
+        try:
+            data = source(root, download=first, **which)  # once: it would extract everything a second time
+        except RuntimeError as error:
+            raise DataError(f"{entry.title} was damaged while it was unpacked ({error}); try again") from None
+        images, masks = (
+            np.empty((len(data), 3, height, width), np.uint8),
+            np.empty((len(data), height, width), np.uint8),
+        )
+        for i in range(len(data)):
+            image, mask = data[i]
+            images[i], masks[i] = fit_pair(np.asarray(image), _VALUES[name][np.asarray(mask)], height, width)
+            if progress:
+                progress(Progress(i, len(data), f"Shrinking {'training' if first else 'test'} images of {entry.title}"))
+        parts += [images, masks]
     return parts[0], parts[1], parts[2], parts[3]
 
 

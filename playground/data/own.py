@@ -1,4 +1,4 @@
-"""A person's own images: a zip of class folders, or a folder of them.
+"""A person's own images: a zip of class folders, or a folder of them; and sets of shapes drawn to their wishes.
 
 Everything in it is untrusted: `playground.data.sources` checks what it says about itself before anything is read, and
 `playground.images` decodes the images, one at a time.
@@ -10,16 +10,17 @@ import re
 import unicodedata
 import zipfile
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.data import store
+from playground.data import shapes, store
 from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, is_ready
-from playground.data.sources import MAX_TOTAL, File, folder_files, zip_files
+from playground.data.shapes import Difficulty
+from playground.data.sources import MAX_TOTAL, File, Skipped, Source, opened
 from playground.data.store import Progress, Report
 from playground.images import EXTENSIONS, ImageError, fit_to, read_image
 
@@ -27,7 +28,11 @@ MAX_CLASSES = 1000
 SIZES = (16, 256)
 """The smallest and the largest side that images can be resized to, in pixels."""
 
-_TRAIN, _VAL, _TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
+TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
+"""What the folders of a split are called."""
+DAMAGED = "It is damaged or cannot be unpacked"
+UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class ImportReport:
     """
 
     info: DatasetInfo
-    skipped: list[tuple[str, str]]
+    skipped: Skipped
     duplicates: int
 
 
@@ -69,8 +74,72 @@ def slug(name: str) -> str:
     return made
 
 
+@contextmanager
+def claimed(name: str) -> Generator[None]:
+    """Hold the lock of a new data set while it is written.
+
+    Raises:
+        DataError: there is one of that name by now.
+    """
+    with store.locked(name):
+        if is_ready(name):
+            raise DataError(f"there is a data set {name} already; choose another name")
+        yield
+
+
+def describe(name: str, title: str, classes: tuple[str, ...], size: int) -> DatasetInfo:
+    """Return the entry of a person's own images, as far as it is known before they are written."""
+    return DatasetInfo(
+        name=name,
+        title=" ".join(title.split())[:80],
+        classes=classes,
+        channels=3,
+        size=size,
+        train_count=0,
+        test_count=0,
+        licence="Your own images",
+        source="Imported on this computer",
+        citation="",
+    )
+
+
+def draw_shapes(
+    name: str,
+    train: int = 2000,
+    test: int = 500,
+    size: int = 64,
+    difficulty: Difficulty | None = None,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> DatasetInfo:
+    """Draw a data set of shapes, with a label for each pixel, as easy or hard as one likes.
+
+    Args:
+        name: what the person calls it.
+        train, test: how many images; size: their side in pixels; seed: which. `shapes.LIMITS` bounds them.
+        progress: told of the images; raise in it to cancel.
+
+    Raises:
+        DataError: a data set of that name exists, or a number is out of its limits; one line.
+    """
+    made, difficulty = slug(name), difficulty or Difficulty()
+    knobs = ", ".join(f"{knob} {value:g}" for knob, value in asdict(difficulty).items())
+    entry = replace(
+        CATALOG["shapes"],
+        name=made,
+        title=" ".join(name.split())[:80],
+        train_count=train,
+        test_count=test,
+        size=size,
+        bundled=False,
+        source=f"Drawn on this computer by playground/data/shapes.py: {knobs}, seed {seed}",
+    )
+    with claimed(made):
+        return shapes.make(entry, seed, difficulty, progress)
+
+
 def import_zip(
-    source: str | Path | BinaryIO,
+    source: Source,
     name: str,
     size: int = 64,
     test_share: float = 0.2,
@@ -98,17 +167,8 @@ def import_zip(
         raise DataError(f"images cannot be resized to {size} px; choose {SIZES[0]} to {SIZES[1]}")
     if not 0 < test_share <= 0.9:
         raise DataError(f"the test share cannot be {test_share:g}; it is a part from 0.01 to 0.9")
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        return _import(*folder_files(Path(source)), made, name, size, test_share, seed, progress)
-    try:
-        with zipfile.ZipFile(source) as archive:
-            return _import(zip_files(archive), [], made, name, size, test_share, seed, progress)
-    except zipfile.BadZipFile:
-        raise DataError("this is not a zip file, or it is cut off; zip the folder of your classes again") from None
-    except FileNotFoundError:
-        raise DataError(f"there is no {source}; give the path of a zip file or a folder") from None
-    except OSError as error:
-        raise DataError(f"the zip file cannot be read: {error.strerror or error}") from None
+    with opened(source) as (files, skipped):
+        return _import(files, skipped, made, name, size, test_share, seed, progress)
 
 
 def delete(name: str) -> None:
@@ -126,7 +186,7 @@ def delete(name: str) -> None:
 
 def _import(
     files: list[File],
-    skipped: list[tuple[str, str]],
+    skipped: Skipped,
     name: str,
     title: str,
     size: int,
@@ -145,35 +205,22 @@ def _import(
     _need_two(set(classes), skipped)
     targets = np.array([classes.index(image.label) for image in kept])
     test = _split(kept, targets, classes, test_share, seed)
-    info = DatasetInfo(
-        name=name,
-        title=" ".join(title.split())[:80],
-        classes=tuple(classes),
-        channels=3,
-        size=size,
-        train_count=0,
-        test_count=0,
-        licence="Your own images",
-        source="Imported on this computer",
-        citation="",
-    )
-    with store.locked(name):
-        if is_ready(name):
-            raise DataError(f"there is a data set {name} already; choose another name")
+    info = describe(name, title, tuple(classes), size)
+    with claimed(name):
         info = store.write(info, pixels[~test], targets[~test], pixels[test], targets[test])
     return ImportReport(info, skipped, len(found) - len(kept) - len(damaged))
 
 
 def _decode(
     images: list[_Image], size: int, progress: Report | None
-) -> tuple[list[_Image], NDArray[np.uint8], list[tuple[str, str]]]:
+) -> tuple[list[_Image], NDArray[np.uint8], Skipped]:
     """Read and resize images; return those that are kept, their pixels (N, 3, size, size), and those that are damaged.
 
     Of images that are the same, pixel by pixel, only the first is kept, so that no test image is a training image.
     """
     kept: list[_Image] = []
     pixels = np.empty((len(images), 3, size, size), dtype=np.uint8)
-    damaged: list[tuple[str, str]] = []
+    damaged: Skipped = []
     seen: set[bytes] = set()
     for k, image in enumerate(images):
         if progress:
@@ -183,8 +230,8 @@ def _decode(
         except ImageError as error:
             damaged.append((str(image.file.path), str(error)))
             continue
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError):
-            damaged.append((str(image.file.path), "It is damaged or cannot be unpacked"))
+        except UNPACKING:
+            damaged.append((str(image.file.path), DAMAGED))
             continue
         digest = hashlib.blake2b(array.tobytes()).digest()
         if digest not in seen:
@@ -194,7 +241,7 @@ def _decode(
     return kept, pixels[: len(kept)], damaged
 
 
-def _need_two(classes: set[str], skipped: list[tuple[str, str]]) -> None:
+def _need_two(classes: set[str], skipped: Skipped) -> None:
     if len(classes) < 2:
         found = f"only the class {next(iter(classes))}" if classes else "no class"
         why = f" ({len(skipped)} files were left out; {skipped[0][0]}: {skipped[0][1]})" if skipped else ""
@@ -224,7 +271,7 @@ def _split(
     return test
 
 
-def _arrange(files: list[File]) -> tuple[list[_Image], list[tuple[str, str]]]:
+def _arrange(files: list[File]) -> tuple[list[_Image], Skipped]:
     """Tell each image's class, and its split if there is one, by its path; also list what has no place."""
     skipped, found = [], []
     for file in sorted(files, key=lambda file: file.path):
@@ -235,12 +282,12 @@ def _arrange(files: list[File]) -> tuple[list[_Image], list[tuple[str, str]]]:
     while found and all(len(parts) >= 3 and parts[0] == found[0][1][0] for _, parts in found):
         found = [(file, parts[1:]) for file, parts in found]  # One folder around everything.
     tops = {parts[0].lower() for _, parts in found if len(parts) >= 3}
-    splits = bool(tops.intersection(_TRAIN)) and bool(tops.intersection(_VAL + _TEST))
-    testing = _TEST if tops.intersection(_TEST) else _VAL
+    splits = bool(tops.intersection(TRAIN)) and bool(tops.intersection(VAL + TEST))
+    testing = TEST if tops.intersection(TEST) else VAL
     spelling: dict[str, str] = {}  # "Cat" in train/ and "cat" in test/ are one class.
     images = []
     for file, parts in found:
-        if splits and (len(parts) < 3 or parts[0].lower() not in _TRAIN + _VAL + _TEST):
+        if splits and (len(parts) < 3 or parts[0].lower() not in TRAIN + VAL + TEST):
             skipped.append((str(file.path), "It is in no class folder of the training or test images"))
         elif len(parts) < 2:
             skipped.append((str(file.path), "It is in no class folder"))

@@ -4,7 +4,7 @@ A shape's colour and texture say nothing about its class; only its outline does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -14,7 +14,19 @@ from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import Progress, Report, write
 
 CLASSES = ("background", "disc", "square", "triangle", "star", "cross")
-LIMITS = {"train": (10, 50_000), "test": (10, 10_000), "size": (32, 256), "shapes": (1, 12)}
+LIMITS: dict[str, tuple[int, int] | tuple[float, float]] = {
+    "train": (10, 50_000),
+    "test": (10, 10_000),
+    "size": (32, 256),
+    "shapes": (1, 12),
+    "occlusion": (0.0, 1.0),
+    "noise": (0.0, 0.5),
+    "contrast": (0.1, 1.0),
+    "seed": (0, 2**31 - 1),
+}
+"""The lowest and the highest value of whatever can be asked for; whole numbers where the limits are."""
+MAX_BYTES = 4 * 2**30
+"""The most memory that a set's images and masks may take."""
 _TRIES = 20
 
 Field = NDArray[np.float32]
@@ -32,8 +44,8 @@ class Difficulty:
     """
 
     shapes: int = 4
-    occlusion: float = 0.3
-    noise: float = 0.05
+    occlusion: float = 0.25
+    noise: float = 0.04
     contrast: float = 1.0
 
 
@@ -93,7 +105,7 @@ def draw(random: Generator, size: int, difficulty: Difficulty) -> tuple[NDArray[
 def _place(random: Generator, size: int, taken: list[tuple[float, float, float]]) -> tuple[float, float, float] | None:
     """Return (x, y, radius) of a shape that keeps clear of those that are there."""
     for _ in range(_TRIES):
-        radius = random.uniform(0.12, 0.26) * size
+        radius = random.uniform(0.16, 0.32) * size
         x, y = random.uniform(0.5 * radius, size - 0.5 * radius, 2)
         if all(np.hypot(x - a, y - b) > radius + r for a, b, r in taken):
             return float(x), float(y), float(radius)
@@ -150,14 +162,14 @@ def make(
         DataError: a number is out of its limits, or the disk is full; one line.
     """
     difficulty = difficulty or Difficulty()
-    asked = {"train": entry.train_count, "test": entry.test_count, "size": entry.size, "shapes": difficulty.shapes}
-    for name, value in asked.items():
+    asked = {"train": entry.train_count, "test": entry.test_count, "size": entry.size, "seed": seed}
+    for name, value in (asked | asdict(difficulty)).items():
         low, high = LIMITS[name]
         if not low <= value <= high:
-            raise DataError(f"{name} cannot be {value}; it takes a whole number from {low} to {high:,}")
-    for name, low in (("occlusion", 0.0), ("noise", 0.0), ("contrast", 0.1)):
-        if not low <= getattr(difficulty, name) <= 1:
-            raise DataError(f"{name} cannot be {getattr(difficulty, name)}; it takes a number from {low:g} to 1")
+            kind = "whole number" if isinstance(low, int) else "number"
+            raise DataError(f"{name} cannot be {value}; it takes a {kind} from {low:g} to {high:,}")
+    if (entry.train_count + entry.test_count) * 4 * entry.size**2 > MAX_BYTES:
+        raise DataError(f"images of {entry.size} px are too many; draw fewer, or smaller ones")
     train = generate(entry.train_count, entry.size, seed, difficulty, report)
     test = generate(entry.test_count, entry.size, seed + 2**31, difficulty, report)
     return write(entry, *train, *test)

@@ -9,9 +9,11 @@ import stat
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from playground.data.catalog import DataError
 from playground.images import MAX_BYTES
@@ -31,6 +33,33 @@ class File:
 
     path: PurePosixPath
     read: Callable[[], bytes]
+
+
+Source = str | Path | BinaryIO
+"""A zip, as a path or an open file, or the path of a folder."""
+Skipped = list[tuple[str, str]]
+"""(path, reason) of each file that is left out."""
+
+
+@contextmanager
+def opened(source: Source) -> Generator[tuple[list[File], Skipped]]:
+    """Open a zip or a folder, and list its files and those that are left out.
+
+    Raises:
+        DataError: the zip is unsafe, damaged or not one, or there is nothing at that path; one line.
+    """
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        yield folder_files(Path(source))
+        return
+    try:
+        with zipfile.ZipFile(source) as archive:
+            yield zip_files(archive), []
+    except zipfile.BadZipFile:
+        raise DataError("this is not a zip file, or it is cut off; zip the folder of your images again") from None
+    except FileNotFoundError:
+        raise DataError(f"there is no {source}; give the path of a zip file or a folder") from None
+    except OSError as error:
+        raise DataError(f"the zip file cannot be read: {error.strerror or error}") from None
 
 
 def _hidden(path: PurePosixPath) -> bool:
@@ -90,7 +119,7 @@ def _unsafe(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def folder_files(folder: Path) -> tuple[list[File], list[tuple[str, str]]]:
+def folder_files(folder: Path) -> tuple[list[File], Skipped]:
     """List the files of a folder, by paths relative to it, and those that are links."""
     files, skipped, total = [], [], 0
     for path in _walk(folder):

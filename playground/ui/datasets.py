@@ -1,16 +1,19 @@
-"""What the Data page shows of a data set, and getting, taking in and deleting one."""
+"""What the Data page shows of a data set, and getting and deleting one."""
 
 import numpy as np
 import streamlit as st
 
-from playground.data import catalog, own, store
-from playground.data.catalog import DataError, DatasetInfo
-from playground.data.own import ImportReport
+from playground.data import catalog, own, shapes, store
+from playground.data.catalog import IGNORE, DataError, DatasetInfo
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
+from playground.plots.masks import as_rgb, coloured
+from playground.ui.segment.legend import legend
 
 COLUMNS, ROWS = 10, 2
 """Sample images on a card."""
+PAIRS = 5
+"""Sample images with masks on a card."""
 TICK = 1.0
 
 
@@ -25,6 +28,12 @@ def on_disk(name: str) -> int:
 def megabytes(size: float) -> str:
     """Write bytes for people."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB" if size >= 1e6 else "under 1 MB"
+
+
+def side_by_side(info: DatasetInfo) -> str:
+    """Write how large the images are: "32 × 32 pixels", the width first."""
+    _, height, width = info.shape
+    return f"{width} × {height} pixels"
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -50,6 +59,29 @@ def samples(name: str, written: int) -> np.ndarray:
         top, left = place // COLUMNS * side, place % COLUMNS * side
         sheet[top : top + side, left : left + side] = np.broadcast_to(image, (3, side, side)).transpose(1, 2, 0)
     return sheet
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def pairs(name: str, written: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lay out training images over their masks: uint8 (height, width, 3); and return those masks, (n, H, W).
+
+    Args:
+        name: A data set with a label for each pixel, that is ready or is drawn by the app.
+        written: when its folder was written, so that a new set of the same name is drawn anew.
+    """
+    info = catalog.info(name)
+    if info.bundled and not written:  # The first few are drawn at once, all of them only when they are needed.
+        images, masks = shapes.generate(PAIRS, info.size, 0, shapes.Difficulty())
+    else:
+        data = store.arrays(name)
+        count = len(data.train_images)
+        # Frames of a film resemble their neighbours, so they are taken from all over.
+        rows = np.arange(PAIRS) if info.bundled else np.unique(np.linspace(0, count - 1, PAIRS).astype(int))
+        images, masks = data.train_images[rows], data.train_targets[rows]
+    factor = max(1, round(128 / info.size))
+    above = np.concatenate([as_rgb(image) for image in images], axis=1)
+    below = np.concatenate([coloured(mask) for mask in masks], axis=1)
+    return np.concatenate([above, below]).repeat(factor, 0).repeat(factor, 1), masks
 
 
 def _attempt_start(name: str) -> None:
@@ -81,7 +113,7 @@ def _badge(info: DatasetInfo, here: bool, progress: FetchProgress) -> None:
 def _facts(info: DatasetInfo) -> None:
     colour = "colour" if info.channels == 3 else "grey"
     st.markdown(
-        f"{info.num_classes} classes · {info.size} × {info.size} pixels, {colour} · "
+        f"{info.num_classes} classes · {side_by_side(info)}, {colour} · "
         f"{info.train_count:,} training and {info.test_count:,} test images"
     )
     names = ", ".join(info.classes[:12])
@@ -95,11 +127,19 @@ def _pictures(info: DatasetInfo, here: bool) -> None:
         return
     try:
         folder = catalog.folder(info.name)
-        sheet = samples(info.name, folder.stat().st_mtime_ns if folder.exists() else 0)
+        written = folder.stat().st_mtime_ns if folder.exists() else 0
+        if info.segments:
+            sheet, masks = pairs(info.name, written)
+        else:
+            sheet, masks = samples(info.name, written), None
     except DataError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.image(sheet, alt=f"Training images of {info.title}, the classes in turn", width="stretch", output_format="PNG")
+    what = "the classes in turn" if masks is None else "each above its mask in the colours of the classes"
+    st.image(sheet, alt=f"Training images of {info.title}, {what}", width="stretch", output_format="PNG")
+    if masks is not None:
+        legend(masks, info.classes)
+        st.caption("Shares of the area in these images" + ("; grey has no class" if (masks == IGNORE).any() else ""))
 
 
 def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
@@ -161,76 +201,3 @@ def card(info: DatasetInfo) -> bool:
     else:
         _actions(info, here)
     return progress.state == "running"
-
-
-# A person's own
-
-
-def _show(report: ImportReport) -> None:
-    info = report.info
-    st.success(
-        f"{info.num_classes} classes, {info.train_count:,} training and {info.test_count:,} test images of "
-        f"{info.size} × {info.size} pixels.",
-        title=f"{info.title} is ready",
-        icon=":material/check_circle:",
-    )
-    if report.duplicates:
-        st.caption(f"{report.duplicates:,} images were left out because another one is the same.")
-    if report.skipped:
-        with st.expander(f"{len(report.skipped):,} files were left out", key="import_skipped"):
-            st.dataframe(
-                {"File": [path for path, _ in report.skipped], "Why": [why for _, why in report.skipped]},
-                hide_index=True,
-                alt="Files that were left out, and why",
-            )
-
-
-def import_form() -> None:
-    """Take in a zip of class folders, and say what became of it."""
-    with st.form("import_form", border=False):
-        file = st.file_uploader(
-            "A zip with one folder of images for each class", type="zip", key="import_file", max_upload_size=1024
-        )
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
-            size = st.select_slider(
-                "Size of the images (px)",
-                [16, 24, 28, 32, 48, 64, 96, 128],
-                32,
-                key="import_size",
-                width=220,
-                help="Each image is cropped to its middle square and shrunk to this. Larger ones train slower.",
-            )
-            share = st.slider(
-                "Test share",
-                0.05,
-                0.5,
-                0.2,
-                0.05,
-                key="import_share",
-                width=180,
-                help="The part of each class that is kept for testing, where the zip has no train and test folders.",
-            )
-            asked = st.form_submit_button("Import", icon=":material/upload:", type="primary", key="import_go")
-    if asked:
-        st.session_state.pop("import_report", None)
-        if file is None:
-            st.error("Choose a zip first; it holds one folder of images for each class.", icon=":material/error:")
-        else:
-            _take_in(file, name or file.name.removesuffix(".zip"), size, share)
-    if report := st.session_state.get("import_report"):
-        _show(report)
-
-
-def _take_in(file: st.typing.UploadedFile, name: str, size: int, share: float) -> None:
-    bar = st.progress(0.0, "Looking into the zip")
-
-    def follow(now: store.Progress) -> None:
-        bar.progress(min(1.0, now.done / now.total) if now.total else 0.0, now.what)
-
-    try:
-        st.session_state["import_report"] = own.import_zip(file, name, size, share, progress=follow)
-    except DataError as error:
-        st.error(str(error), icon=":material/error:")
-    finally:
-        bar.empty()
