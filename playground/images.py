@@ -177,7 +177,7 @@ def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
     ceiling = next((ceiling for ceiling in ceilings if low >= 0 and high <= ceiling), None)
     if ceiling is not None:
         low, high = 0.0, ceiling
-    return np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,10 +1,12 @@
-"""Make the bundled demo run out of a finished run on the full CIFAR-10.
+"""Make a bundled demo run out of a finished run: on the full CIFAR-10, or on the drawn shapes.
 
     python -m playground train --preset good --dataset cifar10 --validation-share 0.02 --name "Demo: CIFAR-10"
+    python -m playground train --preset pixels --name "Demo: shapes"
     python -m scripts.make_demo RUN_ID
 
 The rows, the config and the status are the run's own. To stay under 3 MB, weights are kept for a few epochs, as
-float16, and probabilities for the 2,000 test images that are bundled too, so that the demo needs no download.
+float16, and of CIFAR-10 the probabilities for the 2,000 test images that are bundled too, so that the demo needs no
+download.
 """
 
 import json
@@ -41,27 +43,29 @@ def half(array: np.ndarray) -> np.ndarray:
 
 
 def main(run_id: str, checkpoints: int = 6, predictions: int = 10) -> None:
-    """Replace the bundled run."""
+    """Replace the bundled run of the same task."""
     run = open_run(run_id)
     if run.status().state != "finished":
         sys.exit(f"run {run_id} is {run.status().state}; the demo must be a finished run")
-    rows = rows_of_bundled(run.config.data.dataset)
-    shutil.rmtree(DEMO, ignore_errors=True)
-    for folder in ("checkpoints", "predictions"):
-        (DEMO / folder).mkdir(parents=True)
-    for name in ("config.json", "metrics.jsonl", "status.json"):
-        shutil.copyfile(run.path / name, DEMO / name)
     info = load(run.config.data.dataset).info
-    about = run.about | {"predictions_dataset": BUNDLED, "mean": info.mean, "std": info.std}
-    (DEMO / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    demo = RunFolder(DEMO)
+    target = DEMO.with_name(f"{DEMO.name}-segmentation") if info.segments else DEMO
+    rows = np.array([]) if info.segments else rows_of_bundled(info.name)
+    shutil.rmtree(target, ignore_errors=True)
+    for folder in ("checkpoints", "predictions"):
+        (target / folder).mkdir(parents=True)
+    for name in ("config.json", "metrics.jsonl", "status.json"):
+        shutil.copyfile(run.path / name, target / name)
+    dataset = info.name if info.segments else BUNDLED
+    about = run.about | {"predictions_dataset": dataset, "mean": info.mean, "std": info.std}
+    (target / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    demo = RunFolder(target)
     for epoch in kept_epochs(run, checkpoints):
         demo.checkpoint(epoch).write_bytes(save({name: half(array) for name, array in run.weights(epoch).items()}))
     for epoch in sorted({*kept_epochs(run, predictions), *demo.epochs()}):
-        path = DEMO / "predictions" / demo.checkpoint(epoch).name
-        path.write_bytes(save({"probs": half(run.predictions(epoch)[rows])}))
-    size = sum(path.stat().st_size for path in DEMO.rglob("*") if path.is_file())
-    print(f"{DEMO}: {size / 1e6:.2f} MB, weights of epochs {demo.epochs()}")
+        kept = {"masks": run.masks(epoch)} if info.segments else {"probs": half(run.predictions(epoch)[rows])}
+        demo.prediction_file(epoch).write_bytes(save(kept))
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    print(f"{target}: {size / 1e6:.2f} MB, weights of epochs {demo.epochs()}")
     if size > LIMIT:
         sys.exit(f"that is more than {LIMIT / 1e6:.0f} MB; keep fewer epochs")
 

@@ -27,6 +27,8 @@ NEVER = {
     "playground.models": ["playground.data", "playground.jobs", "playground.runs", "playground.training"],
     "playground.training": ["playground.jobs", "playground.plots", "playground.runs", "multiprocessing", "subprocess"],
     "playground.runs": ["playground.jobs", "playground.models", "playground.training"],
+    "playground.judge": ["playground.jobs", "playground.models", "playground.training", "torch"],
+    "playground.studies": ["playground.models", "playground.training", "torch"],
     "playground.plots": ["playground.jobs", "playground.models", "playground.training", "torch"],
     "pages": ["playground.training", "playground.models", "torch"],
 }
@@ -45,6 +47,12 @@ LIGHT = [
     "playground.data.store",
     "playground.jobs.client",
     "playground.plots",
+    "playground.judge",
+    "playground.compare",
+    "playground.diagnosis",
+    "playground.studies",
+    "playground.exports",
+    "playground.segment",
     "playground.cli",
 ]
 

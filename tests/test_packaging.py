@@ -21,7 +21,12 @@ RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
 
 OWN = {"playground", "scripts", "benchmarks", "tests", "conftest"}
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "tensorboardX": "tensorboardx",
+    "pydantic_core": "pydantic",
+}
 INSTALL_AND_START = "pip install -r requirements.txt && streamlit run app.py"
 INSTALL_AND_TEST = "pip install -r requirements-dev.txt && pytest"
 

@@ -66,8 +66,9 @@ def test_the_page_opens_with_every_knob_at_its_default():
 def test_a_knob_goes_to_the_url_and_back(name):
     value = other_value(name)
     # Some knobs do nothing, and cannot be moved, beside the default values of others.
-    pixels = dict.fromkeys(("upsampling", "skips", "boundary_weight"), {"dataset": "shapes"})
-    at = open_page("train", **{"momentum": {"optimizer": "momentum"}, **pixels}.get(name, {}))
+    beside = {"optimizer": "momentum"} if name == "momentum" else {}
+    beside |= {"dataset": "shapes"} if name in ("upsampling", "skips", "boundary_weight") else {}
+    at = open_page("train", **beside)
     at.get_by_key(f"knob_{name}").set_value(value)
     run(at)
     changed = diff(RunConfig(), form_config(at))

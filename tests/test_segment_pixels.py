@@ -140,7 +140,7 @@ def test_a_run_keeps_masks_and_is_judged_by_its_iou(trained):
     last = [row for row in rows if row["type"] == "epoch"][-1]
     assert status.best_accuracy == last["val"]["iou"] and status.test_accuracy == last["test"]["iou"]
     assert trained.masks(1).shape == (24, 32, 32) and trained.masks(1).dtype == np.uint8
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="labels pixels"):
         trained.predictions(1)
     with pytest.raises(RunError, match="keeps epochs 0 to 1"):
         trained.masks(7)

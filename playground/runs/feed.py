@@ -1,5 +1,6 @@
 """Reading a run's rows as they come, and telling which of them count."""
 
+import contextlib
 from typing import Any
 
 from pydantic_core import from_json
@@ -10,15 +11,21 @@ from playground.runs.status import Status
 
 def parse_rows(chunk: bytes) -> list[dict[str, Any]]:
     """Parse whole lines; a damaged line is passed over."""
-    rows = []
-    for line in chunk.splitlines():
-        try:
-            row = from_json(line)  # several times as quick as the standard library's
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "type" in row:
-            rows.append(row)
-    return rows
+    lines = chunk.splitlines()
+    try:  # all at once is several times as quick as line by line, and lines are seldom damaged
+        found = from_json(b"[" + b",".join(line for line in lines if line) + b"]")
+        found = found if len(found) == len(lines) else _one_by_one(lines)
+    except ValueError:
+        found = _one_by_one(lines)
+    return [row for row in found if isinstance(row, dict) and "type" in row]
+
+
+def _one_by_one(lines: list[bytes]) -> list[Any]:
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            found.append(from_json(line))
+    return found
 
 
 class Feed:
@@ -37,6 +44,7 @@ class Feed:
         self._offset = 0  # always where a line begins, so a torn tail that is cut off was never read past
         self.rows: list[dict[str, Any]] = []
         self.progress: dict[str, list[Any]] = {}
+        self._new_progress: list[dict[str, Any]] = []
         self.epochs: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []
         self.status = Status()
@@ -47,6 +55,10 @@ class Feed:
         status, new = self.run.status(), self._read()
         for row in new:
             self._take(row)
+        for key in self._new_progress[0] if self._new_progress else ():
+            if key != "type":  # a column at a time: quicker than a row at a time
+                self.progress.setdefault(key, []).extend([row.get(key) for row in self._new_progress])
+        self._new_progress = []
         changed = bool(new) or status != self.status
         self.status = status
         self.version += changed
@@ -67,6 +79,7 @@ class Feed:
         if row["type"] == "resumed":
             kept = [old for old in self.rows if old["type"] == "resumed" or old.get("step", 0) <= row["step"]]
             self.rows, self.progress, self.epochs, self.changes = [], {}, [], []
+            self._new_progress = []
             for old in kept:
                 self._sort_in(old)
         self._sort_in(row)
@@ -74,9 +87,7 @@ class Feed:
     def _sort_in(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
         if row["type"] == "progress":
-            for key, value in row.items():
-                if key != "type":
-                    self.progress.setdefault(key, []).append(value)
+            self._new_progress.append(row)
         elif row["type"] == "epoch":
             self.epochs.append(row)
         elif row["type"] == "change":

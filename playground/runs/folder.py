@@ -300,6 +300,8 @@ class RunFolder:
 
     def _probs(self, name: str, epoch: int) -> np.ndarray:
         tensors = self._load(self._tensors("predictions", epoch))
+        if "masks" in tensors:
+            raise RunError(f"{self.name} labels pixels, and keeps masks in place of probabilities")
         if name not in tensors or tensors[name].ndim != 2:
             raise RunError(f"run {self.id}: the predictions of epoch {epoch} are damaged")
         return tensors[name].astype(np.float32)

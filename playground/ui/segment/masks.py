@@ -7,7 +7,9 @@ import streamlit as st
 from scipy import ndimage
 
 from playground import metrics
+from playground.data import catalog
 from playground.data.catalog import IGNORE
+from playground.data.store import Arrays
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
 from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
@@ -31,7 +33,7 @@ def draw(run: RunFolder, epoch: int) -> None:
     Raises:
         RunError, DataError: the masks or the test images are not there.
     """
-    masks, data = run.masks(epoch), test_set(run)
+    masks, data = run.masks(epoch), _test_set(run)
     truth, classes = np.asarray(data.test_targets[: len(masks)]), data.info.classes
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
     st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
@@ -52,6 +54,13 @@ def draw(run: RunFolder, epoch: int) -> None:
         _figures(run, epoch)
     with right:
         _per_class(run, epoch, classes)
+
+
+def _test_set(run: RunFolder) -> Arrays:
+    if catalog.is_ready(run.predictions_dataset):
+        return test_set(run)
+    with st.spinner("Drawing the images; the first time takes some seconds …"):
+        return test_set(run)
 
 
 def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
