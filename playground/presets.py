@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.config import RunConfig, flatten, from_flat
+from playground.data import catalog
+from playground.data.catalog import DataError
 
 KEPT = ("dataset", "device", "threads")
 """Knobs that say where and on what to train; a preset leaves them alone."""
@@ -25,9 +27,22 @@ class Preset:
         return from_flat(self.knobs)
 
     def apply(self, current: RunConfig) -> RunConfig:
-        """Return the preset with the current device and, unless it names its own, the current data set."""
+        """Return the preset with the current device and data set; but with its own set, if it has one of its own.
+
+        A preset for images with one label does not stay on a data set that labels pixels.
+        """
         values = flatten(current)
-        return from_flat({**{name: values[name] for name in KEPT}, **self.knobs})
+        kept = {name: values[name] for name in KEPT}
+        if _labels_pixels(kept["dataset"]):
+            del kept["dataset"]
+        return from_flat({**kept, **self.knobs})
+
+
+def _labels_pixels(dataset: str) -> bool:
+    try:
+        return catalog.info(dataset).segments
+    except DataError:
+        return False
 
 
 PRESETS: Mapping[str, Preset] = {

@@ -18,6 +18,10 @@ SHOTS = {  # name: (page, theme, width, height)
     "home-dark": ("", "dark", 1440, 860),
     "runs-light": ("runs", "light", 1440, 560),
     "predict-light": ("predict", "light", 1440, 660),
+    "inside-light": ("inside?run=demo", "light", 1440, 1000),
+    "judge-dark": ("judge?run=demo", "dark", 1440, 760),
+    "segment-light": ("segment?run=demo-segmentation", "light", 1440, 1000),
+    "compare-light": ("compare", "light", 1440, 760),
     "data-light": ("data", "light", 1440, 860),
     "train-narrow-light": ("train", "light", 800, 1000),
 }

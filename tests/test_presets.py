@@ -54,6 +54,12 @@ def test_apply_keeps_the_data_set_and_the_machine(preset):
     assert flatten(applied) == flatten(preset.config) | {"dataset": dataset, "device": "cpu", "threads": 2}
 
 
+def test_apply_leaves_a_data_set_that_labels_pixels_unless_it_is_the_presets_own(preset):
+    applied = preset.apply(from_flat({"dataset": "shapes", "threads": 2}))
+    assert applied.data.dataset == preset.knobs.get("dataset", "cifar10-mini")
+    assert preset.apply(from_flat({"dataset": "unknown-here"})).data.dataset in ("unknown-here", "shapes")
+
+
 def test_apply_to_the_default_is_the_preset(preset):
     assert preset.apply(RunConfig()) == preset.config
 

@@ -110,7 +110,7 @@ def test_a_run_that_cannot_be_created_as_a_whole_does_not_appear(monkeypatch):
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space"):
         create(RunConfig())
-    assert [item for item in list_runs() if item != demo_run()] == []
+    assert [item for item in list_runs() if not item.read_only] == []
 
 
 def test_rename_and_annotate(run):
@@ -129,7 +129,7 @@ def test_runs_are_listed_newest_first_and_the_demo_last(home):
         os.replace(create(RunConfig()).path, home / "runs" / name)
     (home / "runs" / ".new-half").mkdir()
     (home / "runs" / ".deleted-x").mkdir()
-    demo = [run.id for run in [demo_run()] if run]
+    demo = [run.id for run in (demo_run(), demo_run("segmentation")) if run]
     assert [run.id for run in list_runs()] == [
         "20270101-000000-aaaaaa",
         "20260701-000000-aaaaaa",
@@ -143,7 +143,7 @@ def test_a_thousand_runs_are_listed_without_opening_any(home, monkeypatch):
     for name in names:
         (home / "runs" / name).mkdir(parents=True)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
-    assert [run.id for run in list_runs() if run != demo_run()] == names[::-1]
+    assert [run.id for run in list_runs() if not run.read_only] == names[::-1]
 
 
 HOSTILE = [
@@ -808,4 +808,4 @@ def test_deleting(run):
 def test_a_deletion_that_is_cut_short_shows_no_half_run(run, monkeypatch):
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
     run.delete()
-    assert [item for item in list_runs() if item != demo_run()] == []
+    assert [item for item in list_runs() if not item.read_only] == []

@@ -16,7 +16,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.losses import loss_function, median_frequency
 from playground.models import build
-from playground.runs import RunError, RunFolder, create
+from playground.runs import RunError, RunFolder, create, demo_run, list_runs, open_run
 from playground.segment import pixels as pixel_module
 from playground.segment.pixels import pixel_probs
 from playground.training import fit
@@ -195,3 +195,17 @@ def test_bad_input_is_one_line(trained, monkeypatch):
         pixel_probs(trained, 1, photo)
     with pytest.raises(InferenceError, match="labels each pixel"):
         predict(trained, 1, photo[None, :, :32, :32])
+
+
+def test_the_bundled_run_labels_the_pixels_of_shapes(home):
+    demo = demo_run("segmentation")
+    assert demo is not None and demo.read_only and open_run(demo.id) == demo and demo in list_runs()
+    last = demo.epochs()[-1]
+    assert len(demo.epochs()) >= 4 and demo.status().state == "finished"
+    figures = [row["test"]["iou"] for row in demo.rows() if row["type"] == "epoch"]
+    assert figures[-1] > 0.8 > 0.3 > figures[0]
+    data, masks = store.arrays("shapes"), demo.masks(last)
+    for row in range(4):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast
+        again = pixel_probs(demo, last, np.asarray(data.test_images[row])).argmax(0)
+        assert (again == masks[row]).mean() > 0.99
+        assert (again == data.test_targets[row]).mean() > 0.9

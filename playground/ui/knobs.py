@@ -26,6 +26,12 @@ FIRST = frozenset(
 """The knobs that are seen at once; the others are one click away."""
 
 NAMES = {
+    "cnn": "CNN",
+    "fcn": "FCN",
+    "unet": "U-Net",
+    "dice": "Dice",
+    "cross_entropy_dice": "Cross-entropy + Dice",
+    "focal_dice": "Focal + Dice",
     "relu": "ReLU",
     "leaky_relu": "Leaky ReLU",
     "elu": "ELU",
