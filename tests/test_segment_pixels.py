@@ -204,8 +204,9 @@ def test_the_bundled_run_labels_the_pixels_of_shapes(home):
     assert len(demo.epochs()) >= 4 and demo.status().state == "finished"
     figures = [row["test"]["iou"] for row in demo.rows() if row["type"] == "epoch"]
     assert figures[-1] > 0.8 > 0.3 > figures[0]
-    data, masks = store.arrays("shapes"), demo.masks(last)
-    for row in range(4):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast
+    data, masks, right = store.arrays("shapes"), demo.masks(last), []
+    for row in range(8):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast
         again = pixel_probs(demo, last, np.asarray(data.test_images[row])).argmax(0)
         assert (again == masks[row]).mean() > 0.99
-        assert (again == data.test_targets[row]).mean() > 0.9
+        right.append((again == data.test_targets[row]).mean())
+    assert np.mean(right) > 0.9
