@@ -14,6 +14,7 @@ from pathlib import Path
 
 CLASSES = "sky building pole road pavement tree sign fence car pedestrian bicyclist".split()
 UNLABELLED = 11
+SCALES = (1.0, 0.75, 1.5)
 KNOBS = {
     "dataset": "camvid",
     "channels": "16-32-64-96",
@@ -24,8 +25,10 @@ KNOBS = {
     "optimizer": "muon",
     "learning_rate": 0.01,
     "batch_size": 8,
-    "class_weights": True,
-    "epochs": 60,
+    "loss": "cross_entropy_dice",
+    "shift": 16,
+    "colour": 0.2,
+    "epochs": 54,
     "threads": 2,
 }
 

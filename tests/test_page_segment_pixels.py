@@ -229,3 +229,13 @@ def test_masks_as_pictures():
     shown = error_map(image, wrong, mask != 255)
     assert shown[0, 0, 0] > 180 > shown[0, 0, 1] and (shown[1, 1] == 128).all()
     assert shown[0, 1, 1] >= shown[0, 1, 0]
+
+
+def test_the_first_visit_shows_the_bundled_run_without_drawing_the_whole_set(home, monkeypatch):
+    monkeypatch.undo()  # the bundled runs are there
+    monkeypatch.setenv("PLAYGROUND_HOME", str(home))
+    at = open_page("segment")
+    assert not errors(at) and at.query_params["run"] == "demo-segmentation"
+    assert len(component(at, "segment_strip")["items"]) == 24
+    assert not (home / "data" / "shapes").exists()
+    assert float(metric(at, "Mean IoU").split()[0]) > 80

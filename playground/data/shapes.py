@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from playground.data.catalog import DataError, DatasetInfo
+from playground.data.catalog import CATALOG, DataError, DatasetInfo
 from playground.data.store import Progress, Report, write
 
 CLASSES = ("background", "disc", "square", "triangle", "star", "cross")
@@ -28,6 +28,8 @@ LIMITS: dict[str, tuple[int, int] | tuple[float, float]] = {
 MAX_BYTES = 4 * 2**30
 """The most memory that a set's images and masks may take."""
 _TRIES = 20
+_TEST_SEED = 2**31
+"""What is added to a set's seed for its test images."""
 
 Field = NDArray[np.float32]
 
@@ -153,6 +155,11 @@ def generate(
     return images, masks
 
 
+def first_test_images(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw the first test images of the bundled set, and their masks, without drawing the whole set."""
+    return generate(count, CATALOG["shapes"].size, _TEST_SEED, Difficulty())
+
+
 def make(
     entry: DatasetInfo, seed: int = 0, difficulty: Difficulty | None = None, report: Report | None = None
 ) -> DatasetInfo:
@@ -171,5 +178,5 @@ def make(
     if (entry.train_count + entry.test_count) * 4 * entry.size**2 > MAX_BYTES:
         raise DataError(f"images of {entry.size} px are too many; draw fewer, or smaller ones")
     train = generate(entry.train_count, entry.size, seed, difficulty, report)
-    test = generate(entry.test_count, entry.size, seed + 2**31, difficulty, report)
+    test = generate(entry.test_count, entry.size, seed + _TEST_SEED, difficulty, report)
     return write(entry, *train, *test)

@@ -7,9 +7,8 @@ import streamlit as st
 from scipy import ndimage
 
 from playground import metrics
-from playground.data import catalog
+from playground.data import catalog, shapes
 from playground.data.catalog import IGNORE
-from playground.data.store import Arrays
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
 from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
@@ -33,11 +32,11 @@ def draw(run: RunFolder, epoch: int) -> None:
     Raises:
         RunError, DataError: the masks or the test images are not there.
     """
-    masks, data = run.masks(epoch), _test_set(run)
-    truth, classes = np.asarray(data.test_targets[: len(masks)]), data.info.classes
+    masks, classes = run.masks(epoch), catalog.info(run.predictions_dataset).classes
+    images, truth = _test_images(run, len(masks))
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
     st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
-    strip = [_small(run, epoch, i, masks[i], truth[i]) for i in range(len(masks))]
+    strip = [_small(run, epoch, i, images[i], masks[i], truth[i]) for i in range(len(masks))]
     strip[chosen] = replace(strip[chosen], box=(0, 0, *strip[chosen].size))
     sheets(
         strip,
@@ -46,7 +45,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         on_pick=lambda name, *_: st.session_state.update({CHOSEN: int(name)}),
     )
     opacity = st.slider("Opacity", 0.0, 1.0, 0.7, 0.05, key="segment_opacity", persist_state="session", width=240)
-    large = _large(np.asarray(data.test_images[chosen]), masks[chosen], truth[chosen], opacity, clear_class(classes))
+    large = _large(images[chosen], masks[chosen], truth[chosen], opacity, clear_class(classes))
     sheets(large, key="segment_large", label="One test image")
     legend(masks[chosen], classes, truth[chosen])
     left, right = st.columns([1, 1], gap="medium")
@@ -56,11 +55,17 @@ def draw(run: RunFolder, epoch: int) -> None:
         _per_class(run, epoch, classes)
 
 
-def _test_set(run: RunFolder) -> Arrays:
-    if catalog.is_ready(run.predictions_dataset):
-        return test_set(run)
-    with st.spinner("Drawing the images; the first time takes some seconds …"):
-        return test_set(run)
+def _test_images(run: RunFolder, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first test images (count, C, H, W) and their masks."""
+    if run.predictions_dataset == "shapes" and not catalog.is_ready("shapes"):
+        return _drawn(count)  # the whole set takes seconds, and may never be asked for
+    data = test_set(run)
+    return np.asarray(data.test_images[:count]), np.asarray(data.test_targets[:count])
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return shapes.first_test_images(count)
 
 
 def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
@@ -82,10 +87,9 @@ def _picture(
     )
 
 
-def _small(run: RunFolder, epoch: int, number: int, mask: np.ndarray, truth: np.ndarray) -> Picture:
-    data = test_set(run)
-    clear = clear_class(data.info.classes)
-    return _picture(weights_key(run, epoch), number, clear, np.asarray(data.test_images[number]), mask, truth)
+def _small(run: RunFolder, epoch: int, number: int, image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> Picture:
+    clear = clear_class(catalog.info(run.predictions_dataset).classes)
+    return _picture(weights_key(run, epoch), number, clear, image, mask, truth)
 
 
 def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float, clear: int | None) -> list[Picture]:
