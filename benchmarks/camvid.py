@@ -43,11 +43,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["PLAYGROUND_HOME"] = home
         from playground.config import from_flat
+        from playground.data import store
         from playground.data.masks import import_masks
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
         from playground.metrics import iou
         from playground.runs import create
+        from playground.segment.pixels import judged
 
         import_masks(options.folder, "camvid", size=240, classes=CLASSES, ignore=UNLABELLED, train_on=options.train_on)
         config = from_flat(KNOBS | dict(knob.split("=") for knob in options.knobs))
@@ -69,8 +71,12 @@ def main() -> None:
         for name, value in zip(CLASSES, overlap, strict=True):
             print(f"{name:12} {value:.3f}")
         print(
-            f"trained on {options.train_on}: mean IoU {overlap.mean():.4f} after {status.seconds:.0f} s, {status.state}"
+            f"trained on {options.train_on}: mean IoU {overlap.mean():.4f} after {status.seconds:.0f} s, {status.state}",
+            flush=True,
         )
+        data = store.arrays("camvid")
+        fused, _ = judged(run, row["epoch"], data.test_images, data.test_targets, SCALES)
+        print(f"asked at the scales {SCALES}, averaged: mean IoU {iou(fused['confusion']).mean():.4f}")
 
 
 if __name__ == "__main__":
