@@ -70,10 +70,8 @@ def main() -> None:
         overlap = iou(row["confusion"])
         for name, value in zip(CLASSES, overlap, strict=True):
             print(f"{name:12} {value:.3f}")
-        print(
-            f"trained on {options.train_on}: mean IoU {overlap.mean():.4f} after {status.seconds:.0f} s, {status.state}",
-            flush=True,
-        )
+        took = f"after {status.seconds:.0f} s, {status.state}"
+        print(f"trained on {options.train_on}: mean IoU {overlap.mean():.4f} {took}", flush=True)
         data = store.arrays("camvid")
         fused, _ = judged(run, row["epoch"], data.test_images, data.test_targets, SCALES)
         print(f"asked at the scales {SCALES}, averaged: mean IoU {iou(fused['confusion']).mean():.4f}")

@@ -71,12 +71,12 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     early = curve(page)
     # The slider's end follows the run, and so does the curve.
     slider = page.get_by_role("slider", name="Epoch")
-    first = int(slider.get_attribute("aria-valuemax") or 0)
+    first = int(slider.get_attribute("max") or 0)
     page.wait_for_function(
         "n => document.querySelector('.st-key-inside_over_time .live-chart').data[0].x.length > n",
         arg=len(early["epochs"]),
     )
-    expect(slider).not_to_have_attribute("aria-valuemax", str(first))
+    expect(slider).not_to_have_attribute("max", str(first))
     assert runs.open_run(made.id).status().active
 
     # Back to the untrained network, while it trains on: what it says of the photo is what it said then.
