@@ -256,6 +256,7 @@ def test_two_servers_share_a_service_and_the_last_one_saves_the_runs(module_home
     client.submit(run)
     client.submit(waiting)
     wait_for_state(run, "running")
+    wait_for(lambda: run.status().step > 0)
     servers[0].communicate("\n", timeout=30)
     time.sleep(1.0)
     assert (run.status().state, service_pid()) == ("running", pid)

@@ -156,7 +156,7 @@ def test_a_preset_sets_the_knobs_and_is_marked(name):
     at = open_page("train", dataset="mnist")
     click(at, f"preset_{name}")
     assert form_config(at) == PRESETS[name].apply(from_flat({"dataset": "mnist"}))
-    assert at.query_params["dataset"] == "mnist"
+    assert at.query_params["dataset"] == PRESETS[name].knobs.get("dataset", "mnist")
     click(at, "preset_default")
     assert form_config(at) == RunConfig()
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from playground.ui import thumbnails
 
 def get(name: str) -> Response:
     """Ask for the sheet of a data set, as the server's routes do."""
-    return asyncio.run(thumbnails.serve(Request({"type": "http", "path_params": {"dataset": name}})))
+    request = Request({"type": "http", "path_params": {"dataset": name}})
+    with ThreadPoolExecutor() as elsewhere:  # another test's browser may have a loop of its own in this thread
+        return elsewhere.submit(lambda: asyncio.run(thumbnails.serve(request))).result()
 
 
 def test_each_tile_is_its_image(home):

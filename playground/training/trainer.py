@@ -24,7 +24,8 @@ REPORTS = 500
 EVALUATION_BATCH, EVALUATION_PIXELS = 128, 2**19
 """Images evaluated at once, fewer where they are large."""
 FULL_BATCH_CHUNK = 512
-"""Gradient descent goes over all images in pieces of this size and adds their gradients up."""
+"""Gradient descent goes over all images in pieces of this size and adds their gradients up: exact for every loss but
+Dice, which is no mean over images, and is the mean of that of the pieces."""
 
 
 class ResumeError(ValueError):

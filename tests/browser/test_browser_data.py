@@ -70,4 +70,4 @@ def test_shapes_are_drawn_with_the_keyboard(page: Page, server: Server):
     page.get_by_role("button", name="Draw", exact=True).press("Enter")
     expect(page.get_by_role("img", name="Training images of Harder ones, each above its mask")).to_be_visible()
     made = catalog.info("harder-ones")
-    assert (made.train_count, made.test_count) == (40, 20) and "noise 0.08" in made.source
+    assert (made.train_count, made.test_count) == (40, 20) and "noise 0.07" in made.source
