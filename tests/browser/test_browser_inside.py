@@ -1,13 +1,15 @@
 """A person looks into a network while it trains, in a real browser on a fresh server."""
 
+import contextlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from browser_support import Server, new_page
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 from playground import runs
 from playground.config import from_flat
@@ -62,6 +64,17 @@ def curve(page: Page) -> dict[str, list[float]]:
     return {name: y for name, _, y in traces} | {"epochs": traces[0][1]}
 
 
+def move(page: Page, key: str, done: Callable[[str], bool]) -> None:
+    """Press a key on the slider until the address says so: each new epoch of a live run brings a new slider."""
+    for _ in range(15):
+        page.get_by_role("slider", name="Epoch").focus()
+        page.keyboard.press(key)
+        with contextlib.suppress(TimeoutError):
+            page.wait_for_url(done, timeout=2000)
+            return
+    raise AssertionError(f"{key} moves no slider: {page.url}")
+
+
 def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page, server: Server, photo: Path):
     made = runs.create(from_flat(TINY | {"epochs": 1000, "learning_rate": 0.02, "images_per_class": 60}), "at work")
     client.submit(made)
@@ -81,9 +94,7 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     assert runs.open_run(made.id).status().active
 
     # Back to the untrained network, while it trains on: what it says of the photo is what it said then.
-    slider.focus()
-    page.keyboard.press("Home")
-    page.wait_for_url("**epoch=0")
+    move(page, "Home", lambda url: url.endswith("epoch=0"))
     expect(page.locator(".st-key-inside_over_time [aria-label]").first).to_have_attribute(
         "aria-label", re.compile("at epoch 0: ")
     )
@@ -96,10 +107,8 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     assert abs(sum(probs.values()) - 100) < 0.5  # of ten classes all are drawn
 
     # And forward again: the answer has changed.
-    slider.focus()
-    page.keyboard.press("End")
+    move(page, "End", lambda url: "epoch=" not in url)
     expect(note).not_to_have_text(said)
-    page.wait_for_url(lambda url: "epoch=" not in url)
     client.stop(made)
     view(page, "Feature maps")
     # input; two blocks of convolution, activation, pooling, dropout; flatten, fc1 with two more, output, softmax
