@@ -58,7 +58,7 @@ def main() -> None:
             for name, (where, theme, width, height) in SHOTS.items():
                 shot = new_page(browser, color_scheme=theme, viewport={"width": width, "height": height})
                 shot.goto(f"{server.url}/{where}")
-                shot.wait_for_timeout(9_000)
+                shot.wait_for_timeout(14_000)
                 shot.screenshot(path=DOCS / f"{name}.png")
                 shot.close()
             press(page, "Stop")
