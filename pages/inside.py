@@ -115,7 +115,7 @@ def board(active: bool, played: bool) -> None:
             view(scene)
     else:
         run = runs.open_run(st.session_state[choose.RUN])
-    choose.write_url(run)
+    pickers.write_url("inside", run)
     if run.status().active != active or choose.playing() != played:
         st.rerun()
 

@@ -74,12 +74,12 @@ def board(active: bool) -> None:
     run, scene = head()
     if scene:
         view(scene)
-    choose.write_url(run)
+    pickers.write_url("judge", run)
     if run.status().active != active:
         st.rerun()
 
 
-choose.follow_url()
+pickers.follow_url("judge")
 if st.session_state[choose.RUN] or runs.list_runs():
     chosen = st.session_state[choose.RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active

@@ -24,31 +24,6 @@ VIEWS = {
 """What a run can show: one that labels images, and one that labels pixels."""
 
 
-def follow_url() -> None:
-    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
-    params = st.query_params.to_dict()
-    if params and params != st.session_state.get("segment_url"):
-        if named := params.get("run"):
-            try:
-                st.session_state[RUN] = runs.open_run(named).id
-            except RunError as error:
-                st.error(str(error), icon=":material/error:")
-        epoch = params.get("epoch", "")
-        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
-    if not st.session_state.get(RUN):
-        st.session_state[RUN] = pickers.default_run("segmentation") or pickers.default_run()
-
-
-def write_url(run: RunFolder) -> None:
-    """Mirror the choice in the URL, so that a link shows the same."""
-    query = {"run": run.id}
-    if (epoch := st.session_state.get(EPOCH)) is not None:
-        query["epoch"] = str(epoch)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state["segment_url"] = query
-
-
 def head() -> tuple[RunFolder, int | None]:
     """Draw the pickers and return what they chose."""
     columns = st.columns([1.2, 1.8], gap="medium")
@@ -100,12 +75,12 @@ def board(active: bool) -> None:
     run, epoch = head()
     if epoch is not None:
         view(run, epoch)
-    write_url(run)
+    pickers.write_url("segment", run)
     if run.status().active != active:
         st.rerun()
 
 
-follow_url()
+pickers.follow_url("segment", "segmentation")
 if st.session_state[RUN] or runs.list_runs():
     chosen = st.session_state[RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active

@@ -176,6 +176,42 @@ def epoch_slider(run: RunFolder, state: str) -> int | None:
     return shown
 
 
+# A page about one run at one epoch, under the keys "PAGE_run" and "PAGE_epoch" of the session
+
+
+def follow_url(page: str, task: Task = "classification") -> bool:
+    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward.
+
+    Before one was chosen, the run is the default of the task, or else the one that labels images.
+
+    Returns:
+        Whether the URL was taken.
+    """
+    params = st.query_params.to_dict()
+    taken = bool(params) and params != st.session_state.get(f"{page}_url")
+    if taken:
+        if named := params.get("run"):
+            try:
+                st.session_state[f"{page}_run"] = open_run(named).id
+            except RunError as error:
+                st.error(str(error), icon=":material/error:")
+        epoch = params.get("epoch", "")
+        choose_epoch(f"{page}_epoch", int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+    if not st.session_state.get(f"{page}_run"):
+        st.session_state[f"{page}_run"] = default_run(task) or default_run()
+    return taken
+
+
+def write_url(page: str, run: RunFolder) -> None:
+    """Mirror the choice in the URL, so that a link shows the same."""
+    query = {"run": run.id}
+    if (epoch := st.session_state.get(f"{page}_epoch")) is not None:
+        query["epoch"] = str(epoch)
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state[f"{page}_url"] = query
+
+
 # Images
 
 SOURCES = {"Test images": ":material/grid_view:", "Upload": ":material/upload:", "Camera": ":material/photo_camera:"}

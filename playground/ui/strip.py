@@ -1,18 +1,16 @@
 """A strip of fixed test images with what a run takes them for, at one epoch."""
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from playground.data import catalog, store
 from playground.plots import RIGHT, WRONG
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.runs import RunError, RunFolder
+from playground.ui.gallery import data_url
 
 COUNT = 20
 
@@ -37,14 +35,6 @@ def choose(targets: np.ndarray, count: int = COUNT) -> list[int]:
     return np.lexsort((targets, turn))[:count].tolist()
 
 
-def _data_uri(image: np.ndarray) -> str:
-    """Write an image (C, H, W) uint8 as a PNG in a URL."""
-    pixels = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _images(dataset: str, ready: bool, count: int) -> tuple[list[int], list[str], list[int]]:
     """Return the chosen rows, their images as URLs and their classes; nothing while the set is not on this disk."""
@@ -52,7 +42,7 @@ def _images(dataset: str, ready: bool, count: int) -> tuple[list[int], list[str]
         return [], [], []
     data = store.arrays(dataset)
     rows = choose(np.asarray(data.test_targets), count)
-    return rows, [_data_uri(data.test_images[row]) for row in rows], [int(data.test_targets[row]) for row in rows]
+    return rows, [data_url(data.test_images[row]) for row in rows], [int(data.test_targets[row]) for row in rows]
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
@@ -97,7 +87,7 @@ def _pairs(dataset: str, path: str | None, epoch: int | None, count: int) -> lis
             item |= {"percent": round(100 * share), "guess": f"{share:.0%} right".replace("%", " %"), "truth": ""}
             item["alt"] += f" above, and the predicted one below: {item['percent']} % of the pixels are right"
         pixels = np.concatenate(parts)
-        items.append(item | {"image": _data_uri(pixels.transpose(2, 0, 1)), "aspect": pixels.shape[1] / len(pixels)})
+        items.append(item | {"image": data_url(pixels.transpose(2, 0, 1)), "aspect": pixels.shape[1] / len(pixels)})
     return items
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from playground import images, runs
 from playground.data.catalog import DataError
-from playground.runs import RunError, RunFolder
+from playground.runs import RunFolder
 from playground.ui import pickers
 from playground.ui.inside.scene import test_set
 from playground.ui.pickers import Picked
@@ -18,29 +18,9 @@ RUN, EPOCH = "inside_run", "inside_epoch"
 
 
 def follow_url() -> None:
-    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
-    params = st.query_params.to_dict()
-    if params and params != st.session_state.get("inside_url"):
-        if named := params.get("run"):
-            try:
-                st.session_state[RUN] = runs.open_run(named).id
-            except RunError as error:
-                st.error(str(error), icon=":material/error:")
-        epoch = params.get("epoch", "")
-        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+    """Take run and epoch from the URL when it was changed from outside, and hold the film."""
+    if pickers.follow_url("inside"):
         st.session_state["inside_playing"] = False
-    if not st.session_state.get(RUN):
-        st.session_state[RUN] = pickers.default_run()
-
-
-def write_url(run: RunFolder) -> None:
-    """Mirror the choice in the URL, so that a link shows the same."""
-    query = {"run": run.id}
-    if (epoch := st.session_state.get(EPOCH)) is not None:
-        query["epoch"] = str(epoch)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state["inside_url"] = query
 
 
 def playing() -> bool:

@@ -2,36 +2,7 @@
 
 import streamlit as st
 
-from playground import runs
-from playground.runs import RunError, RunFolder
-from playground.ui import pickers
-
 RUN, EPOCH = "judge_run", "judge_epoch"
-
-
-def follow_url() -> None:
-    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward."""
-    params = st.query_params.to_dict()
-    if params and params != st.session_state.get("judge_url"):
-        if named := params.get("run"):
-            try:
-                st.session_state[RUN] = runs.open_run(named).id
-            except RunError as error:
-                st.error(str(error), icon=":material/error:")
-        epoch = params.get("epoch", "")
-        pickers.choose_epoch(EPOCH, int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
-    if not st.session_state.get(RUN):
-        st.session_state[RUN] = pickers.default_run()
-
-
-def write_url(run: RunFolder) -> None:
-    """Mirror the choice in the URL, so that a link shows the same."""
-    query = {"run": run.id}
-    if (epoch := st.session_state.get(EPOCH)) is not None:
-        query["epoch"] = str(epoch)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state["judge_url"] = query
 
 
 def segments(label: str, options: dict[str, str], key: str) -> str:
