@@ -19,16 +19,24 @@ def boundary(masks: Tensor) -> Tensor:
     Returns:
         (N, H, W) bool.
     """
-    known = masks != IGNORE
-    classes = masks.float()[:, None]
-    high = F.max_pool2d(classes.masked_fill(~known[:, None], -1.0), 3, 1, 1)
-    low = -F.max_pool2d(-classes.masked_fill(~known[:, None], 1.0 + IGNORE), 3, 1, 1)
-    return (high > low)[:, 0] & known
+    marks = torch.zeros_like(masks, dtype=torch.bool)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        # Each pixel and its neighbour in that direction; the opposite directions are the same pairs.
+        height, width = masks.shape[1] - down, masks.shape[2] - abs(right)
+        x, across = (0, right) if right >= 0 else (-right, 0)
+        one = (..., slice(0, height), slice(x, x + width))
+        other = (..., slice(down, down + height), slice(across, across + width))
+        differ = (masks[one] != masks[other]) & (masks[one] != IGNORE) & (masks[other] != IGNORE)
+        marks[one] |= differ
+        marks[other] |= differ
+    return marks
 
 
 def near(marks: Tensor, distance: int) -> Tensor:
     """Widen marks (N, H, W) bool by a square of `distance` pixels to each side."""
-    return F.max_pool2d(marks.float()[:, None], 2 * distance + 1, 1, distance)[:, 0] > 0
+    side = 2 * distance + 1
+    wide = F.max_pool2d(marks.float()[:, None], (1, side), 1, (0, distance))
+    return F.max_pool2d(wide, (side, 1), 1, (distance, 0))[:, 0] > 0
 
 
 def matches(preds: Tensor, targets: Tensor) -> Tensor:

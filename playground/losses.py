@@ -39,6 +39,8 @@ def loss_function(config: TrainingConfig, class_weights: Tensor | None = None) -
     parts = [_PARTS[name] for name in names]
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        # Softmax over planes, each in one piece, takes a third of the time of softmax over channels_last.
+        logits = logits.contiguous()
         return torch.stack([part(logits, targets, config, class_weights) for part in parts]).sum()
 
     if names == ("cross_entropy",):
@@ -68,12 +70,15 @@ def _brier(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weight
 
 
 def _dice(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
-    wanted = _one_hot(targets, logits.shape[1])
-    probs = logits.softmax(1) * (targets != IGNORE)[:, None]
-    over = (0, *range(2, logits.ndim))
-    overlap, areas = (probs * wanted).sum(over), (probs + wanted).sum(over)
-    present = wanted.sum(over) > 0
-    return 1 - (2 * overlap / areas.clamp(min=1e-6) * present).sum() / present.sum().clamp(min=1)
+    known = targets != IGNORE
+    classes = targets.masked_fill(~known, 0)
+    probs = logits.softmax(1)
+    of_truth = probs.gather(1, classes[:, None])[:, 0] * known
+    none = probs.new_zeros(logits.shape[1])
+    overlap = none.index_add(0, classes.flatten(), of_truth.flatten())
+    true = none.index_add(0, classes.flatten(), known.flatten().float())
+    areas = (probs * known[:, None]).sum((0, *range(2, logits.ndim))) + true
+    return 1 - (2 * overlap / areas.clamp(min=1e-6)).sum() / (true > 0).sum().clamp(min=1)
 
 
 _PARTS = {"cross_entropy": _cross_entropy, "focal": _focal, "mse": _brier, "dice": _dice}

@@ -9,6 +9,7 @@ from playground.exports.sections import (
     autocast,
     evaluation_batch,
     full_batch,
+    moves,
     moving_rate,
     uses_decay,
     uses_dropout,
@@ -33,37 +34,47 @@ _FACTORS = {
 }
 
 
+LOSS_WORDS = {
+    "cross_entropy": "the cross-entropy",
+    "mse": "the squared distance between the probabilities and the one-hot target (Brier score)",
+    "focal": "the focal loss (Lin et al., 2017)",
+    "dice": "the Dice loss (Milletari et al., 2016)",
+}
 _LOSSES = {
-    "cross_entropy": ("the cross-entropy", "cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})"),
+    "cross_entropy": "cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})",
     "mse": (
-        "the squared distance between the probabilities and the one-hot target (Brier score)",
         "wanted = F.one_hot(targets, logits.shape[1]).float(){smooth}\n"
         "each = (logits.softmax(1) - wanted).square().sum(1)\n"
-        "mse = {mean}",
+        "mse = {mean}"
     ),
     "focal": (
-        "the focal loss (Lin et al., 2017)",
         'each = F.cross_entropy(logits, targets, reduction="none")\n'
         "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
-        "focal = {mean}",
+        "focal = {mean}"
     ),
     "dice": (
-        "the Dice loss (Milletari et al., 2016)",
-        "probs, wanted = logits.softmax(1), F.one_hot(targets, logits.shape[1]).float()\n"
-        "overlap, areas = (probs * wanted).sum(0), (probs + wanted).sum(0).clamp(min=1e-6)\n"
-        "present = wanted.sum(0) > 0\n"
+        "probs = logits.softmax(1)\n"
+        "of_truth = probs.gather(1, targets[:, None])[:, 0]\n"
+        "overlap = probs.new_zeros(logits.shape[1]).index_add(0, targets, of_truth)\n"
+        "true = torch.bincount(targets, minlength=logits.shape[1]).float()\n"
+        "areas = (probs.sum(0) + true).clamp(min=1e-6)\n"
         "# 1 minus the mean overlap of the batch's classes\n"
-        "dice = 1 - (2 * overlap / areas * present).sum() / present.sum()",
+        "dice = 1 - (2 * overlap / areas).sum() / (true > 0).sum()"
     ),
 }
-"""Each loss in words and code; what stands in braces depends on class weights and label smoothing."""
+"""The code of each loss; what stands in braces depends on class weights and label smoothing."""
 _JOINED = {"cross_entropy_dice": ("cross_entropy", "dice"), "focal_dice": ("focal", "dice")}
+
+
+def loss_parts(facts: Facts) -> tuple[str, ...]:
+    """Return the names of what is added up."""
+    name = facts.config.training.loss
+    return _JOINED.get(name, (name,))
 
 
 def loss(facts: Facts) -> str:
     """Write the loss, and what each class counts where they do not count the same."""
-    training = facts.config.training
-    names = _JOINED.get(training.loss, (training.loss,))
+    training, names = facts.config.training, loss_parts(facts)
     weighted = training.class_weights and names != ("dice",)
     fills = {
         "weight": ", CLASS_WEIGHTS" if weighted else "",
@@ -71,16 +82,17 @@ def loss(facts: Facts) -> str:
         "smooth": " * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[1]" if training.label_smoothing else "",
         "mean": "(each * CLASS_WEIGHTS[targets]).sum() / CLASS_WEIGHTS[targets].sum()" if weighted else "each.mean()",
     }
-    words = " plus ".join(_LOSSES[name][0] for name in names)
-    lines = [*"\n".join(_LOSSES[name][1] for name in names).format(**fills).splitlines()]
-    if len(names) == 1:
-        lines[-1] = lines[-1].replace(f"{names[0]} =", "return", 1)
-    else:
-        lines.append(f"return {' + '.join(names)}")
-    head = _class_weights(facts) if weighted else ""
-    return f'{head}def loss_function(logits: Tensor, targets: Tensor) -> Tensor:\n    """Return {words}."""\n' + indent(
-        "\n".join(lines), "    "
-    )
+    code = "\n".join(_LOSSES[name] for name in names).format(**fills)
+    return (_class_weights(facts) if weighted else "") + loss_of(names, code)
+
+
+def loss_of(names: tuple[str, ...], code: str) -> str:
+    """Write the function; `code` gives each of `names` its value."""
+    words = " plus ".join(LOSS_WORDS[name] for name in names)
+    *lines, last = code.splitlines()
+    lines += [last.replace(f"{names[0]} =", "return", 1)] if len(names) == 1 else [last, f"return {' + '.join(names)}"]
+    body = indent("\n".join(lines), "    ")
+    return f'def loss_function(logits: Tensor, targets: Tensor) -> Tensor:\n    """Return {words}."""\n{body}'
 
 
 def _class_weights(facts: Facts) -> str:
@@ -191,14 +203,7 @@ def training_text(facts: Facts) -> str:
 def training(facts: Facts) -> str:
     """Write the loop."""
     stops = facts.epoch < facts.config.training.epochs
-    every = [_seeds(facts), _batches(facts)]
-    val = "validation {evaluate(train_images[val_rows], train_targets[val_rows])}; " if _holds_back(facts) else ""
-    report = f'print(f"epoch {{epoch + 1}}: {val}test {{evaluate(test_images, test_targets)}}", flush=True)'
-    if len(report) > 110:
-        report = (
-            "val = evaluate(train_images[val_rows], train_targets[val_rows])\n"
-            'print(f"epoch {epoch + 1}: validation {val}; test {evaluate(test_images, test_targets)}", flush=True)'
-        )
+    every = [_seeds(facts), _batches(facts), _report(facts)]
     head = []
     if augments(facts):
         head.append("generator = torch.Generator()  # of the augmentation; on the CPU, whatever the device")
@@ -208,7 +213,7 @@ def training(facts: Facts) -> str:
         head.append("learning_rate = LEARNING_RATE")
     if counts_steps(facts):
         head.append("step = 0")
-    body = indent("\n".join([*every, report]), "    ")
+    body = indent("\n".join(every), "    ")
     return "\n".join([*head, f"for epoch in range({'LAST_EPOCH' if stops else 'EPOCHS'}):", body])
 
 
@@ -220,6 +225,21 @@ def counts_steps(facts: Facts) -> bool:
 def _holds_back(facts: Facts) -> bool:
     data = facts.config.data
     return bool(data.folds or data.validation_share)
+
+
+def _report(facts: Facts) -> str:
+    """Say how good the network is after an epoch."""
+    val = "evaluate(train_images[val_rows], train_targets[val_rows])"
+    test = "evaluate(test_images, test_targets)"
+    lines, words = [], "test {test}"
+    if facts.dataset.segments:
+        lines, ious = [f"test, ious = {test}"], ", _"
+    else:
+        words, ious = f"test {{{test}}}", ""
+    if _holds_back(facts):
+        lines.insert(0, f"val{ious} = {val}")
+        words = f"validation {{val}}; {words}"
+    return "\n".join([*lines, f'print(f"epoch {{epoch + 1}}: {words}", flush=True)'])
 
 
 def _seeds(facts: Facts) -> str:
@@ -237,14 +257,22 @@ def _seeds(facts: Facts) -> str:
 def _batches(facts: Facts) -> str:
     """Write the loop over the batches, with a step after each or after all."""
     size = str(CHUNK) if full_batch(facts) else "BATCH_SIZE"
+    targets = "train_targets[rows].long()" if facts.dataset.segments else "train_targets[rows]"
     varied = "augment(train_images[rows], generator)" if augments(facts) else "train_images[rows]"
+    prepared = [f"images = prepare({varied})"]
+    if moves(facts):
+        prepared = [
+            "images, masks = augment(train_images[rows], train_targets[rows], generator)",
+            "images = prepare(images)",
+        ]
+        targets = "masks.long()"
     cast = autocast(facts)
     forward = f"{cast}\n    logits = net(images).float()" if cast else "logits = net(images)"
     gradient = [
         f"rows = order[start : start + {size}].to(DEVICE)",
-        f"images = prepare({varied})",
+        *prepared,
         forward,
-        "loss = loss_function(logits, train_targets[rows])",
+        f"loss = loss_function(logits, {targets})",
         "(loss * (len(rows) / len(order))).backward()" if full_batch(facts) else "loss.backward()",
     ]
     changes, step = _changes(facts), _step(facts)
@@ -258,7 +286,9 @@ def _changes(facts: Facts) -> str:
     lines = []
     if "learning_rate" in facts.changes:
         lines.append("learning_rate = NEW_LEARNING_RATE.get(step, learning_rate)")
-    if "dropout" in facts.changes:
+    if "dropout" in facts.changes and facts.dataset.segments:
+        lines.append("if step in NEW_DROPOUT:\n    net.dropout.p = NEW_DROPOUT[step]")
+    elif "dropout" in facts.changes:
         lines.append(
             "if step in NEW_DROPOUT:\n"
             "    for layer in net:\n"
