@@ -22,6 +22,7 @@ from playground.geometry import layers
 from playground.jobs import queue
 from playground.jobs.control import Control
 from playground.jobs.explain import explain
+from playground.jobs.memory import keep_freed_memory
 from playground.jobs.slots import Slot
 from playground.runs import RunError, RunFolder, Status
 
@@ -118,6 +119,7 @@ class Worker:
         device = str(choose_device(self.slot.device))
         self.say("preparing", device=device, threads=self.slot.threads)
         torch.set_num_threads(self.slot.threads)
+        keep_freed_memory()
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
         data = load(config.data.dataset, progress=self.on_load)
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
