@@ -18,6 +18,7 @@ from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
+from playground.ui import pickers
 from playground.ui.inside import maps
 from playground.ui.inside.maps import LAYER, MAP
 
@@ -335,6 +336,26 @@ def test_the_slider_follows_a_run_that_goes_on(trained):
     growing.save_epoch(1, trained.weights(1), trained.predictions(1))
     assert run(at).select_slider[0].value == 1
     assert "epoch" not in at.query_params
+    growing.delete()
+
+
+@pytest.mark.parametrize("hold", [100.0, 0.0])
+def test_a_slider_that_a_person_moves_is_left_alone_for_a_while(trained, monkeypatch, hold):
+    monkeypatch.setattr(pickers, "HOLD", hold)
+    growing = runs.create(trained.config, "growing")
+    for epoch in (0, 1):
+        growing.save_epoch(epoch, trained.weights(epoch), trained.predictions(epoch))
+    at = open_page("inside", run=growing.id)
+    at.select_slider[0].set_value(0)
+    run(at)
+    before = at.select_slider[0]
+    growing.save_epoch(2, trained.weights(2), trained.predictions(2))
+    after = run(at).select_slider[0]
+    assert after.value == 0
+    assert (after.options == ["0", "1"]) == (after.proto.id == before.proto.id) == bool(hold)
+    growing.set_status(state="finished")  # nothing draws the slider again, so it has all epochs at once
+    assert run(at).select_slider[0].options == ["0", "1", "2"]
+    assert at.select_slider[0].value == 0
     growing.delete()
 
 

@@ -18,6 +18,8 @@ from playground.ui.gallery import choose_test_image
 
 OFFERED = 200
 """Runs in a run picker, the newest; older ones are opened from the shelf."""
+HOLD = 3.0
+"""Seconds for which an epoch slider that a person has moved is left alone, whatever epochs come in meanwhile."""
 
 
 def default_run(task: Task = "classification") -> str:
@@ -152,21 +154,23 @@ def epoch_slider(run: RunFolder, state: str) -> int | None:
     if isinstance(chosen, int) and chosen not in epochs:  # long runs thin out what they keep
         distance = [abs(epoch - chosen) for epoch in epochs]
         chosen = st.session_state[state] = epochs[distance.index(min(distance))]
-    shown = epochs[-1] if chosen is None else chosen
     if len(epochs) == 1:
-        st.caption(f"Epoch {shown}, the only one so far")
-        return shown
+        st.caption(f"Epoch {epochs[0]}, the only one so far")
+        return epochs[0]
+    offered = _held(run, state, epochs) or epochs
+    shown = offered[-1] if chosen is None else chosen
     # A new slider for each new epoch: to move an old one from here, several times a second perhaps, would race with the
     # browser, which reports back where it stood before.
-    widget = f"{state}_{run.id}_{epochs[-1]}_{st.session_state.get(f'{state}_turn', 0)}"
+    widget = f"{state}_{run.id}_{offered[-1]}_{st.session_state.get(f'{state}_turn', 0)}"
 
     def remember() -> None:
         epoch = st.session_state[widget]
-        st.session_state[state] = None if epoch == epochs[-1] else epoch
+        st.session_state[state] = None if epoch == offered[-1] else epoch
+        st.session_state[f"{state}_held"] = (time.monotonic() + HOLD, run.id, offered)
 
     st.select_slider(
         "Epoch",
-        epochs,
+        offered,
         shown,
         key=widget,
         on_change=remember,
@@ -174,6 +178,14 @@ def epoch_slider(run: RunFolder, state: str) -> int | None:
         "At the right end it follows a run that trains.",
     )
     return shown
+
+
+def _held(run: RunFolder, state: str, epochs: list[int]) -> list[int] | None:
+    """Return the epochs of the slider that a person may be dragging: a new one would take it out of their hand."""
+    until, run_id, offered = st.session_state.get(f"{state}_held", (0.0, "", []))
+    stands = run_id == run.id and set(offered) <= set(epochs) and st.session_state.get(state) in (None, *offered)
+    # Once the run has ended nothing draws the slider again, so it must be the last one.
+    return offered if stands and time.monotonic() < until and run.status().active else None
 
 
 # A page about one run at one epoch, under the keys "PAGE_run" and "PAGE_epoch" of the session
