@@ -9,6 +9,9 @@ import numpy as np
 from playground.config import RunConfig, from_flat
 from playground.metrics import f1, iou
 
+SCALES = (1.0, 0.75, 1.5)
+"""The sizes at which a network is asked where several are fused, as factors on the picture's own."""
+
 
 @dataclass(frozen=True)
 class Remedy:

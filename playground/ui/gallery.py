@@ -73,7 +73,7 @@ def gallery(
     )
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _guesses(path: str, epoch: int, written: int) -> np.ndarray:
     return RunFolder(Path(path)).predictions(epoch).argmax(1)
 

@@ -21,7 +21,7 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --no-first-run --disable-component-update "
     "--disable-sync --disable-quic"
 ).split()
-COMPLAINTS = re.compile(r"warning|error|traceback|exception|deprecat", re.IGNORECASE)
+COMPLAINTS = re.compile(r"^\d{4}-\d\d-\d\d |warning|error|traceback|exception|deprecat", re.IGNORECASE)
 START_SECONDS = 60.0
 PATIENCE = 30_000
 """Milliseconds a test waits for what must come; a machine under load is slow, not wrong."""

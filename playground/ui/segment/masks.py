@@ -33,7 +33,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         RunError, DataError: the masks or the test images are not there.
     """
     masks, classes = run.masks(epoch), catalog.info(run.predictions_dataset).classes
-    images, truth = _test_images(run, len(masks))
+    images, truth = test_images(run, len(masks))
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
     st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
     strip = [_small(run, epoch, i, images[i], masks[i], truth[i]) for i in range(len(masks))]
@@ -55,8 +55,12 @@ def draw(run: RunFolder, epoch: int) -> None:
         _per_class(run, epoch, classes)
 
 
-def _test_images(run: RunFolder, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first test images (count, C, H, W) and their masks."""
+def test_images(run: RunFolder, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first test images (count, C, H, W) and their masks.
+
+    Raises:
+        DataError: they are not on this machine.
+    """
     if run.predictions_dataset == "shapes" and not catalog.is_ready("shapes"):
         return _drawn(count)  # the whole set takes seconds, and may never be asked for
     data = test_set(run)
@@ -98,9 +102,10 @@ def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: floa
     at_edges = _edges(truth) | _edges(mask)
     shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels"
     near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
+    classes = len(np.unique(truth[known]))
     made = [
-        ("The image", rgb, ""),
-        ("The truth", laid_over(rgb, truth, opacity, clear), ""),
+        ("The image", rgb, f"{rgb.shape[1]} × {rgb.shape[0]} pixels"),
+        ("The truth", laid_over(rgb, truth, opacity, clear), f"{classes} class{'es' if classes > 1 else ''}"),
         ("What the network says", laid_over(rgb, mask, opacity, clear), f"IoU {percent(_overlap(mask, truth), 0)}"),
         ("Errors", errors(rgb, wrong, known), shares),
         ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),

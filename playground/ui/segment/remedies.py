@@ -8,14 +8,13 @@ from playground.data.catalog import IGNORE
 from playground.jobs import client
 from playground.plots.masks import as_rgb, errors
 from playground.runs import RunError, RunFolder
-from playground.segment.remedies import FIGURES, REMEDIES, Remedy, figures
+from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures
 from playground.ui import feeds, pickers
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.pickers import percent
 from playground.ui.sheets import of_image, sheets
 
 BLURRED_IMAGES = 60
-SCALES = (1.0, 0.75, 1.5)
 SHOWN = 6
 WIDTH = 150
 SIDES = ("before", "after")
