@@ -4,31 +4,32 @@ import ast
 import io
 import json
 import os
-import re
-import subprocess
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from exports_support import python, trained, unpacked, with_images
+from exports_support import (
+    changed_on_the_way,
+    check_style,
+    made_up,
+    run_scripts,
+    same_weights,
+    trained,
+    unpacked,
+    with_images,
+)
 from jobs_support import TINY, tiny
-from ruff import find_ruff_bin
 
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data.catalog import CATALOG
-from playground.events import Batch
 from playground.exports import export
-from playground.exports.facts import ExportError, Facts, facts
+from playground.exports.facts import ExportError, facts
 from playground.exports.notebook import notebook
 from playground.exports.script import script
 from playground.exports.sources import source
-from playground.geometry import layers
-from playground.jobs.slots import Slot
-from playground.jobs.worker import work
-from playground.runs import Feed, RunFolder, Status, create, demo_run
+from playground.runs import RunFolder, create, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
 __all__ = ["unpacked", "with_images"]
@@ -82,17 +83,6 @@ RUNS = {
 """Knobs that between them reach every branch; "one pixel" has a last batch of one image with maps of one pixel."""
 
 
-def change_on_the_way(run_of: dict[str, RunFolder]):
-    """A watch that turns the live knobs of a run that is being trained."""
-    wanted = {2: {"learning_rate": 1e-3}, 3: {"dropout": 0.3}, 5: {"weight_decay": 0.1, "learning_rate": 2e-3}}
-
-    def watch(event, status):
-        if isinstance(event, Batch) and event.step in wanted and run_of:
-            run_of["run"].command(set=wanted.pop(event.step))
-
-    return watch
-
-
 @pytest.fixture(scope="module")
 def trained_runs(unpacked: Path, tmp_path_factory) -> dict[str, RunFolder]:
     """Every one of `RUNS`, and one whose knobs were changed on the way."""
@@ -101,35 +91,16 @@ def trained_runs(unpacked: Path, tmp_path_factory) -> dict[str, RunFolder]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
         runs = {name: trained(name, **knobs) for name, knobs in RUNS.items()}
-        runs["changed"] = changed_run()
+        runs["changed"] = changed_on_the_way(tiny(dataset="few", epochs=3))
     return runs
 
 
-def changed_run() -> RunFolder:
-    run = create(tiny(dataset="few", epochs=3), "changed")
-    assert work(run, Slot("cpu", 1), change_on_the_way({"run": run})).state == "finished"
-    return run
-
-
-def same_weights(run: RunFolder, epoch: int, path: Path) -> bool:
-    with np.load(path) as found:
-        wanted = run.weights(epoch)
-        return set(wanted) == set(found) and all(np.array_equal(wanted[name], found[name]) for name in wanted)
-
-
-# Many scripts in one process, because torch takes seconds to import; each is run as a program of its own. At last the
-# download, as a person unpacks it, and the notebook's cells beside it.
-MANY = """
-import os, runpy, sys
-for number in range({count}):
-    sys.argv = ["train.py", "--data", {data!r}, "--output", f"{{number}}"]
-    print("script", number)
-    runpy.run_path(f"{{number}}.py", run_name="__main__")
+# At last the download, as a person unpacks it, and the notebook's cells beside it.
+DOWNLOAD = """
 os.chdir("plain-epoch-2")
 sys.argv = ["train.py", "--output", "."]
 runpy.run_path("train.py", run_name="__main__")
 runpy.run_path("cells.py")
-assert not [name for name in sys.modules if name.startswith("playground")]
 """
 
 
@@ -141,8 +112,7 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     cases.append(("not to the end", trained_runs["all at once"], 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(cases[0][1].path.parent.parent))
-        for number, (_, run, epoch) in enumerate(cases):
-            (folder / f"{number}.py").write_text(script(facts(run, epoch)))
+        scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
         for name in ("script", "notebook"):
             file = export(trained_runs["plain"], 2, name)
             assert file.name == "plain-epoch-2.zip"
@@ -152,8 +122,7 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     nbformat.validate(notebook)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     (folder / "plain-epoch-2" / "cells.py").write_text("\n\n".join(code))
-    (folder / "all.py").write_text(MANY.format(count=len(cases), data=str(unpacked / "few")))
-    outputs = re.split(r"script \d+\n", python("all.py", cwd=folder))[1:]
+    outputs = run_scripts(scripts, unpacked / "few", folder, DOWNLOAD)
     return folder, [(*case, output) for case, output in zip(cases, outputs, strict=True)]
 
 
@@ -179,16 +148,6 @@ def test_the_download_and_its_notebook_make_the_same_weights(trained_again, trai
     assert same_weights(trained_runs["plain"], 2, folder / "plain-epoch-2" / "weights" / "weights.npz")
 
 
-def made_up(config: RunConfig, changes: dict | None = None, name: str = "made up", **status) -> Facts:
-    """Facts of a run that was never trained."""
-    dataset = replace(CATALOG[config.data.dataset], mean=(0.5,) * 3, std=(0.25,) * 3)
-    dataset = replace(dataset, mean=dataset.mean[: dataset.channels], std=dataset.std[: dataset.channels])
-    chain = layers(config.model, dataset.shape, dataset.num_classes)
-    run = RunFolder(Path("nowhere"))
-    known = Status(**({"device": "cpu", "threads": 2} | status))
-    return Facts(run, name, config.training.epochs, config, dataset, chain, known, Feed(run), changes or {}, {})
-
-
 MANY_CHANGES = {
     "learning_rate": {step: 0.001 * step for step in range(1, 40)},
     "dropout": {3: 0.1},
@@ -200,7 +159,7 @@ MANY_CHANGES = {
 def scripts() -> dict[str, str]:
     """A script for each value of each choice, and for what the choices do not reach."""
     variants: dict[str, dict] = {name: {**TINY, **knobs} for name, knobs in RUNS.items()}
-    variants |= {f"dataset {name}": {"dataset": name} for name, entry in CATALOG.items() if not entry.segments}
+    variants |= {f"dataset {name}": {"dataset": name} for name in CATALOG}
     variants |= {
         f"loss {name} {weights} {smoothing}": {"loss": name, "class_weights": weights, "label_smoothing": smoothing}
         for weights, smoothing in ((True, 0.1), (True, 0), (False, 0.1))
@@ -225,18 +184,7 @@ def scripts() -> dict[str, str]:
 
 
 def test_scripts_are_formatted_and_without_fault(scripts, tmp_path):
-    for number, text in enumerate(scripts.values()):
-        (tmp_path / f"script_{number}.py").write_text(text)
-    options = ["--isolated", "--line-length", "120", "--target-version", "py311", "--no-cache"]
-    rules = [
-        "--select",
-        "E,F,W,I,UP,B,C4,SIM,RUF,RET,PIE,D2,D3,D4",
-        "--ignore",
-        "D203,D213,D400,D406,D407,D413,D415,D417",
-    ]
-    for command in (["format", "--check", "--diff", *options], ["check", *options, *rules]):
-        done = subprocess.run([find_ruff_bin(), *command, "."], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    check_style(scripts.values(), tmp_path)
 
 
 def test_a_script_holds_only_what_its_knobs_need(scripts):
@@ -297,16 +245,6 @@ def test_what_cannot_be_exported_says_so(with_images):
     os.remove(run.path / "config.json")
     with pytest.raises(ExportError, match=r"has no config.json"):
         export(RunFolder(run.path), 1, "csv")
-
-
-def test_a_network_that_labels_pixels_has_no_script_yet():
-    config = from_flat({"dataset": "shapes"})
-    dataset = CATALOG["shapes"]
-    chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
-    found = replace(made_up(RunConfig()), config=config, dataset=dataset, chain=chain)
-    for write in (script, notebook):
-        with pytest.raises(ExportError, match="labels each pixel has no script yet; take its weights, or ONNX"):
-            write(found)
 
 
 def test_sources_are_read_by_name():

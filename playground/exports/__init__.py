@@ -75,17 +75,17 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
     suffix = name[name.rindex(".") :]
     if found.dataset.name in TORCHVISION:
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
-    data = arrays(found.dataset.name)
+    data, what = arrays(found.dataset.name), "images and masks" if found.dataset.segments else "images"
     size = sum(part.nbytes for part in _parts(data).values())
     if size > MAX_IMAGES:
-        words = f"Its images ({size / 2**20:,.0f} MB) are too many to pack: copy them from the folder of the data set"
+        words = f"Its {what} ({size / 2**20:,.0f} MB) are too many to pack: copy them from the folder of the data set"
         return File(stem + suffix, content, mime, f"{words} {found.dataset.name}, and name yours by --data.")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(f"{stem}/{name}", content)
         for part, array in _parts(data).items():
             archive.writestr(f"{stem}/data/{part}.npy", _npy(array))
-    return File(f"{stem}.zip", buffer.getvalue(), "application/zip", f"With its images ({size / 2**20:,.0f} MB).")
+    return File(f"{stem}.zip", buffer.getvalue(), "application/zip", f"With its {what} ({size / 2**20:,.0f} MB).")
 
 
 def _parts(data: Arrays) -> dict[str, np.ndarray]:

@@ -10,8 +10,8 @@ import textwrap
 from dataclasses import dataclass
 
 from playground.config import KNOBS, flatten
-from playground.exports import learning, sections
-from playground.exports.facts import ExportError, Facts
+from playground.exports import learning, pixels, sections
+from playground.exports.facts import Facts
 
 WIDTH = 120
 _IMPORTS = {
@@ -44,7 +44,7 @@ def script(facts: Facts) -> str:
     """Write the script.
 
     Raises:
-        ExportError: the data set's mean and deviation are not known here, or each pixel has a label.
+        ExportError: the data set's mean and deviation are not known here.
     """
     parts = [*all_sections(facts, _arguments(facts))]
     code = "\n".join(part.code for part in parts)
@@ -57,24 +57,28 @@ def script(facts: Facts) -> str:
 
 def all_sections(facts: Facts, paths: str) -> list[Section]:
     """Return the run as sections, in the order in which they are run; `paths` is code that sets DATA and OUTPUT."""
-    if facts.dataset.segments:
-        raise ExportError("A network that labels each pixel has no script yet; take its weights, or ONNX")
+    per_pixel = facts.dataset.segments
+    data, learn = (pixels, pixels) if per_pixel else (sections, learning)
+    labels, bytes_of = "", "bytes (N, C, H, W)"
+    if per_pixel:
+        labels, bytes_of = pixels.labels(facts), "bytes: images (N, C, H, W), and as targets their masks (N, H, W)"
     made = [
         Section("Knobs", "What makes this run what it is.", sections.knobs(facts)),
         Section("Files", "Where the images come from, and where the weights go.", paths),
         Section("Machine", "Sums depend on all of this, in their last digits.", sections.machine(facts)),
-        Section("Images", "All of them in memory, as bytes (N, C, H, W).", sections.images(facts)),
-        Section("Split", *sections.split(facts)),
+        Section("Images", f"All of them in memory, as {bytes_of}.", sections.images(facts) + labels),
+        Section("Split", *data.split(facts)),
         Section("Normalisation", "Each channel gets mean 0 and deviation 1.", sections.normalisation(facts)),
         Section(
             "Augmentation", "Each image is varied in its own way, anew in each epoch.", sections.augmentation(facts)
         ),
-        Section("Network", sections.network_text(facts), sections.network(facts)),
-        Section("Loss", "What is made small.", learning.loss(facts)),
+        Section("Network", sections.network_text(facts), data.network(facts)),
+        Section("Loss", "What is made small.", learn.loss(facts)),
         Section("Optimizer", *learning.optimizer(facts)),
         Section("Schedule", "The factor on the learning rate.", learning.schedule(facts)),
-        Section("Evaluation", "How good is the network on images it does not learn from?", learning.evaluation(facts)),
+        Section("Evaluation", "How good is the network on images it does not learn from?", learn.evaluation(facts)),
         Section("Training", learning.training_text(facts), learning.training(facts)),
+        Section("Result", "Each class's IoU on the test images.", pixels.result(facts) if per_pixel else ""),
         Section("Weights", "Each one by its name; numpy.load reads them.", sections.SAVE),
     ]
     return [section for section in made if section.code]
@@ -82,22 +86,35 @@ def all_sections(facts: Facts, paths: str) -> list[Section]:
 
 def introduction(facts: Facts) -> str:
     """Say what the script is and how good the run was."""
-    words = [f"Train a convolutional network on {quoted(facts.dataset.title)}, with PyTorch alone."]
-    reached = f" and gets {facts.test_accuracy:.2%} of the test images right" if facts.test_accuracy is not None else ""
+    network = pixels.name(facts) if facts.dataset.segments else "a convolutional network"
+    words = [f"Train {network} on {quoted(facts.dataset.title)}, with PyTorch alone.", ""]
     epochs = f"epoch {facts.epoch} of {facts.config.training.epochs}"
-    words += ["", f"It repeats the run {quoted(facts.name)}: it goes through {epochs}{reached}."]
-    words += ["On the same machine, with the same version of torch, it makes the same weights to the last bit."]
+    words += [f"It repeats the run {quoted(facts.name)}: it goes through {epochs}{_reached(facts)}."]
+    if facts.dataset.segments:
+        words += [pixels.about_data(facts)]
+    if facts.dataset.segments and facts.device.startswith("cuda"):
+        words += ["On a GPU torch adds up some sums of this network in any order: the last digits of its weights vary."]
+    else:
+        words += ["On the same machine, with the same version of torch, it makes the same weights to the last bit."]
     return "\n".join(line for text in words for line in (textwrap.wrap(text, WIDTH - 4) or [""]))
+
+
+def _reached(facts: Facts) -> str:
+    test = facts.scores.get("test") or {}
+    if facts.dataset.segments:
+        return f" and reaches a mean IoU of {test['iou']:.4f} on the test images" if test.get("iou") is not None else ""
+    return f" and gets {facts.test_accuracy:.2%} of the test images right" if facts.test_accuracy is not None else ""
 
 
 def usage(facts: Facts) -> str:
     """Say how to run the script."""
     packages = ["numpy", "torch"]
-    packages += ["scikit-learn"] if facts.config.data.folds else []
+    packages += ["scikit-learn"] if facts.config.data.folds and not facts.dataset.segments else []
     packages += ["torchvision"] if facts.dataset.name in sections.TORCHVISION else []
     where = "downloads the images the first time"
     if facts.dataset.name not in sections.TORCHVISION:
-        where = "reads the images in the folder data, beside this file"
+        what = "images and masks" if facts.dataset.segments else "images"
+        where = f"reads the {what} in the folder data, beside this file"
     return (
         f"    pip install {' '.join(packages)}\n"
         f"    python train.py                    {where}\n"

@@ -51,7 +51,7 @@ def uses_decay(facts: Facts) -> bool:
 
 def uses_muon(facts: Facts) -> bool:
     """Whether Muon has a layer to work on: the first and the last are not its own."""
-    weighty = sum(layer.kind in ("conv", "linear") for layer in facts.chain)
+    weighty = sum(layer.parameters > 0 and layer.kind != "norm" for layer in facts.chain)
     return facts.config.training.optimizer == "muon" and weighty > 2
 
 
@@ -59,6 +59,12 @@ def augments(facts: Facts) -> bool:
     """Whether images are varied."""
     data = facts.config.data
     return bool(data.flip or data.shift or data.rotation or data.colour or data.cutout)
+
+
+def moves(facts: Facts) -> bool:
+    """Whether images are varied in a way that their masks have to follow."""
+    data = facts.config.data
+    return facts.dataset.segments and bool(data.flip or data.shift or data.rotation)
 
 
 def moving_rate(facts: Facts) -> bool:
@@ -83,6 +89,7 @@ def used_knobs(facts: Facts) -> list[str]:
         "momentum": momentum,
         "weight_decay": uses_decay(facts),
         "l1": training.l1 > 0,
+        "boundary_weight": facts.dataset.segments and training.boundary_weight > 0 and training.loss != "dice",
         "label_smoothing": training.label_smoothing > 0
         and training.loss in ("cross_entropy", "mse", "cross_entropy_dice"),
         "dropout": uses_dropout(facts),
@@ -230,22 +237,28 @@ def augmentation(facts: Facts) -> str:
     data, (_, height, width) = facts.config.data, facts.dataset.shape
     if not augments(facts):
         return ""
+
+    def both(call: str, mode: str = "") -> str:
+        """Move the images, and their masks along with them."""
+        images = call.format("images", "")
+        return f"images, masks = {images}, {call.format('masks', mode)}" if moves(facts) else f"images = {images}"
+
     calls, needed = [], []
     if data.flip:
         needed += ["flip"]
-        calls += ["images = flip(images, torch.randint(0, 2, (n,), generator=generator).to(DEVICE))"]
+        calls += ["chosen = torch.randint(0, 2, (n,), generator=generator).to(DEVICE)", both("flip({}, chosen)")]
     if data.shift:
         needed += ["shift"]
         most = "SHIFT" if data.shift < min(height, width) else str(min(height, width) - 1)
         calls += [
-            f"offsets = torch.randint(-{most}, {most} + 1, (2, n), generator=generator)",
-            f"images = shift(images, offsets.to(DEVICE), {most})",
+            f"offsets = torch.randint(-{most}, {most} + 1, (2, n), generator=generator).to(DEVICE)",
+            both(f"shift({{}}, offsets, {most})"),
         ]
     if data.rotation:
         needed += ["rotate"]
         calls += [
-            "turn = torch.rand(n, generator=generator).to(DEVICE)",
-            "images = rotate(images, (turn * 2 - 1) * ROTATION)",
+            "degrees = (torch.rand(n, generator=generator).to(DEVICE) * 2 - 1) * ROTATION",
+            both("rotate({}, degrees{})", ', "nearest"'),
         ]
     if data.colour:
         needed += ["_GREY", "_grey", "recolour"]
@@ -260,12 +273,18 @@ def augmentation(facts: Facts) -> str:
             f"columns = torch.randint(0, {width}, (n,), generator=generator)",
             "images = cut_out(images, rows.to(DEVICE), columns.to(DEVICE), CUTOUT)",
         ]
-    calls[-1] = calls[-1].replace("images =", "return")
+    if moves(facts):
+        takes, gives = "images: Tensor, masks: Tensor", "tuple[Tensor, Tensor]"
+        words = "Vary each of the images (N, C, H, W), uint8, in its own way, and move its mask along."
+        calls = ["masks = masks[:, None]  # an image of one channel", *calls, "return images, masks[:, 0]"]
+    else:
+        takes, gives, words = "images: Tensor", "Tensor", "Vary each of the images (N, C, H, W), uint8, in its own way."
+        calls[-1] = calls[-1].replace("images =", "return")
     body = "\n".join(f"    {call}" for call in ["n = len(images)", *calls])
     return (
         f"{source('data/augment.py', *needed)}\n\n\n"
-        "def augment(images: Tensor, generator: torch.Generator) -> Tensor:\n"
-        '    """Vary each of the images (N, C, H, W), uint8, in its own way."""\n'
+        f"def augment({takes}, generator: torch.Generator) -> {gives}:\n"
+        f'    """{words}"""\n'
         f"{body}"
     )
 
@@ -274,7 +293,8 @@ def network_text(facts: Facts) -> str:
     """Say what goes in and out."""
     parameters = sum(layer.parameters for layer in facts.chain)
     shape = ", ".join(map(str, facts.dataset.shape))
-    return f"Images (N, {shape}) to {facts.dataset.num_classes} logits, with {parameters:,} parameters."
+    logits = f"{facts.dataset.num_classes} logits" + (" for each pixel" if facts.dataset.segments else "")
+    return f"Images (N, {shape}) to {logits}, with {parameters:,} parameters."
 
 
 def module(layer: Layer, facts: Facts) -> str:
@@ -296,7 +316,10 @@ def module(layer: Layer, facts: Facts) -> str:
             return "nn.Flatten()"
         case "linear":
             return f"nn.Linear({layer.in_shape[0]}, {layer.out_shape[0]})"
-    raise ValueError(f"{layer.kind} layers are none of a chain")
+        case "up" if layer.parameters:
+            ends = f"{layer.in_shape[0]}, {layer.out_shape[0]}"
+            return f"nn.ConvTranspose2d({ends}, kernel_size={layer.kernel_size}, stride={layer.stride})"
+    raise ValueError(f"{layer.kind} layers are no modules of their own")
 
 
 ACTIVATIONS = {

@@ -33,7 +33,7 @@ README = """\
 model.safetensors  the weights of {name} after epoch {epoch}
 config.json        the knobs it was trained with
 In the CNN playground: Runs, Import, and choose this zip; or: playground import FILE
-In PyTorch: build the network as the exported script does (net = nn.Sequential(...)), then
+In PyTorch: build the network, net, as the exported script does, then
     from safetensors.torch import load_file
     net.load_state_dict(load_file("model.safetensors"))
 """
