@@ -101,17 +101,18 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "pixels",
             "Pixels: a U-Net",
-            "A label for each pixel of drawn shapes: four blocks down and up again, with skip connections. In a minute "
-            "it tells discs, squares, triangles, stars and crosses apart by their outlines.",
+            "A label for each pixel of drawn shapes: four blocks of two convolutions down and up again, with skip "
+            "connections. In a minute it tells discs, squares, triangles, stars and crosses apart by their outlines.",
             {
                 "dataset": "shapes",
-                "channels": (16, 32, 64, 128),
+                "channels": (16, 32, 48, 64),
+                "convs_per_block": 2,
                 "batch_norm": True,
                 "flip": True,
                 "optimizer": "muon",
                 "learning_rate": 0.01,
                 "batch_size": 16,
-                "epochs": 8,
+                "epochs": 5,
             },
         ),
         Preset(

@@ -1,8 +1,8 @@
 """Make a bundled demo run out of a finished run: on the full CIFAR-10, or on the drawn shapes.
 
     python -m playground train --preset good --dataset cifar10 --validation-share 0.02 --name "Demo: CIFAR-10"
-    python -m playground train --preset pixels --name "Demo: shapes"
-    python -m scripts.make_demo RUN_ID
+    python -m playground train --preset pixels --epochs 8 --name "Demo: shapes"
+    python -m scripts.make_demo RUN_ID [CHECKPOINTS PREDICTIONS]
 
 The rows, the config and the status are the run's own. To stay under 3 MB, weights are kept for a few epochs, as
 float16, and of CIFAR-10 the probabilities for the 2,000 test images that are bundled too, so that the demo needs no
