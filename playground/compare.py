@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from playground import estimate
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
+from playground.data import catalog
 from playground.data.catalog import DataError
+from playground.guessing import guess
+from playground.metrics import iou
 from playground.runs import Status
 
 SPLITS = ("train", "val", "test")
@@ -20,6 +23,25 @@ MACS_OF_A_STEP = 3
 to the weights (Kaplan et al. 2020, section 2.1, count the same)."""
 CERTAIN = 0.05
 """A difference that luck alone would make less often than this is called more than luck."""
+
+
+def labels_pixels(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a run labels pixels: by its epoch rows, or before the first by its data set."""
+    if epochs:
+        return "iou" in (epochs[-1].get("test") or ())
+    try:
+        return catalog.info(config.data.dataset).segments
+    except DataError:
+        return False
+
+
+def curves_of(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names of the curves that a run has, or before its first epoch will have: "test_loss" and so on."""
+    data = config.data
+    held_back = any(row.get("val") for row in epochs) if epochs else bool(data.folds or data.validation_share)
+    figures = ("loss", "accuracy", "iou", "boundary_f1") if labels_pixels(config, epochs) else ("loss", "accuracy")
+    judged = {f"{split}_{figure}" for split in (("test", "val") if held_back else ("test",)) for figure in figures}
+    return judged | {"train_loss", "train_accuracy"}
 
 
 # What differs
@@ -54,14 +76,15 @@ def series(
         progress, epochs: its rows (see `runs.Feed`). The training curve has a point for each report, the others one
             for each epoch.
         axis: what x counts: "step", "epoch", "images" or "seconds".
-        split: "train", "val" or "test"; figure: "loss" or "accuracy".
+        split: "train", "val" or "test".
+        figure: "loss" or "accuracy"; of validation and test images also "iou" or "boundary_f1", if it labels pixels.
         per_epoch: images that an epoch goes over; None gives an empty curve over "images".
     """
     column = "epoch" if axis == "images" else axis
     if split == "train":
         x, y = progress.get(column, ()), progress.get(figure, ())
     else:
-        scored = [row for row in epochs if row.get(split)]
+        scored = [row for row in epochs if figure in (row.get(split) or ())]
         x, y = [row[column] for row in scored], [row[split][figure] for row in scored]
     if axis == "images" and per_epoch is None:
         x, y = (), ()
@@ -76,14 +99,17 @@ class Reached:
     """What a run reached and what that took.
 
     Attributes:
-        final: {split: accuracy after the last epoch}, as fractions; splits that were not judged are missing.
-        best: {split: (the highest accuracy, its epoch)}.
+        pixels: whether it labels pixels. Its figure is then the mean IoU, which is not counted on training images: of
+            them it is the share of the pixels that are right. Else it is the accuracy.
+        final: {split: figure after the last epoch}, as fractions; splits that were not judged are missing.
+        best: {split: (the highest figure, its epoch)}.
         epochs: passes over the training images; images: how many were seen in them, about.
         macs: multiply-accumulate operations forward for one image; None where the data set is not known here.
         seconds: training time, evaluation included.
-        chance: the accuracy of guessing.
+        chance: the test figure of guessing.
     """
 
+    pixels: bool
     final: Mapping[str, float]
     best: Mapping[str, tuple[float, int]]
     epochs: float
@@ -96,7 +122,7 @@ class Reached:
 
     @property
     def points(self) -> float | None:
-        """Percentage points of the last test accuracy above guessing; None where there are none."""
+        """Percentage points of the last test figure above guessing; None where there are none."""
         gained = 100 * (self.final.get("test", 0.0) - self.chance)
         return gained if gained > 0 else None
 
@@ -122,9 +148,9 @@ def reached(
     for split in SPLITS:
         scored = [row for row in epochs if row.get(split) and row["epoch"] > 0]
         if scored:
-            top = max(scored, key=lambda row: (row[split]["accuracy"], -row["epoch"]))
-            final[split] = scored[-1][split]["accuracy"]
-            best[split] = top[split]["accuracy"], top["epoch"]
+            figures = [(row[split].get("iou", row[split]["accuracy"]), -row["epoch"]) for row in scored]
+            final[split] = figures[-1][0]
+            best[split] = max(figures)[0], -max(figures)[1]
     done = max([*progress.get("epoch", ())[-1:], *(row["epoch"] for row in epochs[-1:]), 0.0])
     speeds = progress.get("images_per_second", ())
     macs, parameters, per_epoch = None, status.parameters, images_per_epoch(config)
@@ -133,7 +159,9 @@ def reached(
         macs, parameters = sum(layer.macs for layer in chain), sum(layer.parameters for layer in chain)
     except (ConfigError, DataError):
         pass  # a data set of one's own that was deleted: what was measured stays
+    pixels, counts = labels_pixels(config, epochs), epochs[-1].get("confusion") if epochs else None
     return Reached(
+        pixels=pixels,
         final=final,
         best=best,
         epochs=done,
@@ -142,7 +170,7 @@ def reached(
         macs=macs,
         seconds=max([status.seconds, *(row["seconds"] for row in epochs[-1:])]),
         images_per_second=float(np.median(speeds)) if len(speeds) else 0.0,
-        chance=1 / len(epochs[-1]["confusion"]) if epochs and epochs[-1].get("confusion") else 0.0,
+        chance=guess(config.training, counts, pixels).figure if counts else 0.0,
     )
 
 
@@ -320,3 +348,38 @@ def mcnemar(only_a: int, only_b: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def overlaps(confusion: ArrayLike) -> NDArray[np.float64]:
+    """Return each class's intersection over union; NaN for one that no pixel is of, which does not count in a mean."""
+    return np.where(np.asarray(confusion).sum(axis=1) > 0, iou(confusion), np.nan)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What two runs A and B make of the same test images' pixels.
+
+    Attributes:
+        right_a, right_b: (n,) the share of each image's pixels that are right, of those that have a class.
+        order: (n,) the images, those first where the two shares are furthest apart.
+    """
+
+    right_a: NDArray[np.float64]
+    right_b: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+
+def masks(first: NDArray[np.uint8], second: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Masks:
+    """Compare two runs' masks, each (n, H, W); one may have more images than the other, and those do not count.
+
+    Raises:
+        ValueError: they are not of the same images.
+    """
+    count = min(len(first), len(second), len(truth))
+    if not first.shape[1:] == second.shape[1:] == truth.shape[1:]:
+        raise ValueError("the two runs were not judged on the same test images, so they cannot be compared one by one")
+    known = truth[:count] != catalog.IGNORE
+    right_a, right_b = (
+        ((found[:count] == truth[:count]) & known).sum((1, 2)) / known.sum((1, 2)).clip(1) for found in (first, second)
+    )
+    return Masks(right_a, right_b, np.argsort(-np.abs(right_b - right_a), kind="stable"))

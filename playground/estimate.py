@@ -27,8 +27,8 @@ def images_to_train(config: RunConfig) -> int:
     """
     info = catalog.info(config.data.dataset)
     count = info.train_count
-    if config.data.images_per_class:
-        count = min(count, config.data.images_per_class * len(info.classes))
+    if config.data.images_per_class:  # images whose pixels are labelled count as of one class, see `training.trainer`
+        count = min(count, config.data.images_per_class * (1 if info.segments else len(info.classes)))
     return max(1, round(count * (1 - _share_held_back(config))))
 
 

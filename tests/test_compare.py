@@ -9,8 +9,9 @@ import pytest
 import scipy.stats
 
 from playground import compare, runs
-from playground.compare import Member, groups, holm, mcnemar, pair, reached, series, welch
+from playground.compare import Member, curves_of, groups, holm, mcnemar, pair, reached, series, welch
 from playground.config import RunConfig, from_flat
+from playground.data.catalog import IGNORE
 from playground.geometry import layers
 from playground.plots import MAX_POINTS
 from playground.plots.compare import Curve, overlay, run_colour
@@ -83,6 +84,41 @@ def test_a_curve_that_is_not_there_is_empty():
         assert len(x) == len(y) == 0
 
 
+def pixel_row(epoch, accuracy, iou, seconds=1.0):
+    """An epoch row of a run that labels pixels of three classes, one of which no test image shows."""
+    counts = [[70, 10, 0], [5, 15, 0], [0, 0, 0]]
+    scores = {"loss": 1 - accuracy, "accuracy": accuracy, "iou": iou, "boundary_f1": iou / 2}
+    row = {"epoch": epoch, "step": 10 * epoch, "seconds": seconds, "confusion": counts}
+    return row | {"train": {"loss": 1.0, "accuracy": 0.9} if epoch else None, "val": None, "test": scores}
+
+
+PIXELS = [pixel_row(0, 0.5, 0.9), pixel_row(1, 0.8, 0.6), pixel_row(2, 0.9, 0.5)]
+
+
+def test_curves_of_runs_that_label_pixels():
+    x, y = series({}, PIXELS, axis="epoch", split="test", figure="iou", per_epoch=None)
+    np.testing.assert_allclose([x, y], [[0, 1, 2], [0.9, 0.6, 0.5]])
+    assert series({}, PIXELS, axis="epoch", split="test", figure="boundary_f1", per_epoch=None)[1][0] == 0.45
+    for rows, split in ((PIXELS, "val"), (EPOCHS, "test"), ([*EPOCHS, pixel_row(3, 0.9, 0.5)][:3], "val")):
+        assert len(series({}, rows, axis="epoch", split=split, figure="iou", per_epoch=None)[0]) == 0
+
+
+def test_which_curves_a_run_has():
+    everywhere = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+    held_back = everywhere | {"val_loss", "val_accuracy"}
+    assert curves_of(RunConfig(), EPOCHS) == held_back
+    assert curves_of(RunConfig(), [row | {"val": None} for row in EPOCHS]) == everywhere
+    assert curves_of(RunConfig(), PIXELS) == everywhere | {"test_iou", "test_boundary_f1"}
+    # Before the first epoch the config tells.
+    assert curves_of(from_flat({"validation_share": 0.1}), []) == held_back
+    assert curves_of(from_flat({"validation_share": 0.0, "folds": 3}), []) == held_back
+    assert curves_of(from_flat({"validation_share": 0.0, "dataset": "shapes"}), []) == everywhere | {
+        "test_iou",
+        "test_boundary_f1",
+    }
+    assert curves_of(from_flat({"validation_share": 0.0, "dataset": "no-longer-here"}), []) == everywhere
+
+
 def curve(number, count=10):
     return Curve(f"run {number}", number, np.arange(count, dtype=float), np.linspace(0.1, 0.9, count))
 
@@ -107,6 +143,9 @@ def test_many_points_are_thinned_out_and_accuracy_is_in_per_cent():
     made = overlay([curve(0, 10_000)], axis="step", figure="accuracy", title="")["data"][0]
     assert len(made["x"]) <= MAX_POINTS
     assert (made["y"][0], made["y"][-1]) == (10, 90)
+    for figure in ("iou", "boundary_f1"):
+        made = overlay([curve(0)], axis="step", figure=figure, title="")
+        assert made["data"][0]["y"][-1] == 90 and made["layout"]["yaxis"]["ticksuffix"] == " %"
     raw = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.0)["data"][0]["y"]
     smoothed = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.9)["data"][0]["y"]
     assert raw[-1] == 0.9 > smoothed[-1]
@@ -136,6 +175,20 @@ def test_a_run_that_gained_nothing_has_no_cost_a_point():
     assert found.points is found.seconds_per_point is found.macs_per_point is None
     empty = reached(RunConfig(), Status(), {}, [])
     assert (empty.final, empty.best, empty.epochs, empty.seconds_per_point) == ({}, {}, 0, None)
+
+
+def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
+    found = reached(from_flat({"dataset": "shapes"}), Status(seconds=8.0), {}, PIXELS)
+    assert found.pixels
+    assert found.best == {"train": (0.9, 1), "test": (0.6, 1)}  # not epoch 2, whose pixel accuracy is higher
+    assert found.final == {"train": 0.9, "test": 0.5}
+    # Calling every pixel the first class is right for 80 of 100, and gets 80 % and 0 % of the two classes that occur.
+    assert found.chance == pytest.approx(0.4)
+    assert found.points == pytest.approx(10)
+    assert found.seconds_per_point == pytest.approx(0.8)
+    few = from_flat({"dataset": "shapes", "images_per_class": 10, "validation_share": 0.2})
+    assert reached(few, Status(), {}, PIXELS).images == 2 * 8  # of all images, which are of no class as a whole
+    assert not reached(RunConfig(), Status(), PROGRESS, EPOCHS).pixels
 
 
 def test_a_deleted_data_set_leaves_what_was_measured():
@@ -251,3 +304,26 @@ def test_runs_on_different_images_are_no_pair():
         pair(one_hot([0, 1]), one_hot([0, 1, 2]), [0, 1])
     with pytest.raises(ValueError, match="same test images"):
         pair(one_hot([0, 1]), one_hot([0, 1]), [0, 1, 2])
+
+
+# Two runs that label pixels
+
+
+def test_the_overlap_of_each_class_by_hand():
+    found = compare.overlaps([[6, 2, 1], [1, 3, 0], [0, 0, 0]])
+    np.testing.assert_allclose(found, [6 / 10, 3 / 6, np.nan])  # what no pixel is of has none
+
+
+def test_images_by_how_much_two_masks_differ():
+    truth = np.zeros((4, 2, 2), np.uint8)
+    truth[0, 0, 0] = truth[3] = IGNORE
+    a, b = truth.copy(), np.zeros((5, 2, 2), np.uint8)  # one image more is kept of B
+    a[1] = 1  # all wrong, and B right
+    b[0, 0] = 1  # of three pixels that have a class one wrong
+    b[2] = [[0, 1], [1, 0]]
+    found = compare.masks(a, b, truth)
+    np.testing.assert_allclose(found.right_a, [1, 0, 1, 0])  # of an image without any class nothing is right
+    np.testing.assert_allclose(found.right_b, [2 / 3, 1, 1 / 2, 0])
+    assert found.order.tolist() == [1, 2, 0, 3]
+    with pytest.raises(ValueError, match="same test images"):
+        compare.masks(a, b[:, :1], truth)

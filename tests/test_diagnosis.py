@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
+from playground.data import shapes
+from playground.data.catalog import DatasetInfo
 from playground.data.store import arrays
 from playground.diagnosis import Finding, diagnose, examine_units, overfitting_since
 from playground.events import Diverged, Epoch, Progress, to_row
+from playground.guessing import guess
+from playground.losses import loss_function
 from playground.presets import PRESETS
 from playground.runs import Feed, Status
 from playground.training import fit
@@ -64,13 +69,15 @@ def prefix(feed: Feed, count: int) -> tuple[dict, list]:
     return {name: [column[i] for i in kept] for name, column in feed.progress.items()}, epochs
 
 
-def test_the_demo_run_gives_no_warning_at_any_time():
-    demo = runs.demo_run()
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_the_demo_run_gives_no_warning_at_any_time(task):
+    demo = runs.demo_run(task)
     feed = Feed(demo)
     feed.update()
     assert diagnose(demo.config, feed.status, feed.progress, feed.epochs) == []
     for count in range(len(feed.epochs) + 1):
-        assert diagnose(demo.config, Status("running", epochs=24), *prefix(feed, count)) == []
+        going_on = Status("running", epochs=demo.config.training.epochs)
+        assert diagnose(demo.config, going_on, *prefix(feed, count)) == []
 
 
 @pytest.mark.parametrize("count", range(len(HEALTHY) + 1))
@@ -134,7 +141,10 @@ STUCK = rows([2.301, 2.3, 2.299], [2.3, 2.3, 2.3], train_accuracy=0.11)
 def test_weights_that_hardly_move_are_too_slow():
     (found,) = look(STUCK, norms=(9.15, 9.151), learning_rate=1e-6)
     assert (found.kind, found.knob) == ("too slow", "learning_rate")
-    assert "After epoch 3 the training loss is 2.299; guessing alone gets 2.303." in found.evidence
+    assert (
+        "training loss is 2.299 (guessing alone gets 2.303), and 11.0 % of the training images are right."
+        in found.evidence
+    )
     assert "went from 9.15 to 9.15" in found.evidence
     assert "try 1e-05 in place of 1e-06" in found.advice
 
@@ -361,10 +371,14 @@ def test_the_demo_has_no_dead_units():
 def trained(**knobs: object) -> list[Finding]:
     """Train a small run and look at it as the page would."""
     base = {"images_per_class": 60, "channels": "8-16", "fc_width": 32, "batch_size": 16, "schedule": "constant"}
-    config = from_flat(base | {"device": "cpu", "precision": "float32", "threads": 1, "epochs": 3} | knobs)
+    return examined(from_flat(base | {"device": "cpu", "precision": "float32", "threads": 1, "epochs": 3} | knobs))
+
+
+def examined(config: RunConfig) -> list[Finding]:
+    """Train, and look at it."""
     made, epochs, state = {}, [], "finished"
     message = ""
-    for event in fit(config, arrays("cifar10-mini")):
+    for event in fit(config, arrays(config.data.dataset)):
         if isinstance(event, Progress):
             for name, value in to_row(event).items():
                 made.setdefault(name, []).append(value)
@@ -403,3 +417,144 @@ def test_deep_sigmoids_fall_asleep():
 
 def test_a_sound_small_run_gives_no_warning():
     assert trained(images_per_class=0, epochs=2, batch_size=64) == []
+
+
+# Runs that label pixels: four of five pixels are of one class
+
+COUNTS = [[80, 0, 0], [4, 8, 0], [2, 0, 6]]
+
+
+def pixel_rows(train, val, train_accuracy=0.9, val_accuracy=0.9, iou=0.6, counts=COUNTS):
+    """Epoch rows as `rows` makes them, with the figures of pixels."""
+    made = rows(train, val, train_accuracy, val_accuracy, start=1.2)
+    for row in made:
+        row["confusion"] = counts
+        row["test"] = row["test"] | {"iou": iou, "boundary_f1": 0.5}
+        row["val"] = row["val"] and row["test"]
+    return made
+
+
+GUESS = 0.635
+"""Nats of entropy of the classes' shares: the cross-entropy of knowing how common each is, and no more."""
+FALLS = [1.2, 1.1, 1.0, 0.9, 0.8]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "dice", "focal", "cross_entropy_dice", "focal_dice"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_guessing_is_answering_each_pixel_with_the_classes_shares(loss, smoothing):
+    training = from_flat({"loss": loss, "label_smoothing": smoothing}).training
+    found = guess(training, COUNTS, pixels=True)
+    assert (found.accuracy, found.figure) == pytest.approx((0.8, 0.8 / 3))
+    targets = torch.repeat_interleave(torch.arange(3), torch.tensor([80, 12, 8])).view(1, 10, 10)
+    shares = torch.tensor([0.8, 0.12, 0.08]) * (1 - smoothing) + smoothing / 3
+    wanted = float(loss_function(training)(shares.log().view(1, 3, 1, 1).expand(1, 3, 10, 10), targets))
+    if smoothing == 0 or loss == "cross_entropy":
+        assert found.loss == pytest.approx(wanted, abs=1e-5)
+    else:  # only about, and never so low that a network that learns would seem not to
+        assert found.loss > 0.97 * wanted
+    of_images = guess(training, COUNTS, pixels=False)
+    assert (of_images.accuracy, of_images.figure) == (1 / 3, 1 / 3)
+    assert guess(from_flat({"class_weights": True}).training, COUNTS, True).loss == pytest.approx(np.log(3))
+
+
+def test_pixels_that_are_right_by_the_common_class_alone_are_nothing_learned():
+    epochs = pixel_rows([0.7, 0.66, 0.64, 0.635, 0.635], [0.64] * 5, 0.8, 0.79, iou=0.26)
+    assert look(epochs, FALLS) == []  # many a network goes on from here
+    (found,) = look(epochs, FALLS, state="finished")
+    assert (found.kind, found.severity) == ("underfitting", "info")
+    assert (
+        "80.0 % of the pixels of the training images are right and 79.0 % of the pixels of the validation images "
+        "(calling all of them the most common class gets 80.0 %)" in found.evidence
+    )
+    assert look(pixel_rows([0.7, 0.5, 0.3, 0.2, 0.1], [0.3] * 5, 0.96, 0.94), FALLS, state="finished") == []
+
+
+def test_pixels_of_weights_that_hardly_move_or_are_thrown_about():
+    still = pixel_rows([1.1, 1.09, 1.09], [1.1] * 3, 0.3, 0.3, iou=0.12)
+    (slow,) = look(still, [1.2, 1.1, 1.09], norms=(9, 9.01))
+    assert (slow.kind, slow.knob) == ("too slow", "learning_rate")
+    assert (
+        f"is 1.09 (guessing alone gets {GUESS:.4g}), and the mean IoU on the validation images is 12.0 % "
+        "(calling every pixel the most common class gets 26.7 %)" in slow.evidence
+    )
+    # Rare or not: what learns nothing has other troubles.
+    blind = [row | {"confusion": [[80, 0, 0], [12, 0, 0], [0, 0, 8]]} for row in still]
+    found = look(blind, FALLS, state="finished", norms=(9, 9.01))
+    assert [one.knob for one in found] == ["learning_rate", "epochs"]
+    # As long as the loss falls it is on its way, though it is far above what guessing gets.
+    assert look(pixel_rows([1.1, 1.0, 0.9], [1.1] * 3, 0.3, 0.3, iou=0.12), FALLS, norms=(9, 9.01)) == []
+    for thrown in (look(still, [1.2, 3.0, 1.09], norms=(9, 14)), look(still, [1.2, 1.1, 1.09], norms=(9, 40))):
+        assert [(found.kind, found.title) for found in thrown] == [("diverging", "Thrown off course")]
+    leapt = look(still, [1.2, 50.0, 1.2, 1.1, 1.1, 1.1])
+    assert [(found.kind, found.title) for found in leapt] == [("diverging", "Diverged, and did not recover")]
+    assert "the mean IoU on the validation images is 12.0 %" in leapt[0].evidence
+    # An IoU above that of guessing is something learned, however few pixels are right.
+    assert look(pixel_rows([1.1, 1.09, 1.09], [1.1] * 3, 0.3, 0.3, iou=0.4), FALLS, norms=(9, 9.01)) == []
+
+
+def test_where_all_is_of_one_class_there_is_nothing_to_learn():
+    for counts in ([[100, 0], [0, 0]], [[100]]):
+        epochs = pixel_rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8], 1.0, 0.9, 1.0, counts)
+        assert look(epochs, FALLS, state="finished") == []
+    for row in (epochs := rows([0.1] * 5, [0.1] * 5)):
+        row["confusion"] = [[10]]
+    assert look(epochs, FALLS, state="finished") == []
+
+
+def test_a_gap_between_pixels_is_held_against_those_that_have_to_be_learned():
+    resting = [2.0, 1.6, 1.4, 1.3, 1.3, 1.32, 1.31, 1.32]
+    assert look(pixel_rows(FALLING, resting, 0.97, 0.95), FALLS) == []
+    (found,) = look(pixel_rows(FALLING, resting, 0.97, 0.93), FALLS)
+    assert found.kind == "overfitting"
+    assert (
+        "97.0 % of the pixels of the training images are right, and 93.0 % of the pixels of the validation images"
+        in found.evidence
+    )
+    # The same gap is no underfitting, though the network is not half the way from guessing to all right.
+    assert look(pixel_rows([1.0] * 5, [0.6] * 5, 0.89, 0.86), FALLS, state="finished") == []
+
+
+@pytest.mark.parametrize(
+    ("knobs", "knob"),
+    [({}, "class_weights"), ({"class_weights": True}, "loss"), ({"class_weights": True, "loss": "dice"}, "epochs")],
+)
+def test_a_class_that_no_pixel_is_taken_for(knobs, knob):
+    counts = [[80, 0, 0], [4, 8, 0], [8, 0, 0]]
+    epochs = pixel_rows([0.5] * 10, [0.5] * 10, counts=counts)
+    (found,) = look(epochs, FALLS, classes=("sky", "road", "sign"), **knobs)
+    assert (found.title, found.knob) == ("“sign” is never predicted", knob)
+    assert found.evidence == (
+        "After epoch 10 none of the 100 pixels of the test images is taken for sign, though 8 of them belong to it."
+    )
+    assert look(epochs[:10], FALLS, **knobs) == []  # rare classes come late: 9 of 20 epochs
+
+
+PIXELS: dict[str, Any] = {"dataset": "few-shapes", "channels": "8-16", "batch_norm": True, "batch_size": 8, "epochs": 3}
+PIXELS |= {"learning_rate": 0.01, "validation_share": 0.2, "device": "cpu", "precision": "float32", "threads": 1}
+
+
+def trained_on_pixels(**knobs: object) -> list[Finding]:
+    shapes.make(DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation"))
+    return examined(from_flat(PIXELS | knobs))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "momentum", "muon"])
+def test_pixels_at_a_learning_rate_of_ten_diverge(optimizer):
+    assert kinds(trained_on_pixels(learning_rate=10, optimizer=optimizer))[0] == "diverging"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal_dice"])
+def test_pixels_at_a_learning_rate_of_a_millionth_are_too_slow(loss):
+    assert kinds(trained_on_pixels(learning_rate=1e-6, schedule="constant", loss=loss))[0] == "too slow"
+
+
+def test_a_short_run_on_pixels_is_not_called_lost():
+    assert set(kinds(trained_on_pixels(epochs=6))) <= {"never predicted", "underfitting"}
+
+
+def test_few_images_and_many_epochs_overfit_on_pixels():
+    found = trained_on_pixels(
+        images_per_class=10, validation_share=0.3, epochs=60, weight_decay=0.0, channels="16-32", schedule="constant"
+    )
+    assert (found[0].kind, found[0].knob) == ("overfitting", "images_per_class")
+    assert "of the pixels of the training images are right" in found[0].evidence

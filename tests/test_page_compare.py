@@ -1,13 +1,24 @@
 """The Compare page without a browser: what is chosen, what is said, and what is left out."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ui_support import app_home, click, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
 from playground.compare import mcnemar
+from playground.config import from_flat
+from playground.data import shapes
+from playground.data.catalog import DatasetInfo
 from playground.data.store import arrays
+from playground.jobs.slots import Slot
+from playground.jobs.worker import work
 from playground.runs import RunFolder
+from playground.ui.compare.pixels import better
+from playground.ui.pickers import percent
 
 pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
@@ -154,7 +165,7 @@ def test_curves_have_an_alt_text_and_say_who_has_none():
     b.rename("b")
     at = open_compare(a, b)
     assert "Test accuracy of 1 runs by epoch: a, b" in str(at.get_by_key("compare_curves").proto)
-    assert "Without a test curve, because they have no point of it yet: b." in texts(at)
+    assert "Without this curve, because they have no point of it yet: b." in texts(at)
 
 
 def test_only_the_knobs_that_differ_are_in_the_table():
@@ -198,7 +209,7 @@ def test_a_difference_is_held_against_the_spread_of_seeds():
     at = open_compare(*small, *large, view="luck")
     frame = at.dataframe[1].value
     assert list(frame["Knobs"]) == ["batch size 8", "batch size 64"]
-    assert list(frame["Mean test accuracy"]) == ["71.00 %", "61.00 %"]
+    assert list(frame["Average test accuracy"]) == ["71.00 %", "61.00 %"]
     assert list(frame["Standard deviation"]) == ["1.00 points"] * 2
     assert "**batch size 8** against **batch size 64**: +10.00 points, **more than luck**" in texts(at)
     assert "t = 12.25 with 4.0 degrees of freedom" in texts(at)
@@ -332,3 +343,223 @@ def test_a_run_chosen_by_the_page_replaces_the_ticks():
     at.session_state["shelf_run"] = b.id  # as after an import
     click(run(at), "act_compare")
     assert chosen(at) == [b.id]
+
+
+# Runs that label pixels
+
+TINY = {"dataset": "few-shapes", "channels": "4-6", "batch_norm": True, "batch_size": 8, "epochs": 2}
+TINY |= {"learning_rate": 0.02, "validation_share": 0.2, "device": "cpu", "precision": "float32", "threads": 1}
+TRAINED = {"p": {}, "q": {"seed": 1}, "other": {"dataset": "other-shapes", "validation_share": 0.0}}
+
+
+@pytest.fixture(scope="module")
+def trained_home(tmp_path_factory) -> Path:
+    """A home with three small runs that label pixels, two of them of one data set."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("pixels")
+        patch.setenv("PLAYGROUND_HOME", str(home))
+        for seed, name in enumerate(("few-shapes", "other-shapes")):
+            entry = DatasetInfo(name, name, shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
+            shapes.make(entry, seed)
+        for name, knobs in TRAINED.items():
+            folder = runs.create(from_flat(TINY | knobs), name)
+            assert work(folder, Slot("cpu", 1)).state == "finished"
+    return home
+
+
+@pytest.fixture
+def pixels(app_home: Path, trained_home: Path) -> dict[str, RunFolder]:
+    """These runs in the test's own home, by their names."""
+    bundled = (app_home / "data").resolve()
+    (app_home / "data").unlink()
+    (app_home / "data").mkdir()
+    for folder in (*bundled.glob("[a-z]*"), *(trained_home / "data").glob("*-shapes")):
+        (app_home / "data" / folder.name).symlink_to(folder)
+    shutil.copytree(trained_home / "runs", app_home / "runs", dirs_exist_ok=True)
+    return {folder.name: folder for folder in runs.list_runs() if folder.name in TRAINED}
+
+
+def component(at, key: str) -> dict:
+    """What a component was handed, as the browser gets it."""
+    return json.loads(at.get_by_key(key).proto.json)
+
+
+def last_row(folder: RunFolder) -> dict:
+    return [row for row in folder.rows() if row["type"] == "epoch"][-1]
+
+
+def last_epochs(*folders: RunFolder):
+    at = open_compare(*folders)
+    at.get_by_key("compare_which").set_value("Last epoch")
+    return run(at)
+
+
+def measures(at) -> list[str]:
+    return at.selectbox(key="compare_measure").options
+
+
+def test_runs_that_label_pixels_are_drawn_by_their_mean_iou(pixels):
+    at = open_compare(pixels["p"], pixels["q"])
+    assert at.selectbox(key="compare_measure").value == "test_iou"
+    assert "measure" not in at.query_params
+    curve = component(at, "compare_curves")["figure"]
+    assert curve["layout"]["title"]["text"] == "Test mean IoU"
+    assert curve["data"][0]["y"][-1] == pytest.approx(100 * last_row(pixels["p"])["test"]["iou"], rel=1e-4)
+    for name in ("test_boundary_f1", "val_iou"):
+        at.selectbox(key="compare_measure").select(name)
+        run(at)
+        assert at.query_params["measure"] == name
+        assert len(component(at, "compare_curves")["figure"]["data"]) == 2
+
+
+def test_only_measures_that_a_run_has_are_offered(pixels):
+    a = made("a")
+    at = open_compare(a, measure="test_iou")
+    assert at.selectbox(key="compare_measure").value == "test_accuracy"
+    assert "measure" not in at.query_params
+    assert not [name for name in measures(at) if "IoU" in name or "F1" in name]
+    assert "Test mean IoU" in measures(open_compare(a, pixels["p"]))
+    at = open_compare(pixels["other"], measure="val_loss")
+    assert at.selectbox(key="compare_measure").value == "test_iou"
+    assert not [name for name in measures(at) if "Validation" in name]
+
+
+def test_the_curve_drawn_unasked_follows_the_runs_and_a_chosen_one_stays(pixels):
+    a, p = made("a"), pixels["p"]
+    at = open_compare(a)
+    for ids, usual in (([p.id], "test_iou"), ([a.id, p.id], "test_accuracy"), ([p.id], "test_iou")):
+        at.multiselect(key="compare_picker").set_value(ids)
+        assert run(at).selectbox(key="compare_measure").value == usual
+        assert "measure" not in at.query_params
+    at.selectbox(key="compare_measure").select("test_loss")
+    run(at).multiselect(key="compare_picker").set_value([a.id])
+    assert run(at).selectbox(key="compare_measure").value == "test_loss"
+    # A link may ask for what would be drawn unasked of other runs.
+    for folders, measure in (([a], "test_accuracy"), ([p], "test_accuracy"), ([a, p], "test_iou")):
+        at.query_params.clear()
+        at.query_params["runs"] = ",".join(folder.id for folder in folders)
+        at.query_params["measure"] = measure
+        assert run(at).selectbox(key="compare_measure").value == measure
+        assert run(at).selectbox(key="compare_measure").value == measure
+        assert ("Of runs that label pixels, accuracy is" in texts(at)) == (p in folders and measure == "test_accuracy")
+
+
+def test_the_caption_says_why_a_run_has_no_such_curve(pixels):
+    at = open_compare(made("a"), pixels["p"], pixels["other"], measure="val_iou")
+    assert "Without this curve, because they label whole images: a." in texts(at)
+    assert "Without this curve, because they hold back no images: other." in texts(at)
+    assert "Validation mean IoU of 1 runs" in component(at, "compare_curves")["alt"]
+
+
+def test_the_table_speaks_of_mean_iou_and_of_accuracy_with_dashes(pixels):
+    cells = table(open_compare(made("a"), pixels["p"]))
+    row = last_row(pixels["p"])
+    assert cells["Final test mean IoU"] == {"a": "–", "p": percent(row["test"]["iou"])}
+    assert cells["Final validation mean IoU"] == {"a": "–", "p": percent(row["val"]["iou"])}
+    assert cells["Final training pixel accuracy"] == {"a": "–", "p": percent(row["train"]["accuracy"])}
+    assert cells["Final test accuracy"] == {"a": "70.0 %", "p": "–"}
+    assert cells["Best test accuracy"] == {"a": "70.0 % (epoch 3)", "p": "–"}
+    best = max((r["test"]["iou"], r["epoch"]) for r in pixels["p"].rows() if r["type"] == "epoch" and r["epoch"])
+    assert cells["Best test mean IoU"]["p"] == f"{percent(best[0])} (epoch {best[1]})"
+    alone = table(open_compare(pixels["p"]))
+    assert "Final test mean IoU" in alone
+    assert "Final test accuracy" not in alone
+
+
+def test_luck_keeps_pixels_and_images_apart(pixels):
+    at = open_compare(pixels["p"], finish(0.6), pixels["q"], finish(0.7, batch_size=8), view="luck")
+    images, of_pixels = (frame.value for frame in at.dataframe[1:3])
+    assert list(images["Average test accuracy"]) == ["70.00 %", "60.00 %"]
+    values = [last_row(pixels[name])["test"]["iou"] for name in "pq"]
+    assert list(of_pixels["Average test mean IoU"]) == [percent(float(np.mean(values)), 2)]
+    assert list(of_pixels["Standard deviation"]) == [f"{100 * np.std(values, ddof=1):.2f} points"]
+    assert "What counts is the test mean IoU after the last epoch." in texts(at)
+    assert "** against **" not in texts(at)  # no sentence holds an IoU against an accuracy
+
+
+def test_two_runs_that_label_pixels_are_compared_class_by_class(pixels):
+    a, b = pixels["p"], pixels["q"]
+    at = last_epochs(a, b)
+    assert not errors(at)
+    assert "McNemar" not in texts(at)
+    rows = [last_row(folder) for folder in (a, b)]
+    frame = at.dataframe[1].value
+    assert list(frame["Class"]) == [*shapes.CLASSES, "Mean"]
+    for letter, row in zip("AB", rows, strict=True):
+        counts = np.array(row["confusion"])
+        iou = 100 * np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts)).clip(1)
+        np.testing.assert_allclose(frame[letter], [*iou, 100 * row["test"]["iou"]])
+    np.testing.assert_allclose(frame["B less A"], frame["B"] - frame["A"], atol=1e-9)
+    figures = [percent(row["test"]["iou"]) for row in rows]
+    assert f"**A** reaches a mean IoU of {figures[0]} and **B** of {figures[1]}" in texts(at)
+    change = component(at, "compare_matrix_change")["figure"]["data"][0]
+    assert "% of the true class" in change["hovertemplate"]
+    with pytest.raises(KeyError):  # of pixels, counts would say nothing
+        at.get_by_key("compare_cells")
+
+
+def test_the_images_of_which_one_gets_more_pixels_right(pixels):
+    a, b = pixels["p"], pixels["q"]
+    at = last_epochs(a, b)
+    truth = np.asarray(arrays("few-shapes").test_targets)[:24]
+    right = [(folder.masks(2) == truth).mean((1, 2)) for folder in (a, b)]
+    items = component(at, "compare_masks")["items"]
+    assert len(items) == 24
+    order = [int(item["name"]) for item in items]
+    apart = np.abs(right[1] - right[0])[order].tolist()
+    assert apart == sorted(apart, reverse=True)
+    assert apart[0] > apart[-1]
+    first = order[0]
+    assert items[0]["note"] == better(right[0][first], right[1][first])
+    assert items[0]["box"]
+    assert not items[1]["box"]
+    large = component(at, "compare_masks_large")["items"]
+    assert [item["title"] for item in large] == ["The image", "The truth", "A", "B"]
+    words = [f"{percent(float(shares[first]))} of the pixels are right" for shares in right]
+    assert [item["note"] for item in large[2:]] == words
+    assert large[1]["note"] == f"{len(np.unique(truth[first]))} class{'es' if truth[first].any() else ''}"
+    assert len({item["url"] for item in large}) == 4
+    at.session_state["compare_mask"] = order[5]
+    run(at)
+    assert component(at, "compare_masks_large")["items"][0]["note"] == f"Test image {order[5]}"
+    assert component(at, "compare_masks")["items"][5]["box"]
+
+
+def test_who_gets_more_right_in_a_word():
+    assert [better(*two) for two in ((0.5, 0.531), (0.9, 0.4), (0.5, 0.5001))] == ["B +3.1", "A +50.0", "±0.0"]
+
+
+def test_what_cannot_be_compared_one_by_one_is_one_line(pixels):
+    a = made("a")
+    (info,) = open_compare(a, pixels["p"]).info
+    assert info.value == "A labels whole images and B pixels, so the two cannot be compared one by one."
+    assert "A labels pixels and B whole images" in open_compare(pixels["p"], a).info[0].value
+    at = open_compare(pixels["p"], pixels["other"])
+    assert "images of different data sets cannot be compared one by one" in texts(at)
+    assert "whose masks are kept" not in texts(at)
+    assert len(at.dataframe) == 2
+    assert not errors(at)
+
+
+def test_damaged_masks_are_one_line_and_the_classes_stay(pixels):
+    pixels["q"].prediction_file(2).write_bytes(b"\x80\x04junk")
+    at = last_epochs(pixels["p"], pixels["q"])
+    assert "damaged" in texts(at)
+    assert len(at.dataframe[1].value) == 7
+    assert not errors(at)
+
+
+def test_a_deleted_data_set_is_one_line_and_the_classes_stay(pixels, app_home):
+    (app_home / "data" / "few-shapes").unlink()
+    at = open_compare(pixels["p"], pixels["q"])
+    assert "The images cannot be shown: there is no data set few-shapes" in texts(at)
+    assert at.selectbox(key="compare_measure").value == "test_iou"
+    assert list(at.dataframe[1].value["Class"])[-2:] == ["class 5", "Mean"]
+
+
+def test_the_diagnosis_of_a_run_that_labels_pixels(pixels):
+    at = open_compare(pixels["p"], view="diagnosis")
+    assert "of the 30,720 pixels of the test images is taken for" in texts(at)
+    # A network that labels pixels cannot be looked into: nobody is told so, and nobody is asked to.
+    assert "Dead units" not in texts(at)
+    assert not [button for button in at.button if str(button.key).endswith("_examine")]

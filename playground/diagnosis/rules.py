@@ -4,16 +4,14 @@ They are made to be silent rather than to cry wolf: they judge what has happened
 leave a warm-up its time, and want a sign to last.
 """
 
-import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
 from playground.config import RunConfig
 from playground.diagnosis.finding import Finding, percent
+from playground.diagnosis.story import Story, tell
 from playground.runs import Status
 
 RISE = 1.5
@@ -26,10 +24,13 @@ FALL = 0.03
 MOVED = 0.05
 """… and too slow, if the norm of the weights has changed by less than this share. Steps of a good size change it by
 half or double it; a learning rate of 1e-6 by a thousandth."""
+FAR = 4.0
+"""Where pixels are labelled, a norm that has grown this many times tells of steps that led nowhere; see `_thrown`."""
 WARM_UP = 0.3
 """The share of a run up to which a one-cycle schedule is still speeding up: slow by design."""
 LEARNED = 0.1
-"""A training accuracy this far above guessing is no accident: the network has learned something."""
+"""A training accuracy this far above guessing is no accident: the network has learned something. Where pixels are
+labelled it is the mean IoU, since there all but few pixels may be of one class."""
 SWING = 0.05
 """Oscillating: validation losses that jump by this share of their median, up and down in turn."""
 WINDOW = 8
@@ -52,44 +53,6 @@ STILL_FALLING = 0.05
 """A training loss that fell by this share in the last quarter of a run had not arrived."""
 
 
-@dataclass(frozen=True)
-class _Story:
-    """A run's rows as the rules want them.
-
-    Attributes:
-        rows: the rows of trained epochs since the last change of a live knob; judged: those whose `split` has scores.
-        losses: the reported training losses since then; norms: those of the weights.
-        start: the loss before the first step; guessing: that of calling all classes equally likely; chance: its
-            accuracy.
-        rate: the learning rate that was chosen last.
-        share: how much of the planned epochs is done.
-    """
-
-    config: RunConfig
-    status: Status
-    rows: Sequence[Mapping[str, Any]]
-    losses: Sequence[float]
-    norms: Sequence[float]
-    split: str
-    start: float
-    guessing: float
-    chance: float
-    rate: float
-    share: float
-
-    @property
-    def judged_on(self) -> str:
-        return "validation" if self.split == "val" else "test"
-
-    @property
-    def judged(self) -> list[Mapping[str, Any]]:
-        return [row for row in self.rows if row.get(self.split) and row.get("train")]
-
-    @property
-    def over(self) -> bool:
-        return not self.status.active
-
-
 def diagnose(
     config: RunConfig,
     status: Status,
@@ -108,11 +71,13 @@ def diagnose(
     """
     if config.training.schedule == "range_test":
         return []  # it is made to diverge
-    story = _story(config, status, progress, epochs, changes)
-    if (found := _diverging(story)) or story.start <= 0:
+    story = tell(config, status, progress, epochs, changes)
+    nothing_to_learn = story.guess.accuracy >= 1  # all is of one class
+    if (found := _diverging(story)) or story.start <= 0 or nothing_to_learn:
         return found
-    found = _stuck(story) or _oscillating(story) + _overfitting(story) or _underfitting(story)
-    return found + _never_predicted(story, classes)
+    stuck = _stuck(story)
+    found = stuck or _oscillating(story) + _overfitting(story) or _underfitting(story)
+    return found + _never_predicted(story, classes, learns=not stuck)
 
 
 def overfitting_since(findings: Sequence[Finding]) -> float | None:
@@ -120,35 +85,7 @@ def overfitting_since(findings: Sequence[Finding]) -> float | None:
     return next((finding.epoch for finding in findings if finding.kind == "overfitting"), None)
 
 
-def _story(
-    config: RunConfig,
-    status: Status,
-    progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
-    changes: Sequence[Mapping[str, Any]],
-) -> _Story:
-    since = changes[-1]["step"] if changes else -1
-    rates = [row["new"] for row in changes if row["knob"] == "learning_rate"]
-    rows = [row for row in epochs if row["epoch"] > 0 and row["step"] > since]
-    untrained = epochs[0]["test"]["loss"] if epochs and epochs[0]["epoch"] == 0 and epochs[0].get("test") else 0.0
-    first = bisect_right(progress.get("step", ()), since)
-    classes = max(2, len(epochs[-1]["confusion"])) if epochs and epochs[-1].get("confusion") else 10
-    return _Story(
-        config=config,
-        status=status,
-        rows=rows,
-        losses=progress.get("loss", ())[first:],
-        norms=progress.get("weight_norm", ())[first:],
-        split="val" if any(row.get("val") for row in rows) else "test",
-        start=untrained,
-        guessing=math.log(classes) if config.training.loss == "cross_entropy" else 1 - 1 / classes,
-        chance=1 / classes,
-        rate=rates[-1] if rates else config.training.learning_rate,
-        share=epochs[-1]["epoch"] / max(status.epochs or config.training.epochs, 1) if epochs else 0.0,
-    )
-
-
-def _diverging(story: _Story) -> list[Finding]:
+def _diverging(story: Story) -> list[Finding]:
     """Find a loss that is no number, has left all bounds, or was thrown so far that the network never came back."""
     knob = "learning_rate"
     advice = f"Take smaller steps: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
@@ -165,17 +102,27 @@ def _diverging(story: _Story) -> list[Finding]:
             f"({story.start:.3g})."
         )
         return [Finding("diverging", "Diverging", evidence, knob, advice, "error")]
-    accuracy = story.rows[-1]["train"]["accuracy"] if story.rows and story.rows[-1].get("train") else None
-    if peak > BLEW_UP * story.start and accuracy is not None and accuracy < story.chance + LEARNED / 2:
+    last = story.rows[-1] if story.rows and story.rows[-1].get("train") else None
+    if last and peak > BLEW_UP * story.start and not story.learned(last, LEARNED / 2):
         evidence = (
-            f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {story.rows[-1]['epoch']} "
-            f"only {percent(accuracy)} of the training images are right, as good as guessing."
+            f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {last['epoch']} "
+            f"{_reached(story, last)}, as good as guessing."
         )
         return [Finding("diverging", "Diverged, and did not recover", evidence, knob, advice, "error")]
     return []
 
 
-def _stuck(story: _Story) -> list[Finding]:
+def _reached(story: Story, row: Mapping[str, Any]) -> str:
+    """Say what a network has learned after an epoch."""
+    if story.pixels:
+        return (
+            f"the mean IoU on the {story.judged_on} images is {percent(story.iou(row))} (calling every pixel the most "
+            f"common class gets {percent(story.guess.figure)})"
+        )
+    return f"{percent(row['train']['accuracy'])} of the training images are right"
+
+
+def _stuck(story: Story) -> list[Finding]:
     """Find a network that is no better than guessing, and tell by its weights whether its steps are too long or short.
 
     Whoever takes steps that are too short hardly moves its weights; too long ones throw them far, or let them wither.
@@ -184,12 +131,13 @@ def _stuck(story: _Story) -> list[Finding]:
     warming_up = story.config.training.schedule == "one_cycle" and story.share < WARM_UP
     if not rows or (not story.over and (len(rows) < 2 or warming_up)):
         return []
-    loss, accuracy, epoch = rows[-1]["train"]["loss"], rows[-1]["train"]["accuracy"], rows[-1]["epoch"]
-    if (story.guessing - loss) / story.guessing >= FALL or accuracy > story.chance + LEARNED:
+    last, guessing = rows[-1], story.guess.loss
+    loss = last["train"]["loss"]
+    if (guessing - loss) / guessing >= FALL or story.learned(last, LEARNED) or _on_its_way(story, rows):
         return []
     evidence = (
-        f"After epoch {epoch} the training loss is {loss:.4g}; guessing alone gets {story.guessing:.4g}. "
-        f"{percent(accuracy)} of the training images are right."
+        f"After epoch {last['epoch']} the training loss is {loss:.4g} (guessing alone gets {guessing:.4g}), and "
+        f"{_reached(story, last)}."
     )
     training, model = story.config.training, story.config.model
     if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
@@ -203,6 +151,8 @@ def _stuck(story: _Story) -> list[Finding]:
         advice = f"It pulls the weights to zero faster than they learn: try {training.weight_decay / 10:g}."
         return [Finding("too slow", "It withers", evidence, "weight_decay", advice)]
     if abs(moved) > MOVED:
+        if story.pixels and not _thrown(story):
+            return []  # it knows how common the classes are, from where many a network goes on after a while
         advice = f"The steps lead far, and nowhere: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
         return [Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")]
     if training.optimizer == "gradient_descent":
@@ -212,7 +162,22 @@ def _stuck(story: _Story) -> list[Finding]:
     return [Finding("too slow", "Too slow", evidence, "learning_rate", advice)]
 
 
-def _oscillating(story: _Story) -> list[Finding]:
+def _on_its_way(story: Story, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a network is still learning how common the classes are, which for pixels is a way by itself."""
+    if not story.pixels or len(rows) < 2 or _thrown(story):
+        return False
+    before, now = (row["train"]["loss"] for row in rows[-2:])
+    return now < (1 - FALL) * before
+
+
+def _thrown(story: Story) -> bool:
+    """Say whether the weights were thrown about: they are far larger, or a loss was far above the untrained one."""
+    judged = (row[split]["loss"] for row in story.rows for split in ("val", "test") if row.get(split))
+    grown = bool(story.norms) and story.norms[-1] > FAR * story.norms[0]
+    return grown or max([*story.losses, *judged], default=0.0) > RISE * story.start
+
+
+def _oscillating(story: Story) -> list[Finding]:
     """Find losses that jump up and down in turn while the training loss stands still."""
     rows = story.judged[-WINDOW:]
     if len(rows) < WINDOW - 2:
@@ -236,7 +201,7 @@ def _oscillating(story: _Story) -> list[Finding]:
     return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0]["epoch"])]
 
 
-def _overfitting(story: _Story) -> list[Finding]:
+def _overfitting(story: Story) -> list[Finding]:
     """Find a validation loss that has not fallen for some epochs while the network learns its own images by heart."""
     rows = story.judged
     if len(rows) <= PATIENCE:
@@ -246,14 +211,15 @@ def _overfitting(story: _Story) -> list[Finding]:
     now = median(row[story.split]["loss"] for row in rows[-PATIENCE:])
     gap = last["train"]["accuracy"] - last[story.split]["accuracy"]
     learned_since = last["train"]["loss"] < (1 - WORSE) * best["train"]["loss"]
-    if last["epoch"] - best["epoch"] < PATIENCE or not learned_since or (now < (1 + WORSE) * lowest and gap < GAP):
+    worse = now >= (1 + WORSE) * lowest or gap >= GAP * story.room
+    if last["epoch"] - best["epoch"] < PATIENCE or not learned_since or not worse:
         return []
     evidence = (
         f"The {story.judged_on} loss was lowest after epoch {best['epoch']}, {lowest:.3g}, and is {now:.3g} now (the "
         f"median of {PATIENCE} epochs), while "
         f"the training loss fell from {best['train']['loss']:.3g} to {last['train']['loss']:.3g}. "
-        f"{percent(last['train']['accuracy'])} of the training images are right, and "
-        f"{percent(last[story.split]['accuracy'])} of the {story.judged_on} images."
+        f"{percent(last['train']['accuracy'])} of the {story.counted}training images are right, and "
+        f"{percent(last[story.split]['accuracy'])} of the {story.counted}{story.judged_on} images."
     )
     knob, advice = _against_overfitting(story.config)
     return [Finding("overfitting", "Overfitting", evidence, knob, advice, epoch=float(best["epoch"]))]
@@ -272,21 +238,24 @@ def _against_overfitting(config: RunConfig) -> tuple[str, str]:
     return "epochs", "Stop sooner, or take a smaller network: it has seen what there is to see."
 
 
-def _underfitting(story: _Story) -> list[Finding]:
+def _underfitting(story: Story) -> list[Finding]:
     """Find a run that ends with its own training images half unlearned."""
     rows = story.judged
     if len(rows) < PATIENCE or (not story.over and story.share < 1 - WARM_UP / 2):
         return []
     last = rows[-1]
     train, judged = last["train"]["accuracy"], last[story.split]["accuracy"]
-    way = (max(train, judged) - story.chance) / max(1 - story.chance, 1e-9)
-    if way >= HALF_WAY or train - judged > CLOSE:
+    chance = story.guess.accuracy
+    way = (max(train, judged) - chance) / max(1 - chance, 1e-9)
+    if way >= HALF_WAY or train - judged > CLOSE * story.room:
         return []
     before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"]["loss"]
     falling = (before - last["train"]["loss"]) / before
+    guessed = f" (calling all of them the most common class gets {percent(chance)})" if story.pixels else ""
     evidence = (
-        f"After epoch {last['epoch']}, {percent(train)} of the training images are right and {percent(judged)} of "
-        f"the {story.judged_on} images: it does not even know what it has seen."
+        f"After epoch {last['epoch']}, {percent(train)} of the {story.counted}training images are right and "
+        f"{percent(judged)} of the {story.counted}{story.judged_on} images{guessed}: it does not even know what it has "
+        "seen."
     )
     model = story.config.model
     if model.dropout > 0.5:
@@ -302,10 +271,14 @@ def _underfitting(story: _Story) -> list[Finding]:
     return [Finding("underfitting", "Underfitting", evidence, knob, advice, "info")]
 
 
-def _never_predicted(story: _Story, classes: Sequence[str]) -> list[Finding]:
-    """Find classes that have test images and were not predicted once, in the last two epochs."""
+def _never_predicted(story: Story, classes: Sequence[str], learns: bool) -> list[Finding]:
+    """Find classes that have test images and were not predicted once, in the last two epochs.
+
+    A network that labels pixels takes all for the most common class at first, and the others come late.
+    """
     counted = [row for row in story.rows if row.get("confusion")]
-    if not counted or (len(counted) < 2 and not story.over):
+    early = len(counted) < 2 or (story.pixels and story.share < HALF_WAY)
+    if not counted or (early and not story.over):
         return []
     never = set.intersection(*(_missing(row["confusion"]) for row in counted[-2:]))
     if not never:
@@ -314,16 +287,29 @@ def _never_predicted(story: _Story, classes: Sequence[str]) -> list[Finding]:
     names = [classes[i] if i < len(classes) else f"class {i}" for i in sorted(never)]
     images, total = sum(sum(counts[i]) for i in never), sum(map(sum, counts))
     what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
+    shows = f"{'belong to' if story.pixels else 'show'} {'it' if len(names) == 1 else 'these'}"
     evidence = (
-        f"After epoch {counted[-1]['epoch']} none of the {total:,} test images is taken for {_listed(names)}, "
-        f"though {images:,} of them {'show it' if len(names) == 1 else 'show these'}."
+        f"After epoch {counted[-1]['epoch']} none of the {total:,} {story.counted}test images is taken for "
+        f"{_listed(names)}, though {images:,} of them {shows}."
     )
     typical = total / len(counts)
     knob, advice = "epochs", "Train longer; if it stays so, see the other findings, or try another learning rate."
-    if images / len(never) < typical / 2:
-        knob = "images_per_class"
-        advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
+    if learns and images / len(never) < typical / 2:
+        knob, advice = _against_rareness(story) or (knob, advice)
     return [Finding("never predicted", f"{what} never predicted", evidence, knob, advice)]
+
+
+def _against_rareness(story: Story) -> tuple[str, str] | None:
+    """Return the first remedy that is not taken yet for classes that the common ones drown."""
+    training = story.config.training
+    if not story.pixels:
+        advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
+        return "images_per_class", advice
+    if not training.class_weights:
+        return "class_weights", "They cover few pixels: let rare classes count for more."
+    if "dice" not in training.loss:
+        return "loss", "They cover few pixels: add Dice to the loss, for which each class counts the same."
+    return None
 
 
 def _missing(counts: Sequence[Sequence[int]]) -> set[int]:

@@ -19,7 +19,7 @@ class Curve:
 
     Attributes:
         name: the run's label; number: of its colour.
-        x, y: (N,); accuracies as fractions.
+        x, y: (N,); all but losses as fractions.
     """
 
     name: str
@@ -46,12 +46,12 @@ def overlay(
     """Draw the curves of several runs over one axis; more than `MAX_POINTS` points are thinned out.
 
     Args:
-        axis: a key of `AXES`; figure: "loss" or "accuracy".
+        axis: a key of `AXES`; figure: "loss", "accuracy", "iou" or "boundary_f1".
         smoothing: weight of the moving average, 0 to below 1.
         log: a logarithmic loss.
         revision: a person's zoom is kept for as long as this stays the same.
     """
-    percent = figure == "accuracy"
+    percent = figure != "loss"
     traces = []
     for curve in curves:
         few = len(curve.x) < 60  # the points of single epochs are worth seeing

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from playground import diagnosis
+from playground import compare, diagnosis
 from playground.config import KNOBS, ConfigError
 from playground.data import catalog
 from playground.data.catalog import DataError
@@ -57,8 +57,10 @@ def _examined(view: View, key: str) -> list[Finding] | None:
     """Return what the weights of the last kept epoch give away; None where nobody has asked for it.
 
     It takes torch and a pass over images, so it is done for a run that is over on a server that has torch at hand, and
-    else when a person asks for it.
+    else when a person asks for it. A network that labels pixels is no chain of layers, and cannot be looked into.
     """
+    if compare.labels_pixels(view.run.config, view.feed.epochs):
+        return []
     epochs, asked = view.run.epochs(), f"{key}_units"
     if not epochs:
         return None

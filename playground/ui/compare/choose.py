@@ -10,20 +10,26 @@ from playground.plots.compare import AXES, MAX_RUNS
 from playground.runs import RunError, RunFolder
 from playground.ui import feeds, pickers
 from playground.ui.compare.table import knob_value
-from playground.ui.feeds import LABELS
+from playground.ui.feeds import LABELS, View
 
 RUNS = "compare_runs"
 MEASURES = {
     "test_accuracy": "Test accuracy",
     "val_accuracy": "Validation accuracy",
     "train_accuracy": "Training accuracy",
+    "test_iou": "Test mean IoU",
+    "val_iou": "Validation mean IoU",
+    "test_boundary_f1": "Test boundary F1",
     "test_loss": "Test loss",
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
 }
 VIEWS = {"pair": ("Two runs", "compare"), "luck": ("Luck or not", "casino"), "diagnosis": ("Diagnosis", "stethoscope")}
 CHOICES = {"axis": tuple(AXES), "measure": tuple(MEASURES), "view": tuple(VIEWS)}
-DEFAULTS = {"axis": "epoch", "measure": "test_accuracy", "view": "pair"}
+DEFAULTS = {"axis": "epoch", "view": "pair"}
+"""Of the measure it depends on the runs, see `measures`."""
+USUAL = "compare_usual"
+"""The key of the session under which the measure is kept that is drawn unasked."""
 PAIR = ("compare_a", "compare_b")
 """Keys of the session that hold the ids of the two runs that are looked at more closely."""
 
@@ -37,6 +43,8 @@ def follow_url() -> None:
         for name, allowed in CHOICES.items():
             if params.get(name) in allowed:
                 state[f"compare_{name}"] = params[name]
+        if "measure" in params:
+            state.pop(USUAL, None)  # asked for, even if it was the one drawn unasked till now
         for key, run_id in zip(PAIR, params.get("pair", "").split(","), strict=False):
             state[key] = run_id
     for name, value in DEFAULTS.items():
@@ -62,14 +70,30 @@ def write_url(chosen: Sequence[RunFolder]) -> None:
     """Mirror the choice in the URL, so that a link shows the same; what is at its default is left out."""
     state = st.session_state
     query = {"runs": ",".join(run.id for run in chosen)} if chosen else {}
+    usual = DEFAULTS | {"measure": state.get(USUAL)}
     query |= {
-        name: state[f"compare_{name}"] for name in CHOICES if state.get(f"compare_{name}") not in (None, DEFAULTS[name])
+        name: state[f"compare_{name}"] for name in CHOICES if state.get(f"compare_{name}") not in (None, usual[name])
     }
     if len(chosen) > 2 and all(state.get(key) for key in PAIR):
         query["pair"] = ",".join(state[key] for key in PAIR)
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
     state["compare_url"] = query
+
+
+def measures(views: Sequence[View]) -> list[str]:
+    """Return the measures that one of the runs has; the one that is drawn is among them.
+
+    Unasked it is what the runs are judged by: the mean IoU if all of them label pixels, else the accuracy.
+    """
+    state, found = st.session_state, [compare.curves_of(view.run.config, view.feed.epochs) for view in views]
+    offered = [name for name in MEASURES if any(name in curves for curves in found)]
+    usual = "test_iou" if all("test_iou" in curves for curves in found) else "test_accuracy"
+    drawn, before = state.get("compare_measure"), state.get(USUAL)
+    if drawn not in offered or (drawn == before and before != usual):
+        state["compare_measure"] = usual
+    state[USUAL] = usual
+    return offered
 
 
 def present() -> list[RunFolder]:

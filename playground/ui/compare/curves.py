@@ -7,21 +7,20 @@ import streamlit as st
 from playground import compare
 from playground.plots import Figure
 from playground.plots.compare import AXES, Curve, legend_height, overlay
-from playground.ui.compare.choose import MEASURES
+from playground.ui.compare.choose import MEASURES, measures
 from playground.ui.feeds import View
 from playground.ui.live_chart import live_chart
 
 HEIGHT = 340
 AXIS_NAMES = {"step": "Steps", "epoch": "Epochs", "images": "Images seen", "seconds": "Seconds"}
-SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
-def options() -> tuple[str, str, float, bool]:
+def options(offered: Sequence[str]) -> tuple[str, str, float, bool]:
     """Draw the controls; returns (axis, measure, smoothing, log)."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="compare_options"):
         measure = st.selectbox(
             "Curve",
-            list(MEASURES),
+            offered,
             format_func=MEASURES.__getitem__,
             key="compare_measure",
             width=200,
@@ -55,10 +54,11 @@ def _figure(
     measure: str,
     smoothing: float,
     log: bool,
-) -> tuple[Figure, list[str]]:
-    """Return the figure, and the labels of the runs that have no such curve. `key` says which runs, and how far."""
-    split, figure = measure.split("_")
-    curves, without = [], []
+) -> tuple[Figure, dict[str, list[str]]]:
+    """Return the figure, and {why they have no such curve: labels of runs}. `key` says which runs, and how far."""
+    split, figure = measure.split("_", 1)
+    curves: list[Curve] = []
+    without: dict[str, list[str]] = {}
     for view, name, number in zip(_views, _names, _numbers, strict=True):
         with view.lock:
             x, y = compare.series(
@@ -72,7 +72,7 @@ def _figure(
         if len(x):
             curves.append(Curve(name, number, x, y))
         else:
-            without.append(name)
+            without.setdefault(_why(view, measure), []).append(name)
     revision = f"{axis} {measure} {log}"
     made = overlay(
         curves, axis=axis, figure=figure, title=MEASURES[measure], smoothing=smoothing, log=log, revision=revision
@@ -80,13 +80,20 @@ def _figure(
     return made, without
 
 
+def _why(view: View, measure: str) -> str:
+    """Say why a run has no such curve."""
+    if measure in compare.curves_of(view.run.config, view.feed.epochs):
+        return "have no point of it yet"
+    pixels = compare.labels_pixels(view.run.config, view.feed.epochs)
+    return "hold back no images" if pixels or measure in ("val_accuracy", "val_loss") else "label whole images"
+
+
 def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) -> None:
     """Draw the controls and the curves."""
-    axis, measure, smoothing, log = options()
+    axis, measure, smoothing, log = options(measures(views))
     runs = zip(views, names, numbers, strict=True)
     key = " ".join(f"{view.run.path}:{view.feed.version}:{name}:{number}" for view, name, number in runs)
     figure, without = _figure(key, views, names, numbers, axis, measure, smoothing, log)
-    split = SPLIT_NAMES[measure.split("_")[0]]
     live_chart(
         figure,
         key="compare_curves",
@@ -94,6 +101,7 @@ def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) ->
         height=HEIGHT + legend_height(len(figure["data"])),
         version=f"{key} {axis} {measure} {smoothing} {log}",
     )
-    if without:
-        why = "hold back no images" if split == "validation" else "have no point of it yet"
-        st.caption(f"Without a {split} curve, because they {why}: {', '.join(without)}.")
+    for why, labels in without.items():
+        st.caption(f"Without this curve, because they {why}: {', '.join(labels)}.")
+    if measure.endswith("accuracy") and any(compare.labels_pixels(view.run.config, view.feed.epochs) for view in views):
+        st.caption("Of runs that label pixels, accuracy is the share of the pixels that are right.")

@@ -7,7 +7,7 @@ import streamlit as st
 from playground import compare
 from playground.compare import CERTAIN, Group, Member
 from playground.config import flatten
-from playground.ui.compare.table import knob_value, reached
+from playground.ui.compare.table import knob_value, measured, reached
 from playground.ui.feeds import LABELS, View
 from playground.ui.pickers import percent
 
@@ -18,13 +18,13 @@ ONE_SEED = (
 
 
 def members(views: Sequence[View], names: Sequence[str]) -> list[Member]:
-    """Return the finished runs with their last test accuracy."""
+    """Return the finished runs with their last test accuracy, or mean IoU where they label pixels."""
     found = []
     for view, name in zip(views, names, strict=True):
-        accuracy = reached(view).final.get("test")
-        if view.status.state == "finished" and accuracy is not None:
+        figure = reached(view).final.get("test")
+        if view.status.state == "finished" and figure is not None:
             changes = tuple((row["step"], row["knob"], row["new"]) for row in view.feed.changes)
-            found.append(Member(name, view.run.config, changes, accuracy))
+            found.append(Member(name, view.run.config, changes, figure))
     return found
 
 
@@ -61,35 +61,44 @@ def verdicts(groups: Sequence[Group], titles: Sequence[str]) -> list[str]:
 
 
 def draw(views: Sequence[View], names: Sequence[str]) -> None:
-    """Draw mean and spread of each group of seeds or folds, and what can be said of their differences."""
-    found = members(views, names)
-    left = len(views) - len(found)
-    groups = compare.groups(found)
-    if groups:
-        shown = titles(groups)
-        st.dataframe(
-            {
-                "Knobs": shown,
-                "Runs": [len(group.values) for group in groups],
-                "Mean test accuracy": [percent(group.mean, 2) for group in groups],
-                "Standard deviation": [
-                    "–" if group.std is None else f"{100 * group.std:.2f} points" for group in groups
-                ],
-                "Each": [", ".join(percent(value) for value in group.values) for group in groups],
-            },
-            hide_index=True,
-            height="content",
-            key="compare_groups",
-            alt="Mean and standard deviation of the test accuracy of runs that differ in the seed or the fold alone",
-        )
-        if all(len(group.values) == 1 for group in groups):
-            st.info(ONE_SEED + " For two runs, “Two runs” tests image by image.", icon=":material/casino:")
-        else:
-            for line in verdicts(groups, shown):
-                st.markdown(line)
-        st.caption(
-            "Runs of the same knobs but for seed and fold count as one group, each seed once; the standard deviation "
-            "has n − 1 in the denominator. Test accuracy after the last epoch."
-        )
-    if left:
+    """Draw average and spread of each group of seeds or folds, and what can be said of their differences.
+
+    Runs that label pixels have another figure than those that label images, so they are kept apart.
+    """
+    counted = 0
+    for pixels in (False, True):
+        some = [(view, name) for view, name in zip(views, names, strict=True) if reached(view).pixels == pixels]
+        found = members([view for view, _ in some], [name for _, name in some])
+        counted += len(found)
+        if found:
+            _groups(compare.groups(found), pixels)
+    if left := len(views) - counted:
         st.caption(f"{left} of {len(views)} runs are not finished, and do not count here.")
+
+
+def _groups(groups: Sequence[Group], pixels: bool) -> None:
+    """Draw the groups of one kind of runs, and the verdicts."""
+    shown, figure = titles(groups), f"test {measured(pixels)}"
+    st.dataframe(
+        {
+            "Knobs": shown,
+            "Runs": [len(group.values) for group in groups],
+            f"Average {figure}": [percent(group.mean, 2) for group in groups],
+            "Standard deviation": ["–" if group.std is None else f"{100 * group.std:.2f} points" for group in groups],
+            "Each": [", ".join(percent(value) for value in group.values) for group in groups],
+        },
+        hide_index=True,
+        height="content",
+        key=f"compare_groups_{'pixels' if pixels else 'images'}",
+        alt=f"Average and standard deviation of the {figure} of runs that differ in the seed or the fold alone",
+    )
+    if all(len(group.values) == 1 for group in groups):
+        more = "" if pixels else " For two runs, “Two runs” tests image by image."
+        st.info(ONE_SEED + more, icon=":material/casino:")
+    else:
+        for line in verdicts(groups, shown):
+            st.markdown(line)
+    st.caption(
+        "Runs of the same knobs but for seed and fold count as one group, each seed once; the standard deviation has "
+        f"n − 1 in the denominator. What counts is the {figure} after the last epoch."
+    )

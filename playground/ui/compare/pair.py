@@ -1,8 +1,6 @@
 """Two runs more closely: their confusion matrices, and the images that one gets right and the other wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -14,8 +12,8 @@ from playground.data.catalog import DataError
 from playground.data.store import Arrays
 from playground.metrics import confusion_matrix, shares
 from playground.plots.confusion import confusion_heatmap
-from playground.runs import RunError, RunFolder
-from playground.ui.compare.choose import PAIR
+from playground.ui.compare import pixels
+from playground.ui.compare.sides import Side, choose
 from playground.ui.feeds import View
 from playground.ui.gallery import Item, data_url, gallery
 from playground.ui.inside.scene import test_set
@@ -27,81 +25,6 @@ SHOWN = 40
 KINDS = {"only_a": "Only A is right", "only_b": "Only B is right", "different_mistakes": "Both wrong, differently"}
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two runs.
-
-    Attributes:
-        letter: "A" or "B"; name: the run's label.
-        epoch: after which it is judged.
-        probs: (N, num_classes) float32 over the test images of its `predictions_dataset`; None where none are kept.
-        counts: its confusion matrix as training counted it.
-    """
-
-    letter: str
-    name: str
-    run: RunFolder
-    epoch: int
-    probs: np.ndarray | None
-    counts: np.ndarray
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _probs(path: str, epoch: int, written: int) -> np.ndarray:
-    return RunFolder(Path(path)).predictions(epoch)
-
-
-def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
-    """Return a run at its best or its last epoch; None before its first one. Damaged predictions count as none."""
-    rows = {row["epoch"]: row for row in view.feed.epochs if row.get("confusion")}
-    if not rows:
-        return None
-    top = view.status.best_epoch
-    epoch: int = top if best and top is not None and top in rows else max(rows)
-    kept = [one for one in view.run.predicted_epochs() if one in rows]
-    if kept and epoch not in kept:  # long runs thin out what they keep
-        distance = [abs(one - epoch) for one in kept]
-        epoch = kept[distance.index(min(distance))]
-    probs = None
-    if kept:
-        try:
-            path = view.run.path / "predictions" / f"epoch-{epoch:04d}.safetensors"
-            probs = _probs(str(view.run.path), epoch, path.stat().st_mtime_ns)
-        except (RunError, OSError) as error:
-            st.caption(f":material/warning: {error}")
-    return Side(letter, name, view.run, epoch, probs, np.array(rows[epoch]["confusion"], np.int64))
-
-
-def choose(views: Sequence[View], names: Sequence[str]) -> tuple[Side | None, Side | None]:
-    """Let a person choose A and B among the runs, and whether their best or their last epochs are compared."""
-    ids, state = [view.run.id for view in views], st.session_state
-    for i, key in enumerate(PAIR):
-        if state.get(key) not in ids or (i and state[key] == state[PAIR[0]]):
-            state[key] = next((run_id for run_id in ids if not i or run_id != state[PAIR[0]]), ids[0])
-    labels = dict(zip(ids, names, strict=True))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="compare_pair"):
-        for letter, key in zip("AB", PAIR, strict=True):
-            options = ids if letter == "A" else [run_id for run_id in ids if run_id != state[PAIR[0]]]
-            st.selectbox(
-                letter, options, format_func=lambda run_id: labels.get(run_id, run_id), key=key, persist_state="session"
-            )
-        best = (
-            st.segmented_control(
-                "After",
-                ["Best epoch", "Last epoch"],
-                key="compare_which",
-                default="Best epoch",
-                required=True,
-                persist_state="session",
-                help="The best is the one of the highest validation accuracy, or test accuracy if none is held back.",
-            )
-            != "Last epoch"
-        )
-    chosen = [ids.index(state[key]) for key in PAIR]
-    a, b = (look_at(views[i], letter, names[i], best) for letter, i in zip("AB", chosen, strict=True))
-    return a, b
-
-
 def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> None:
     """Draw both confusion matrices and their difference."""
     counts = [a.counts, b.counts]
@@ -111,18 +34,8 @@ def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> 
         counts = [
             confusion_matrix(targets, side.probs.argmax(1), len(classes)) for side in (a, b) if side.probs is not None
         ]
-    same_images = counts[0].sum() == counts[1].sum()
-    kinds = {"Counts": "counts", "Shares of each class": "rows"}
-    kind = st.segmented_control(
-        "Cells",
-        list(kinds),
-        key="compare_cells",
-        default="Shares of each class",
-        required=True,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    show = kinds[kind or "Counts"] if same_images else "rows"
+    same_images = a.pixels or counts[0].sum() == counts[1].sum()
+    show = "rows" if a.pixels or not same_images else _cells()
     change = counts[1] - counts[0] if show == "counts" else shares(counts[1], "rows") - shares(counts[0], "rows")
     with st.grid(3, min_column_width=330, gap="small", key="compare_matrices"):
         for side, matrix in zip((a, b), counts, strict=True):
@@ -133,6 +46,21 @@ def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> 
             f"A was judged on {counts[0].sum():,} images and B on {counts[1].sum():,}: "
             "shares can be compared, counts not."
         )
+
+
+def _cells() -> str:
+    """Let a person choose what stands in the cells."""
+    kinds = {"Counts": "counts", "Shares of each class": "rows"}
+    kind = st.segmented_control(
+        "Cells",
+        list(kinds),
+        key="compare_cells",
+        default="Shares of each class",
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return kinds[kind or "Counts"]
 
 
 def _matrix(counts: np.ndarray, classes: Sequence[str], key: str, title: str, show: str, difference: bool) -> None:
@@ -243,6 +171,10 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         waiting = " and ".join(letter for letter, side in zip("AB", (a, b), strict=True) if side is None)
         st.info(f"{waiting} has not been judged yet; that happens after each epoch.", icon=":material/hourglass_empty:")
         return
+    if a.pixels != b.pixels:
+        labels = "A labels pixels and B whole images" if a.pixels else "A labels whole images and B pixels"
+        st.info(f"{labels}, so the two cannot be compared one by one.", icon=":material/info:")
+        return
     classes = [_classes(side) for side in (a, b)]
     if classes[0] != classes[1]:
         st.info(
@@ -258,7 +190,9 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         except DataError as error:
             st.caption(f":material/cloud: The images cannot be shown: {error}.")
     _matrices(a, b, data, classes[0])
-    if data is not None:
+    if a.pixels:
+        pixels.draw(a, b, classes[0], same)
+    elif data is not None:
         _disagreements(a, b, data)
     elif not same:
         st.caption("The two were judged on test images of different data sets, so no image can be compared.")

@@ -15,11 +15,15 @@ from playground.ui.pickers import percent
 from playground.ui.transport import BADGES
 
 EXPLAINED = f"""
-- **Best** is the highest accuracy after any epoch, and which; **final** the one after the last.
+- **Best** is the highest accuracy or mean IoU after any epoch, and which; **final** the one after the last.
+- **Mean IoU** (intersection over union) is what runs that label pixels are judged by: of each class, the pixels that
+  are rightly called so, divided by those that are called so or are so; a mean over the classes, counted over all
+  images. On training images it is not counted; there **pixel accuracy** is the share of the pixels that are right.
 - **Parameters** are the numbers that are learned, **MACs** the multiplications with an addition that one image takes
   on its way forward. Training takes about {compare.MACS_OF_A_STEP} times as many for each image seen.
-- **A point** is one percentage point of final test accuracy above guessing (10 % for ten classes): seconds and MACs of
-  the whole training, divided by the points it gained. Seconds depend on the machine, MACs do not.
+- **A point** is one percentage point of final test accuracy above guessing (10 % for ten classes), or of mean IoU above
+  that of calling every pixel the most common class: seconds and MACs of the whole training, divided by the points it
+  gained. Seconds depend on the machine, MACs do not.
 """
 
 
@@ -58,21 +62,37 @@ def knob_rows(views: Sequence[View]) -> dict[str, list[str]]:
     return rows
 
 
-def _best(found: Reached, split: str) -> str:
-    if split not in found.best:
-        return "–"
-    accuracy, epoch = found.best[split]
-    return f"{percent(accuracy)} (epoch {epoch})"
+def _reached_rows(found: Sequence[Reached]) -> dict[str, list[str]]:
+    """Return the best and final figures, of runs that label images and of those that label pixels in rows of their own.
+
+    A dash where a run has none.
+    """
+    rows = {}
+    for pixels in (False, True):
+        for split, name in (("test", "test"), ("val", "validation"), ("train", "training")):
+            having = [one.pixels == pixels and split in one.final for one in found]
+            if any(having):
+                figure = f"{name} {measured(pixels, split)}"
+                both = list(zip(found, having, strict=True))
+                rows[f"Best {figure}"] = [_best(*one.best[split]) if has else "–" for one, has in both]
+                rows[f"Final {figure}"] = [percent(one.final[split]) if has else "–" for one, has in both]
+    return rows
+
+
+def measured(pixels: bool, split: str = "test") -> str:
+    """Name the figure that runs are judged by, which label pixels or images."""
+    return ("pixel accuracy" if split == "train" else "mean IoU") if pixels else "accuracy"
+
+
+def _best(figure: float, epoch: int) -> str:
+    return f"{percent(figure)} (epoch {epoch})"
 
 
 def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:
     """Return {label: figure of each run}."""
     found = [reached(view) for view in views]
     rows = {"State": [BADGES.get(view.status.state, BADGES["failed"])[0] for view in views]}
-    for split, name in (("test", "test"), ("val", "validation"), ("train", "training")):
-        if any(split in one.final for one in found):
-            rows[f"Best {name} accuracy"] = [_best(one, split) for one in found]
-            rows[f"Final {name} accuracy"] = [percent(one.final.get(split)) or "–" for one in found]
+    rows |= _reached_rows(found)
     return rows | {
         "Epochs done": [f"{one.epochs:.3g}" for one in found],
         "Images seen": ["–" if one.images is None else short(round(one.images)) for one in found],
