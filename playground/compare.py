@@ -13,6 +13,7 @@ from playground import estimate
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
+from playground.events import judged_by
 from playground.guessing import guess
 from playground.metrics import iou
 from playground.runs import Status
@@ -148,7 +149,7 @@ def reached(
     for split in SPLITS:
         scored = [row for row in epochs if row.get(split) and row["epoch"] > 0]
         if scored:
-            figures = [(row[split].get("iou", row[split]["accuracy"]), -row["epoch"]) for row in scored]
+            figures = [(judged_by(row[split]), -row["epoch"]) for row in scored]
             final[split] = figures[-1][0]
             best[split] = max(figures)[0], -max(figures)[1]
     done = max([*progress.get("epoch", ())[-1:], *(row["epoch"] for row in epochs[-1:]), 0.0])

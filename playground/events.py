@@ -135,3 +135,8 @@ def to_row(event: Progress | Epoch | Change | Diverged) -> dict[str, Any]:
         if field.name not in _APART:
             row[field.name] = value
     return row
+
+
+def judged_by(scores: Mapping[str, float]) -> float:
+    """Return `Scores.figure` of scores in a row."""
+    return scores.get("iou", scores["accuracy"])

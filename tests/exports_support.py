@@ -15,8 +15,8 @@ from jobs_support import tiny
 from ruff import find_ruff_bin
 
 from playground.config import RunConfig
-from playground.data import store
-from playground.data.catalog import CATALOG
+from playground.data import shapes, store
+from playground.data.catalog import CATALOG, IGNORE, DatasetInfo
 from playground.events import Batch, Event
 from playground.exports.facts import Facts
 from playground.geometry import layers
@@ -42,6 +42,22 @@ def with_images(home: Path, unpacked: Path) -> Path:
     if not (home / "data").exists():
         (home / "data").symlink_to(unpacked)
     return home
+
+
+def few_pixels() -> None:
+    """Keep a data set of 40 and 30 images with masks; a part of each has no class, and the last class no pixel.
+
+    Their sides of 27 and 30 do not halve well, so maps are cut and padded on the way up.
+    """
+    parts = []
+    for seed, count in ((0, 40), (1, 30)):
+        images, masks = shapes.generate(count, 32, seed, shapes.Difficulty())
+        masks[:, :5], masks[masks == 5] = IGNORE, 0
+        parts += [images[:, :, :27, :30], masks[:, :27, :30]]
+    entry = DatasetInfo(
+        "few-pixels", "Few pixels", shapes.CLASSES, 3, 30, 40, 30, "MIT", "x", "x", "segmentation", height=27
+    )
+    store.write(entry, *parts)
 
 
 def trained(name: str = "a run", watch: Any = None, **knobs: Any) -> RunFolder:

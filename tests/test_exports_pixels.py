@@ -10,14 +10,13 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from exports_support import changed_on_the_way, check_style, made_up, run_scripts, same_weights
+from exports_support import changed_on_the_way, check_style, few_pixels, made_up, run_scripts, same_weights
 from jobs_support import tiny
 from ui_support import open_page, texts
 from ui_support import run as draw
 
 from playground.config import KNOBS, RunConfig, from_flat
-from playground.data import shapes, store
-from playground.data.catalog import IGNORE, DatasetInfo
+from playground.data import shapes
 from playground.exports import export
 from playground.exports.facts import facts
 from playground.exports.notebook import notebook
@@ -28,8 +27,6 @@ from playground.jobs.worker import work
 from playground.metrics import iou
 from playground.runs import RunFolder, create
 
-SHAPE = (3, 27, 30)
-"""Sides that do not halve well, so maps are cut and padded on the way up."""
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
 RUNS = {
     "U-Net, all at once": {
@@ -71,19 +68,6 @@ RUNS = {
 
 def knobs(**more) -> RunConfig:
     return tiny(**{**TINY, **more})
-
-
-def few_pixels() -> None:
-    """Keep a data set of 40 and 30 images; a part of each mask has no class, and the last class no pixel."""
-    parts = []
-    for seed, count in ((0, 40), (1, 30)):
-        images, masks = shapes.generate(count, 32, seed, shapes.Difficulty())
-        masks[:, :5], masks[masks == 5] = IGNORE, 0
-        parts += [images[:, :, : SHAPE[1], : SHAPE[2]], masks[:, : SHAPE[1], : SHAPE[2]]]
-    entry = DatasetInfo(
-        "few-pixels", "Few pixels", shapes.CLASSES, 3, 30, 40, 30, "MIT", "x", "x", "segmentation", height=27
-    )
-    store.write(entry, *parts)
 
 
 @pytest.fixture(scope="module")

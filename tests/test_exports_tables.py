@@ -6,19 +6,23 @@ import json
 import re
 import zipfile
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from exports_support import trained, unpacked, with_images
+from exports_support import few_pixels, trained, unpacked, with_images
 from PIL import Image
 from ui_support import make_run
 
 from playground.config import RunConfig
+from playground.data import shapes
 from playground.exports import FORMATS, export
 from playground.exports.facts import facts
 from playground.exports.report import kernels
-from playground.exports.table import safe
+from playground.exports.table import COLUMNS, safe
 from playground.exports.tensorboard import confusion_picture
+from playground.metrics import iou
 from playground.runs import RunFolder, create, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
@@ -36,6 +40,22 @@ def run(unpacked, tmp_path_factory) -> RunFolder:
         run = trained(HOSTILE, channels="4-6")
         run.annotate("A note & <b>more</b>")
     return run
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory) -> RunFolder:
+    """A run that labels pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("pixels")))
+        few_pixels()
+        return trained("pixels", dataset="few-pixels", images_per_class=0, channels="4-6", validation_share=0.2)
+
+
+@pytest.fixture
+def with_pixels(pixels, monkeypatch) -> RunFolder:
+    """The run that labels pixels, in its home."""
+    monkeypatch.setenv("PLAYGROUND_HOME", str(pixels.path.parent.parent))
+    return pixels
 
 
 def by_hand() -> RunFolder:
@@ -60,6 +80,7 @@ def test_the_table_is_a_row_an_event():
     file = export(by_hand(), 1, "csv")
     assert file.content.startswith(b"\xef\xbb\xbfrun,type,epoch,step,seconds,")
     rows = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"))))
+    assert tuple(rows[0]) == COLUMNS  # none of pixels
     given = [{key: value for key, value in row.items() if value} for row in rows]
     assert given == [
         {"run": "'=1+1", "type": "epoch", "epoch": "0", "step": "0", "seconds": "0.5", "test_loss": "2.5",
@@ -76,6 +97,18 @@ def test_the_table_is_a_row_an_event():
     ]  # fmt: skip
 
 
+def test_the_table_of_a_run_that_labels_pixels(with_pixels):
+    table = list(csv.DictReader(io.StringIO(export(with_pixels, 2, "csv").content.decode("utf-8-sig"))))
+    assert list(table[0]) == [*COLUMNS, "val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1"]
+    given = [row for row in table if row["type"] == "epoch"]
+    rows = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    assert len(given) == len(rows) == 3
+    for line, row in zip(given, rows, strict=True):
+        for split in ("val", "test"):
+            for figure in ("loss", "accuracy", "iou", "boundary_f1"):
+                assert float(line[f"{split}_{figure}"]) == row[split][figure]
+
+
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_text_is_taken_for_a_formula(text):
     assert safe(text) == f"'{text}"
@@ -85,17 +118,33 @@ def test_numbers_and_plain_text_stay():
     assert [safe(value) for value in (-1.5, "a=1", "")] == [-1.5, "a=1", ""]
 
 
-def test_tensorboard_reads_the_event_files(run, tmp_path):
+def in_tensorboard(run: RunFolder, folder: Path) -> Any:
+    """What TensorBoard finds in a run's export."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     file = export(run, 2, "tensorboard")
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
-        archive.extractall(tmp_path)
+        archive.extractall(folder)
         events = next(name for name in archive.namelist() if "tfevents" in name)
     assert re.fullmatch(r"[\w-]+/events\.out\.tfevents\.\d+\.playground", events)  # no name of this computer
-    found = EventAccumulator(str(tmp_path / events), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
-    found.Reload()
-    rows = run.rows()
+    found = EventAccumulator(str(folder / events), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
+    return found.Reload()
+
+
+def test_tensorboard_reads_the_figures_of_pixels(with_pixels, tmp_path):
+    found = in_tensorboard(with_pixels, tmp_path)
+    epochs = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    figures = [(figure, split) for figure in ("loss", "accuracy", "iou", "boundary_f1") for split in ("val", "test")]
+    for figure, split in figures:
+        wanted = [(row["step"], pytest.approx(row[split][figure])) for row in epochs]
+        assert [(event.step, event.value) for event in found.Scalars(f"{figure}/{split}")] == wanted
+    tags = {tag for tag in found.Tags()["scalars"] if not tag.startswith("progress/")}
+    assert tags == {f"{figure}/{split}" for figure, split in figures} | {"loss/train", "accuracy/train"}
+    assert len(found.Images("confusion")) == len(epochs)
+
+
+def test_tensorboard_reads_the_event_files(run, tmp_path):
+    found, rows = in_tensorboard(run, tmp_path), run.rows()
     epochs = [row for row in rows if row["type"] == "epoch"]
     progress = [row for row in rows if row["type"] == "progress"]
     for split in ("train", "val", "test"):
@@ -166,6 +215,62 @@ def test_the_report_says_everything_and_escapes_what_a_person_wrote(run):
         assert words in page.text
     labels = {attributes["aria-label"] for _, attributes in page.tags if attributes.get("role") == "img"}
     assert len(labels) == 5
+    for words in ("IoU", "oundary F1", "ixel accuracy"):
+        assert words not in page.text
+
+
+def drawn(content: bytes) -> dict:
+    """The figures of a report, by the names of their places."""
+    return json.loads(re.search(rb'<script type="application/json" id="figures">(.*?)</script>', content)[1])
+
+
+def test_a_report_of_pixels_gives_the_figures_that_they_are_judged_by(with_pixels):
+    content = export(with_pixels, 2, "html").content
+    page, figures = read(content), drawn(content)
+    epochs = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    last = epochs[-1]
+    for split, name in (("val", "validation"), ("test", "test")):
+        scores = last[split]
+        assert (
+            f"{name} mean IoU {scores['iou']:.2%}, boundary F1 {scores['boundary_f1']:.2%}, "
+            f"pixel accuracy {scores['accuracy']:.2%}, loss {scores['loss']:.4g}"
+        ) in page.text
+    assert f"training pixel accuracy {last['train']['accuracy']:.2%}, loss" in page.text
+    assert not re.search(r"(?<!pixel )(?<!Pixel )accuracy", page.text, re.IGNORECASE)
+    labels = [attributes["aria-label"] for _, attributes in page.tags if attributes.get("role") == "img"]
+    titles = ["Loss", "Mean IoU", "Boundary F1", "Pixel accuracy", "Learning rate", "Images per second"]
+    assert labels == [*(f"{title} over the epochs" for title in titles), "Confusion matrix"]
+    assert set(figures) == {attributes["id"] for _, attributes in page.tags if attributes.get("role") == "img"}
+    assert [figures[name]["layout"]["title"]["text"] for name in figures if name != "confusion"] == [
+        "Loss", "Learning rate", "Images per second", "Mean IoU", "Boundary F1", "Pixel accuracy",
+    ]  # fmt: skip
+    for name, figure in (("iou", "iou"), ("boundary_f1", "boundary_f1"), ("pixel_accuracy", "accuracy")):
+        traces = {trace["name"]: trace for trace in figures[name]["data"]}
+        assert set(traces) - {"best"} == {"validation", "test"} | ({"train"} if figure == "accuracy" else set())
+        for split, label in (("val", "validation"), ("test", "test")):
+            assert traces[label]["x"] == [0, 1, 2]
+            assert traces[label]["y"] == pytest.approx([100 * row[split][figure] for row in epochs], rel=1e-4)
+    progress = [100 * row["accuracy"] for row in with_pixels.rows() if row["type"] == "progress"]
+    assert {trace["name"]: trace for trace in figures["pixel_accuracy"]["data"]}["train"]["y"] == pytest.approx(
+        progress, rel=1e-4
+    )
+
+
+def test_a_report_of_pixels_gives_the_overlap_of_each_class(with_pixels):
+    content = export(with_pixels, 2, "html").content
+    page, cells = read(content), drawn(content)["confusion"]["data"]
+    last = with_pixels.rows()[-1]
+    counts = np.array(last["confusion"])
+    found = iou(counts)
+    pixels = counts.sum(1)
+    assert pixels[-1] == 0 < pixels[:-1].min()
+    for name, overlap, count in list(zip(shapes.CLASSES, found, pixels, strict=True))[:-1]:
+        assert re.search(rf"\n{name}\n{overlap:.1%}\n(.*%\n){{3}}{count:,}\n", page.text), name
+    assert f"\n{shapes.CLASSES[-1]}\n–\n–\n–\n–\n0\n" in page.text
+    assert f"\nMean of the classes that occur\n{last['test']['iou']:.1%}\n" in page.text
+    assert f"\n{pixels.sum():,}\n" in page.text
+    diagonal = [cells[1]["z"][i][i] for i in range(len(counts))]  # in per cent of the true class
+    assert diagonal == pytest.approx(100 * np.diag(counts) / np.maximum(pixels, 1), rel=1e-4)
 
 
 def test_a_report_of_a_run_without_rows_or_kernels():

@@ -139,7 +139,8 @@ def _html(found: Facts, stem: str) -> File:
 FORMATS = {
     "script": Format(
         "PyTorch script",
-        "To read, to run and to change: it trains the same network again, to the last bit.",
+        "To read, to run and to change: it trains the same network again. A run on a CPU is repeated to the last bit, "
+        "given the same machine and version of torch.",
         True,
         _script,
     ),

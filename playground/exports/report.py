@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -73,15 +73,10 @@ def report(facts: Facts) -> bytes:
         '<h2>Curves</h2><div class="pair">',
         *(_chart(name, f"{title} over the epochs") for name, title in _CURVES.items() if name in figures),
         "</div>",
+        *([f"<p>{_ABOUT_PIXELS}</p>"] if "iou" in figures else []),
     ]
     if "confusion" in figures:
-        parts += [
-            "<h2>Confusion matrix</h2>",
-            f"<p>The test images after epoch {facts.epoch}: a row for each true class, "
-            "a column for each prediction.</p>",
-            _chart("confusion", "Confusion matrix", "square"),
-        ]
-        parts += ["<h2>Class by class</h2>", _table(("Class", "Precision", "Recall", "F1", "Images"), _classes(facts))]
+        parts += _confusion(facts)
     if picture := kernels(facts):
         words = f"The first layer's kernels after epoch {facts.epoch}"
         source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
@@ -100,7 +95,21 @@ def report(facts: Facts) -> bytes:
     return page.encode()
 
 
-_CURVES = {"loss": "Loss", "accuracy": "Accuracy", "learning_rate": "Learning rate", "throughput": "Images per second"}
+_CURVES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "iou": "Mean IoU",
+    "boundary_f1": "Boundary F1",
+    "pixel_accuracy": "Pixel accuracy",
+    "learning_rate": "Learning rate",
+    "throughput": "Images per second",
+}
+"""What is drawn where there is something to draw: "accuracy" of images, the three after it of pixels."""
+_ABOUT_PIXELS = (
+    "IoU is intersection over union: of the pixels that are of a class or are taken for it, the share that is both. "
+    "Its mean over the classes is what this run is judged by. Boundary F1 says how well predicted and true boundaries "
+    "meet, and pixel accuracy is the share of the pixels that are right."
+)
 
 
 def _figures(facts: Facts) -> dict[str, plots.Figure]:
@@ -110,19 +119,43 @@ def _figures(facts: Facts) -> dict[str, plots.Figure]:
         found |= plots.curves(
             feed.progress, feed.epochs, feed.changes, total_epochs=total, cursor=float(facts.epoch), labels=LABELS
         )
+        if "iou" in feed.epochs[-1]["test"]:
+            _one_panel_each(found, feed.epochs)
     if facts.scores.get("confusion"):
-        found["confusion"] = confusion_heatmap(facts.scores["confusion"], facts.dataset.classes)
+        # Pixels are too many to be read as counts.
+        show = "rows" if facts.dataset.segments else "counts"
+        found["confusion"] = confusion_heatmap(facts.scores["confusion"], facts.dataset.classes, show=show)
     return found
+
+
+def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[Mapping[str, Any]]) -> None:
+    """Give mean IoU, boundary F1 and pixel accuracy a panel each; the live curves have two of them in one."""
+    judged, cursor = figures.pop("accuracy"), figures["learning_rate"]["layout"]["shapes"]
+    train = [trace | {"name": "train"} for trace in judged["data"] if trace["name"].startswith("train")]
+    judged["data"] = [trace for trace in judged["data"] if not trace["name"].startswith("train")]
+    figures["iou"] = judged
+    for name, key, traces in (("boundary_f1", "boundary_f1", []), ("pixel_accuracy", "accuracy", train)):
+        layout = judged["layout"] | {"title": {"text": _CURVES[name]}, "shapes": cursor, "annotations": []}
+        for split, label, dash in (("val", "validation", "solid"), ("test", "test", "dot")):
+            points = [(row["epoch"], 100 * row[split][key]) for row in epochs if key in (row.get(split) or {})]
+            if points:
+                x, y = np.array(points).T
+                more = {"mode": "lines+markers", "marker": {"size": 4}, "hovertemplate": "%{y:.1f} %"}
+                traces.append(plots.line(x, y, label, plots.TEST if split == "test" else plots.VALIDATION, **more))
+                traces[-1]["line"]["dash"] = dash
+        figures[name] = {"data": traces, "layout": layout}
 
 
 def _summary(facts: Facts) -> str:
     """Say what was reached, in a line or two."""
     status = facts.status
-    scores = [
-        f"{name} accuracy {facts.scores[split]['accuracy']:.2%}, loss {facts.scores[split]['loss']:.4g}"
-        for split, name in (("train", "training"), ("val", "validation"), ("test", "test"))
-        if facts.scores.get(split)
-    ]
+    accuracy = "pixel accuracy" if facts.dataset.segments else "accuracy"
+    names = {"iou": "mean IoU", "boundary_f1": "boundary F1", "accuracy": accuracy}
+    scores = []
+    for split, name in (("train", "training"), ("val", "validation"), ("test", "test")):
+        if found := facts.scores.get(split):
+            figures = [f"{words} {found[figure]:.2%}" for figure, words in names.items() if figure in found]
+            scores.append(f"{name} {', '.join(figures)}, loss {found['loss']:.4g}")
     parameters, macs = (sum(getattr(layer, name) for layer in facts.chain) for name in ("parameters", "macs"))
     where = f" on {status.device} with {status.threads} threads" if status.device else ""
     lines = [
@@ -165,6 +198,38 @@ def _layers(facts: Facts) -> list[tuple[str, str, str, str]]:
         )
         for layer in facts.chain
     ]
+
+
+def _confusion(facts: Facts) -> list[str]:
+    """Return the matrix and the table of the classes."""
+    if facts.dataset.segments:
+        what = f"The pixels of the test images after epoch {facts.epoch}, in per cent of the true class"
+        table = _table(("Class", "IoU", "Dice", "Precision", "Recall", "Pixels"), _pixel_classes(facts))
+    else:
+        what = f"The test images after epoch {facts.epoch}"
+        table = _table(("Class", "Precision", "Recall", "F1", "Images"), _classes(facts))
+    return [
+        "<h2>Confusion matrix</h2>",
+        f"<p>{what}: a row for each true class, a column for each prediction.</p>",
+        _chart("confusion", "Confusion matrix", "square"),
+        "<h2>Class by class</h2>",
+        table,
+    ]
+
+
+def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
+    """Return a row for each class, and the means over those that occur in the truth."""
+    counts = np.array(facts.scores["confusion"])
+    pixels = counts.sum(1)
+    figures = np.stack([figure(counts) for figure in (metrics.iou, metrics.f1, metrics.precision, metrics.recall)], 1)
+    rows: list[tuple[str, ...]] = [
+        (name, *(f"{value:.1%}" if n else "–" for value in values), f"{n:,}")
+        for name, values, n in zip(facts.dataset.classes, figures, pixels, strict=True)
+    ]
+    if pixels.any():
+        means = figures[pixels > 0].mean(0)
+        rows.append(("Mean of the classes that occur", *(f"{value:.1%}" for value in means), f"{pixels.sum():,}"))
+    return rows
 
 
 def _classes(facts: Facts) -> list[tuple[str, ...]]:

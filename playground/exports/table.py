@@ -12,12 +12,15 @@ COLUMNS = (
     *("knob", "old", "new", "what"),
 )
 """Losses are means, accuracies fractions; "loss" and "accuracy" are of the training batches since the last row."""
+PIXEL_COLUMNS = ("val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1")
+"""What a run that labels pixels has besides, as fractions; its accuracies are shares of the pixels."""
 
 
 def table(facts: Facts) -> bytes:
     """Write the rows that count as CSV in UTF-8, with the mark by which spreadsheets know it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\r\n")
+    columns = (*COLUMNS, *PIXEL_COLUMNS) if facts.dataset.segments else COLUMNS
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for row in facts.feed.rows:
         if row["type"] != "resumed":
@@ -28,10 +31,10 @@ def table(facts: Facts) -> bytes:
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """Give the scores of each split columns of their own."""
     scores = {
-        f"{split}_{figure}": row[split][figure]
+        f"{split}_{figure}": value
         for split in ("train", "val", "test")
         if isinstance(row.get(split), dict)
-        for figure in ("loss", "accuracy")
+        for figure, value in row[split].items()
     }
     return row | scores
 

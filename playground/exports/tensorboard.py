@@ -13,6 +13,8 @@ import numpy as np
 from playground.exports.facts import Facts
 from playground.exports.script import described
 
+_SCORES = ("loss", "accuracy", "iou", "boundary_f1")
+"""The last two of runs that label pixels, and not of the batches they train on; their accuracy is that of pixels."""
 _PROGRESS = ("loss", "accuracy", "learning_rate", "grad_norm", "weight_norm", "images_per_second")
 
 
@@ -51,7 +53,7 @@ def scalars(facts: Facts) -> Iterator[tuple[str, float, int, float]]:
         elif row["type"] == "epoch":
             for split in ("train", "val", "test"):
                 if row.get(split):
-                    found |= {f"{figure}/{split}": row[split][figure] for figure in ("loss", "accuracy")}
+                    found |= {f"{figure}/{split}": row[split][figure] for figure in _SCORES if figure in row[split]}
         for tag, value in found.items():
             yield tag, value, row["step"], row["seconds"]
 

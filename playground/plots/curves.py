@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.events import judged_by
 from playground.plots.style import NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
 
 
@@ -27,11 +28,6 @@ def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
         "annotations": [],
     }
     return {"data": [], "layout": layout}
-
-
-def judged_by(scores: Mapping[str, float]) -> float:
-    """Return the figure that a run is judged by: the mean IoU where pixels are labelled, else the accuracy."""
-    return scores.get("iou", scores["accuracy"])
 
 
 def _figure(scores: Mapping[str, float], key: str) -> float:

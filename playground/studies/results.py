@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.data import store
+from playground.events import judged_by
 from playground.metrics import confusion_matrix
 from playground.runs import Feed, RunError, Status
 from playground.splits import split
@@ -50,14 +51,9 @@ class Result:
         return "deleted" if self.status is None else PRUNED if self.pruned else self.status.state
 
 
-def figure(scores: Mapping[str, float]) -> float:
-    """Return the figure of one split's scores that members are compared by: accuracy, or for pixels the mean IoU."""
-    return scores.get("iou", scores["accuracy"])
-
-
 def judged(row: Mapping[str, Any]) -> float:
     """Return the figure of an epoch row: on the validation images, or on the test images if none are held back."""
-    return figure(row.get("val") or row["test"])
+    return judged_by(row.get("val") or row["test"])
 
 
 class StudyFeed:
@@ -94,7 +90,7 @@ class StudyFeed:
         if not trained:
             return Result(member, feed.status)
         last = trained[-1]
-        return Result(member, feed.status, judged(last), figure(last["test"]))
+        return Result(member, feed.status, judged(last), judged_by(last["test"]))
 
     @property
     def state(self) -> str:
