@@ -23,6 +23,8 @@ from playground.ui.sheets import Picture, of_image, sheets
 CHOSEN = "segment_image"
 SMALL, LARGE = 92, 260
 """Widths of pictures on the screen."""
+MANY = 24
+"""A table of more classes than this scrolls."""
 CURVES = {"iou": TEST, "boundary_f1": NEUTRAL}
 
 
@@ -178,7 +180,9 @@ def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
     st.dataframe(
         {"Class": classes} | {name: 100 * values for name, values in columns.items()},
         hide_index=True,
+        height="content" if len(classes) <= MANY else "auto",
         key="segment_classes",
+        alt="Of each class: its share of the pixels, IoU, Dice, precision and recall",
         column_config={name: st.column_config.NumberColumn(format="%.1f %%") for name in columns},
     )
     st.caption(f"Over all {run.predictions_dataset} test images; pixels without a class do not count.")
