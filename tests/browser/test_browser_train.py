@@ -16,7 +16,8 @@ POINTS = "() => document.querySelector('.st-key-chart_loss .live-chart')?.data?.
 
 
 def button(page: Page, name: str):
-    return page.get_by_role("button", name=name, exact=True)
+    """A button of the page; Streamlit's own bar has a "Stop" too while the page is drawn."""
+    return page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True)
 
 
 def points(page: Page) -> int:
