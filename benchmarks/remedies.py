@@ -55,13 +55,15 @@ def asked(images: int) -> None:
     assert run is not None
     data = load(run.config.data.dataset)
     targets = np.asarray(data.test_targets[:images])
-    print(f"\nBlur, the bundled network, {len(targets)} test images: mean IoU at one scale, and at {SCALES}, averaged")
+    print(f"\nBlur, the bundled network, {len(targets)} test images: mean IoU at their own size, and at several")
     for sigma in (0.0, 1.0, 2.0, 3.0):
         seen = blurred(np.asarray(data.test_images[:images]), sigma)
-        one, many = (
-            figures(judged(run, run.epochs()[-1], seen, targets, scales)[0])["iou"] for scales in ((1.0,), SCALES)
-        )
-        print(f"  blur of {sigma:g} pixels: {one:.3f} -> {many:.3f}   {100 * (many - one):+.1f} points", flush=True)
+        found = {
+            scales: figures(judged(run, run.epochs()[-1], seen, targets, scales)[0])["iou"]
+            for scales in ((1.0,), *SCALES.values())
+        }
+        words = "   ".join(f"{scales} {iou:.3f}" for scales, iou in found.items())
+        print(f"  blur of {sigma:g} pixels: {words}", flush=True)
 
 
 def main() -> None:

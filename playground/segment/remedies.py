@@ -9,8 +9,8 @@ import numpy as np
 from playground.config import RunConfig, from_flat
 from playground.metrics import f1, iou
 
-SCALES = (1.0, 0.75, 1.5)
-"""The sizes at which a network is asked where several are fused, as factors on the picture's own."""
+SCALES: Mapping[str, tuple[float, ...]] = {"around": (1.0, 0.75, 1.25), "smaller": (1.0, 0.75, 0.5)}
+"""The sizes at which a network may be asked where several are fused, as factors on the picture's own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ REMEDIES: Mapping[str, Remedy] = {
     "blur": Remedy(
         "Blur and size",
         "A blurred or differently sized picture shows the network edges and shapes at a scale it was not trained on.",
-        "Ask it at several scales and average what it says.",
+        "Ask it at several sizes and average what it says: objects are of the size it knows at one of them, and a "
+        "badly blurred picture is sharper when it is small. Where nothing was wrong, sizes that are too small hurt.",
         "iou",
         {},
         {},

@@ -17,7 +17,7 @@ from playground.ui.sheets import of_image, sheets
 
 LONGEST = 2048
 """Pixels of a photo's longer side that are computed; a larger one is computed shrunk, and its mask enlarged."""
-SCALES = {"one": (1.0,), "three": (1.0, 0.75, 1.5)}
+SCALES = {"one": (1.0,), "three": (1.0, 0.75, 1.25)}
 WIDTH = 480
 
 
@@ -84,7 +84,7 @@ def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
         default="one",
         required=True,
         persist_state="session",
-        help="Averaging what it says at 0.75, 1 and 1.5 times the size helps against blur and against odd sizes.",
+        help="Averaging what it says at 0.75, 1 and 1.25 times the size; it helps a little if the picture is sharp.",
     )
     opacity = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="segment_photo_opacity", persist_state="session")
     return int(side), scales, opacity

@@ -105,10 +105,20 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
 
 
 def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
-    sigma = st.slider("Blur of the test images, in pixels", 0.0, 4.0, 1.0, 0.25, key="segment_blur", width=320)
-    st.caption(f"On the first {BLURRED_IMAGES} test images: asked at one scale, and at {len(SCALES)}, averaged.")
+    with st.container(horizontal=True, gap="large"):
+        sigma = st.slider("Blur of the test images, in pixels", 0.0, 4.0, 3.0, 0.25, key="segment_blur", width=320)
+        sizes = st.segmented_control(
+            "Sizes",
+            list(SCALES),
+            format_func=lambda name: ", ".join(f"{scale:g}" for scale in SCALES[name]),
+            key="segment_sizes",
+            default="smaller",
+            required=True,
+            help="The picture is shown at each of these, as factors on its own size.",
+        )
+    st.caption(f"On the first {BLURRED_IMAGES} test images: asked at their own size, and at all of these, averaged.")
     (before, one), (after, three) = (
-        _judged(f"{weights_key(run, epoch)} {sigma}", run, epoch, sigma, scales) for scales in ((1.0,), SCALES)
+        _judged(f"{weights_key(run, epoch)} {sigma}", run, epoch, sigma, scales) for scales in ((1.0,), SCALES[sizes])
     )
     _table(figures(before), figures(after), remedy)
     from playground.segment.pixels import blurred
