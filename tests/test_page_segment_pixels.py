@@ -158,7 +158,9 @@ def test_a_remedy_trains_two_runs_that_differ_in_it_alone(trained, monkeypatch):
     change = 100 * (figures(rows[1])["boundary_f1"] - figures(rows[0])["boundary_f1"])
     first = at.metric[0]
     assert "Boundary F1" in first.label and "should rise" in first.label
-    assert first.delta.startswith(f"{change:+.1f} points".replace("-", "−"))
+    assert first.delta.startswith(f"{change:+.1f} points")
+    direction = first.proto.MetricDirection
+    assert first.proto.direction == (direction.DOWN if change < 0 else direction.UP)
     assert len(component(at, "segment_errors_before")["items"]) == 6
     for folder in made:
         folder.delete()
@@ -177,6 +179,8 @@ def test_blur_is_answered_at_one_size_and_at_several(trained):
 
     assert metric(at, "Mean IoU") == overlap(3.0, 1.0, 0.75, 0.5)
     assert at.metric[0].delta.endswith(f"from {overlap(3.0, 1.0)}")
+    fallen = [one.delta.startswith("-") for one in at.metric]
+    assert [one.proto.direction == one.proto.MetricDirection.DOWN for one in at.metric] == fallen
     at.get_by_key("segment_sizes").set_value("around")
     at.get_by_key("segment_blur").set_value(0.0)
     assert metric(run(at), "Mean IoU") == overlap(0.0, 1.0, 0.75, 1.25) != overlap(0.0, 1.0, 0.75, 0.5)

@@ -152,7 +152,7 @@ def _table(before: dict[str, float], after: dict[str, float], remedy: Remedy) ->
             st.metric(
                 f"**{title}**, should rise" if name == remedy.figure else title,
                 percent(after[name]),
-                f"{change:+.1f} points, from {percent(before[name])}".replace("-", "−"),
+                f"{change:+.1f} points, from {percent(before[name])}",
                 delta_color="normal" if abs(change) >= 0.05 else "off",
                 help=help,
             )
