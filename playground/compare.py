@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from playground import estimate
+from playground import estimate, events
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
-from playground.events import judged_by
 from playground.guessing import guess
 from playground.metrics import iou
 from playground.runs import Status
@@ -29,7 +28,7 @@ CERTAIN = 0.05
 def labels_pixels(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether a run labels pixels: by its epoch rows, or before the first by its data set."""
     if epochs:
-        return "iou" in (epochs[-1].get("test") or ())
+        return events.labels_pixels(epochs)
     try:
         return catalog.info(config.data.dataset).segments
     except DataError:
@@ -149,7 +148,7 @@ def reached(
     for split in SPLITS:
         scored = [row for row in epochs if row.get(split) and row["epoch"] > 0]
         if scored:
-            figures = [(judged_by(row[split]), -row["epoch"]) for row in scored]
+            figures = [(events.judged_by(row[split]), -row["epoch"]) for row in scored]
             final[split] = figures[-1][0]
             best[split] = max(figures)[0], -max(figures)[1]
     done = max([*progress.get("epoch", ())[-1:], *(row["epoch"] for row in epochs[-1:]), 0.0])

@@ -3,7 +3,7 @@
 Epoch 0 is the network before its first step; epoch k is the network after k passes over the training images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -135,6 +135,11 @@ def to_row(event: Progress | Epoch | Change | Diverged) -> dict[str, Any]:
         if field.name not in _APART:
             row[field.name] = value
     return row
+
+
+def labels_pixels(epochs: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether the rows of epochs are of a run that labels pixels; not so for no rows."""
+    return bool(epochs) and "iou" in (epochs[-1].get("test") or ())
 
 
 def judged_by(scores: Mapping[str, float]) -> float:

@@ -43,8 +43,6 @@ def loss_function(config: TrainingConfig, class_weights: Tensor | None = None) -
         logits = logits.contiguous()
         return torch.stack([part(logits, targets, config, class_weights) for part in parts]).sum()
 
-    if names == ("cross_entropy",):
-        return lambda logits, targets: _cross_entropy(logits, targets, config, class_weights)
     return loss
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from playground.config import RunConfig
+from playground.events import labels_pixels
 from playground.guessing import Guess, guess
 from playground.runs import Status
 
@@ -82,7 +83,7 @@ def tell(
     untrained = epochs[0]["test"]["loss"] if epochs and epochs[0]["epoch"] == 0 and epochs[0].get("test") else 0.0
     first = bisect_right(progress.get("step", ()), since)
     counts = epochs[-1].get("confusion") if epochs else None
-    pixels = bool(epochs) and "iou" in (epochs[-1].get("test") or ())
+    pixels = labels_pixels(epochs)
     return Story(
         config=config,
         status=status,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.events import judged_by
+from playground.events import judged_by, labels_pixels
 from playground.plots.style import NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
 
 
@@ -52,10 +52,6 @@ def best_epoch(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, float, float] 
         return None
     best = max(scored, key=lambda row: (judged_by(row[split]), -row["epoch"]))
     return split, best["epoch"], judged_by(best[split])
-
-
-def _labels_pixels(epochs: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(epochs) and "iou" in epochs[-1]["test"]
 
 
 def _mark_changes(figure: Figure, changes: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
@@ -115,7 +111,7 @@ def _score_panel(
         figure["data"][-1]["line"]["width"] = 1
     # One point is no line: the first must be seen too.
     mode = "lines" if len(raw) > 1 else "markers"
-    pixels = key == "accuracy" and _labels_pixels(epochs)
+    pixels = key == "accuracy" and labels_pixels(epochs)
     name = "train, pixel accuracy" if pixels else "train"
     figure["data"].append(line(x, smooth(raw, smoothing), name, TRAIN, mode=mode, hovertemplate=template))
     for split, name, colour, dash in _SPLITS:
@@ -215,7 +211,7 @@ def curves(
     end = _axis_end(latest, max(total_epochs, 1))
     scale = {"type": "log", "uirevision": f"{revision}-log"} if log else {"uirevision": revision}
     tozero = {} if log else {"rangemode": "tozero"}
-    judged = "Mean IoU" if _labels_pixels(epochs) else "Accuracy"
+    judged = "Mean IoU" if labels_pixels(epochs) else "Accuracy"
     figures = {
         "loss": _panel("Loss", revision, end, **scale, **tozero),
         "accuracy": _panel(judged, revision, end, range=[0, 100], ticksuffix=" %"),
@@ -225,7 +221,7 @@ def curves(
     for key in ("loss", "accuracy"):
         _score_panel(figures[key], progress, epochs, key, smoothing)
         _mark_changes(figures[key], changes, labels or {})
-        if overfitting_since is not None and not (key == "accuracy" and _labels_pixels(epochs)):
+        if overfitting_since is not None and not (key == "accuracy" and labels_pixels(epochs)):
             _shade_gap(figures[key], epochs, key, overfitting_since)
     for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
         mode = "lines" if len(x) > 1 else "markers"

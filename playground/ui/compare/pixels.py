@@ -7,13 +7,13 @@ import streamlit as st
 
 from playground import compare
 from playground.compare import Masks
-from playground.data.catalog import IGNORE, DataError
+from playground.data.catalog import DataError
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.ui.compare.sides import Side
 from playground.ui.inside.scene import weights_key
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend
-from playground.ui.segment.masks import LARGE, SMALL, test_images
+from playground.ui.segment.masks import SMALL, classes_in, enlarged, test_images
 from playground.ui.sheets import Picture, of_image, sheets
 
 CHOSEN = "compare_mask"
@@ -143,17 +143,10 @@ def _large(
     _clear: int | None,
 ) -> list[Picture]:
     rgb = as_rgb(_image)
-    shown = len(np.unique(_truth[_truth != IGNORE]))
     made = [
         ("The image", rgb, f"Test image {number}"),
-        ("The truth", laid_over(rgb, _truth, OPACITY, _clear), f"{shown} class{'es' if shown != 1 else ''}"),
+        ("The truth", laid_over(rgb, _truth, OPACITY, _clear), classes_in(_truth)),
     ]
     for letter, mask, right in zip("AB", _masks, _right, strict=True):
         made.append((letter, laid_over(rgb, mask, OPACITY, _clear), f"{percent(right)} of the pixels are right"))
-    factor = max(1, LARGE // rgb.shape[1])
-    return [
-        of_image(
-            pixels.repeat(factor, 0).repeat(factor, 1), title, f"{title}. {note}", title=title, note=note, width=LARGE
-        )
-        for title, pixels, note in made
-    ]
+    return enlarged(made)

@@ -1,5 +1,6 @@
 """What a network that labels pixels makes of fixed test images, epoch by epoch, beside the truth."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -104,17 +105,27 @@ def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: floa
     at_edges = _edges(truth) | _edges(mask)
     shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels"
     near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
-    classes = len(np.unique(truth[known]))
     made = [
         ("The image", rgb, f"{rgb.shape[1]} × {rgb.shape[0]} pixels"),
-        ("The truth", laid_over(rgb, truth, opacity, clear), f"{classes} class{'es' if classes > 1 else ''}"),
+        ("The truth", laid_over(rgb, truth, opacity, clear), classes_in(truth)),
         ("What the network says", laid_over(rgb, mask, opacity, clear), f"IoU {percent(_overlap(mask, truth), 0)}"),
         ("Errors", errors(rgb, wrong, known), shares),
         ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),
     ]
-    factor = max(1, LARGE // image.shape[2])
+    return enlarged(made)
+
+
+def classes_in(truth: np.ndarray) -> str:
+    """Say how many classes a mask shows: "3 classes"."""
+    count = len(np.unique(truth[truth != IGNORE]))
+    return f"{count} class{'es' if count != 1 else ''}"
+
+
+def enlarged(made: Sequence[tuple[str, np.ndarray, str]]) -> list[Picture]:
+    """Return pictures of (title, pixels uint8 (H, W, 3), note), each pixel drawn as a square."""
     pictures = []
     for title, pixels, note in made:
+        factor = max(1, LARGE // pixels.shape[1])
         big = pixels.repeat(factor, 0).repeat(factor, 1)
         pictures.append(of_image(big, title, f"{title}. {note}", title=title, note=note, width=LARGE))
     return pictures

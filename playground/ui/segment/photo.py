@@ -10,6 +10,7 @@ from playground import images
 from playground.images import ImageError
 from playground.plots.masks import PALETTE, clear_class, laid_over
 from playground.runs import RunFolder
+from playground.segment import remedies
 from playground.ui.inside.scene import image_key, weights_key
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend, shares
@@ -17,7 +18,7 @@ from playground.ui.sheets import of_image, sheets
 
 LONGEST = 2048
 """Pixels of a photo's longer side that are computed; a larger one is computed shrunk, and its mask enlarged."""
-SCALES = {"one": (1.0,), "three": (1.0, 0.75, 1.25)}
+SCALES = {"one": (1.0,), "three": remedies.SCALES["around"]}
 WIDTH = 480
 
 
