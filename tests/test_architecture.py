@@ -20,6 +20,7 @@ MAX_FUNCTION_LINES = 59
 NEVER = {
     "playground.config": ["playground"],
     "playground.home": ["playground"],
+    "playground.zips": ["playground"],
     "playground.events": ["playground.runs", "playground.jobs", "playground.plots", "torch"],
     "playground.geometry": ["playground.data", "playground.models", "playground.runs", "playground.training", "torch"],
     "playground.metrics": ["playground.data", "playground.models", "playground.runs", "playground.training", "torch"],

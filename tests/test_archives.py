@@ -464,7 +464,7 @@ def test_too_many_files(run, parts, home, monkeypatch):
     monkeypatch.setattr(archives_module, "MAX_FILES", len(parts))
     assert import_zip(pack(parts)).rows() == run.rows()
     extra = {f"{run.id}/checkpoints/epoch-0003.safetensors": parts[f"{run.id}/checkpoints/epoch-0001.safetensors"]}
-    assert "at most 9 files" in refuse(pack(parts | extra), home)
+    assert "more than 9 files" in refuse(pack(parts | extra), home)
 
 
 def test_too_many_bytes(run, parts, home, monkeypatch):

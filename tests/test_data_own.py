@@ -286,7 +286,7 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_TOTAL", 20_000)
     refused(pack(two_classes()), "the zip unpacks to")
     monkeypatch.setattr(sources, "MAX_FILES", 9)
-    refused(pack(two_classes()), "the zip has 10 files; 9 is the most")
+    refused(pack(two_classes()), "the zip has more than 9 files")
 
 
 def test_a_size_that_the_directory_makes_smaller_than_it_is_cannot_hide_a_bomb() -> None:

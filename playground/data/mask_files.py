@@ -155,6 +155,8 @@ def _from_json(text: str) -> list[tuple[str, int | None]]:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno} is no JSON") from None
+    if re.search("[\ud800-\udfff]", "".join(found) if isinstance(found, list | dict) else ""):
+        raise ValueError("a name has half of a character (a lone surrogate)")
     if isinstance(found, list) and all(isinstance(name, str) for name in found):
         return [(name, None) for name in found]
     if isinstance(found, dict):

@@ -5,11 +5,8 @@ Everything in it is untrusted: `playground.data.sources` checks what it says abo
 """
 
 import hashlib
-import lzma
 import re
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +20,7 @@ from playground.data.shapes import Difficulty
 from playground.data.sources import MAX_TOTAL, File, Skipped, Source, opened
 from playground.data.store import Progress, Report
 from playground.images import EXTENSIONS, ImageError, fit_to, read_image
+from playground.zips import ZipError
 
 MAX_CLASSES = 1000
 SIZES = (16, 256)
@@ -31,7 +29,7 @@ SIZES = (16, 256)
 TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 """What the folders of a split are called."""
 DAMAGED = "It is damaged or cannot be unpacked"
-UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+UNPACKING = (ZipError, OSError)
 """What reading a damaged file raises."""
 
 

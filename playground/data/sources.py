@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from playground.data.catalog import DataError
 from playground.images import MAX_BYTES
+from playground.zips import Zip, ZipError, open_zip
 
 MAX_FILES = 100_000
 MAX_TOTAL = 4 * 2**30
@@ -52,10 +53,10 @@ def opened(source: Source) -> Generator[tuple[list[File], Skipped]]:
         yield folder_files(Path(source))
         return
     try:
-        with zipfile.ZipFile(source) as archive:
+        with open_zip(source, MAX_FILES) as archive:
             yield zip_files(archive), []
-    except zipfile.BadZipFile:
-        raise DataError("this is not a zip file, or it is cut off; zip the folder of your images again") from None
+    except ZipError as error:
+        raise DataError(f"{error}; zip the folder of your images again") from None
     except FileNotFoundError:
         raise DataError(f"there is no {source}; give the path of a zip file or a folder") from None
     except OSError as error:
@@ -70,15 +71,13 @@ def _hidden(path: PurePosixPath) -> bool:
     )
 
 
-def zip_files(archive: zipfile.ZipFile) -> list[File]:
+def zip_files(archive: Zip) -> list[File]:
     """Check all that a zip says about itself, and list its files.
 
     Raises:
         DataError: an entry that no harmless zip of images has.
     """
-    entries = archive.infolist()
-    if len(entries) > MAX_FILES:
-        raise DataError(f"the zip has {len(entries):,} files; {MAX_FILES:,} is the most")
+    entries = archive.entries
     total = sum(entry.file_size for entry in entries)
     if total > MAX_TOTAL:
         raise DataError(f"the zip unpacks to {total / 2**30:.1f} GB; {MAX_TOTAL >> 30} GB is the most")

@@ -10,7 +10,6 @@ import math
 import re
 import time
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, BinaryIO
@@ -23,6 +22,8 @@ from playground.data.catalog import DataError, DatasetInfo, info
 from playground.exports.facts import Facts
 from playground.geometry import MAX_PARAMETERS
 from playground.runs import RunError, RunFolder, Status, import_zip
+from playground.runs.archives import MAX_FILES
+from playground.zips import ZipError, open_zip
 
 MAX_HEADER = 2**20
 MAX_BYTES = 4 * MAX_PARAMETERS + MAX_HEADER
@@ -114,8 +115,8 @@ def is_pickle(head: bytes) -> bool:
 def _take_zip(name: str, file: BinaryIO) -> RunFolder:
     """Tell a run from weights and from a pickle by the names of what is in the zip."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            files = [info for info in archive.infolist() if not info.is_dir()]
+        with open_zip(file, MAX_FILES) as archive:
+            files = [info for info in archive.entries if not info.is_dir()]
             entries = {info.filename.split("/")[-1]: info for info in files}
             if any(part.endswith((".pkl", ".pickle")) for part in entries):
                 raise RunError(f"{_short(name)} {PICKLE}")
@@ -126,12 +127,9 @@ def _take_zip(name: str, file: BinaryIO) -> RunFolder:
                 raise RunError("this zip holds model.safetensors, so it has to hold config.json and no other files")
             if max(info.file_size for info in entries.values()) > MAX_BYTES:
                 raise RunError(f"this zip unpacks to more than any network of this program: {MAX_BYTES >> 20} MB")
-            contents = []
-            for part in _PARTS[:2]:
-                with archive.open(entries[part]) as opened:
-                    contents.append(opened.read(entries[part].file_size))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise RunError(f"this is no readable zip ({_short(error)})") from None
+            contents = [archive.read(entries[part]) for part in _PARTS[:2]]
+    except ZipError as error:
+        raise RunError(f"this is no readable zip ({error})") from None
     return adopt(*contents)
 
 

@@ -7,11 +7,9 @@ import os
 import re
 import secrets
 import shutil
-import struct
 import tempfile
 import time
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +25,7 @@ from playground.runs.feed import parse_rows
 from playground.runs.folder import RunError, RunFolder
 from playground.runs.shelf import runs_folder
 from playground.runs.status import Status
+from playground.zips import open_zip
 
 MAX_BYTES = 2 * 1024**3
 MAX_FILES = 5000
@@ -95,15 +94,12 @@ def import_zip(file: BinaryIO | Path) -> RunFolder:
         RunError: not a zip, not a run, too large, or a part of it is damaged; one line, and nothing is kept.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = _members(archive)
+        with open_zip(file, MAX_FILES) as archive:
+            members = _members(archive.entries)
             draft = Path(tempfile.mkdtemp(dir=runs_folder(), prefix=".new-"))
             try:
                 for name, info in members.items():
-                    with archive.open(info) as part:
-                        # Asked for this much, it unpacks no more, whatever the entry holds: a size that lies is found
-                        # by the checksum.
-                        content = part.read(info.file_size)
+                    content = archive.read(info)
                     _check(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
@@ -113,17 +109,15 @@ def import_zip(file: BinaryIO | Path) -> RunFolder:
                 raise
     except RunError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
+    except ValueError as error:  # a ZipError, or what is not found in the parts until they are together
         raise RunError(f"this is no readable zip ({_short(error)}); take one that the Runs page downloaded") from None
-    except (NotImplementedError, RuntimeError):
-        raise RunError("this zip is encrypted or packed in a way that cannot be read") from None
     except OSError as error:
         raise RunError(f"this zip cannot be taken in ({error.strerror or _short(error)})") from None
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _members(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Return {name within the run: entry}, looking at names and sizes alone."""
-    entries = [info for info in archive.infolist() if not info.is_dir()]
+    entries = [info for info in entries if not info.is_dir()]
     size, packed = (sum(getattr(info, name) for info in entries) for name in ("file_size", "compress_size"))
     if len(entries) > MAX_FILES or size > min(MAX_BYTES, MAX_RATIO * packed + SMALL):
         raise RunError(f"this zip unpacks to too much for a run: at most {MAX_FILES} files and {MAX_BYTES >> 30} GiB")
@@ -136,8 +130,6 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         name = info.filename.removeprefix(top)
         if (name not in _TEXTS and not _TENSORS.fullmatch(name)) or name in members:
             raise RunError(f"this zip holds {info.filename[:80]!r}, which is no part of a run; nothing was taken in")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError
         members[name] = info
     return members
 
