@@ -10,6 +10,7 @@ import warnings
 from typing import BinaryIO
 
 import numpy as np
+import pi_heif
 from PIL import Image, ImageCms
 
 MAX_BYTES = 64 * 2**20
@@ -18,12 +19,15 @@ MAX_PIXELS = 70_000_000
 """The largest picture that is decoded; about 0.5 GB while it is converted."""
 
 Image.init()
+pi_heif.register_heif_opener(thumbnails=False)
 FORMATS = [
-    name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM") if name in Image.OPEN
+    name
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM")
+    if name in Image.OPEN
 ]
 """The decoders that are let near a file. Others would add little but attack surface: EPS, for one, runs Ghostscript."""
-EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ppm", "pgm")
-WANTED = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF photo"
+EXTENSIONS = tuple("jpg jpeg jfif jpe png webp gif bmp tif tiff avif heic heif jp2 ppm pgm".split())
+WANTED = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo"
 
 # Pillow remarks on odd metadata and on large pictures, which would only litter a server's console: whatever matters is
 # checked below, against our own limits.
@@ -222,7 +226,7 @@ _KINDS = {
     b"\x1aE\xdf\xa3": "a video",
     b"\x00\x00\x01\x00": "an icon",
 }
-_BRANDS = dict.fromkeys((b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1"), "a HEIC photo")
+_HEIC = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1")
 _DAMAGED = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"II*\x00": "TIFF", b"MM\x00*": "TIFF"}
 
 
@@ -232,12 +236,14 @@ def _refusal(raw: bytes) -> str:
     name = next((name for magic, name in _DAMAGED.items() if head.startswith(magic)), None)
     if head[8:12] == b"WEBP" or head[4:12] == b"ftypavif":
         name = "WebP" if head[8:12] == b"WEBP" else "AVIF"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
+        name = "HEIC"
     return _damaged(name) if name else f"This is {_kind(head)}, not a photo that can be read; {WANTED}"
 
 
 def _kind(head: bytes) -> str:
     if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "a video")
+        return "a video"
     for magic, name in _KINDS.items():
         if head.startswith(magic):
             return name

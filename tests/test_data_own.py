@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import stat
 import struct
 import warnings
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from playground.data import own, sources, store
-from playground.data.catalog import DataError, available, folder, is_ready
+from playground.data.catalog import DataError, available, folder, info, is_ready
 from playground.data.load import load
 from playground.images import fit_to, read_image
 
@@ -238,11 +239,12 @@ def test_fewer_than_two_classes_is_an_error_that_says_so(files: Files, match: st
         ("cats/../../evil.png", "leads out of its folder"),
         ("/etc/evil.png", "is an absolute path"),
         ("C:/evil.png", "is an absolute path"),
-        ("cats\\evil.png", "backslash"),
+        ("cats\\..\\..\\evil.png", "leads out of its folder"),
+        ("\\\\server\\evil.png", "is an absolute path"),
         ("cats/new\nline.png", "control character"),
         ("cats/more.zip", "is an archive itself"),
         ("cats/more.TAR", "is an archive itself"),
-        ("Cats/0.PNG", "more than once"),
+        ("cats\\0.png", "more than once"),
         (".hidden/../../x", "leads out of its folder"),
     ],
 )
@@ -255,6 +257,23 @@ def test_hostile_names_are_refused_before_anything_is_read(
     assert sorted(path for path in tmp_path.parent.rglob("*") if "home" not in str(path)) == [
         path for path in before if "home" not in str(path)
     ]
+
+
+def test_names_of_old_systems_are_classes() -> None:
+    files = {f"{label}\\{k}.png": picture(100 * c + k) for c, label in enumerate(("cats", "dogs")) for k in range(3)}
+    assert own.import_zip(pack(files), "pets").info.classes == ("cats", "dogs")
+    for codec in ("gbk", "cp932"):
+        out = pack(two_classes("", 3))
+        raw = out.getvalue()
+        for label, name in (("cats", "正常"), ("dogs", "肺炎")):
+            raw = raw.replace(label.encode(), name.encode(codec))
+        assert set(own.import_zip(io.BytesIO(raw), f"pets-{codec}").info.classes) == {"正常", "肺炎"}
+
+
+def test_files_whose_names_differ_in_case_are_two() -> None:
+    files = two_classes() | {"cats/IMG.png": picture(70), "cats/img.PNG": picture(71)}
+    report = own.import_zip(pack(files), "pets")
+    assert report.info.train_count + report.info.test_count == 12 and report.skipped == []
 
 
 def test_a_nul_does_not_hide_the_rest_of_a_name() -> None:
@@ -365,3 +384,14 @@ def test_own_sets_can_be_deleted_and_others_not() -> None:
         with pytest.raises(DataError, match=match):
             own.delete(name)
     assert is_ready("cifar10-mini") and is_ready("pets")
+
+
+def test_a_name_that_is_unknown_is_one_short_line_however_many_sets_there_are() -> None:
+    own.import_zip(pack(two_classes()), "pets")
+    for k in range(30):
+        shutil.copytree(folder("pets"), folder(f"pets-{k}"))
+    with pytest.raises(DataError, match="there is no data set pest; did you mean pets") as near:
+        info("pest")
+    with pytest.raises(DataError, match="there is no data set xylophone; the Data page names") as far:
+        info("xylophone")
+    assert max(len(str(error.value)) for error in (near, far)) < 100

@@ -4,6 +4,7 @@ import contextlib
 import io
 import struct
 import warnings
+from base64 import b85decode
 
 import numpy as np
 import pytest
@@ -205,6 +206,31 @@ def test_an_orientation_that_does_not_exist_is_upright():
     np.testing.assert_array_equal(read_image(encode(corners(), exif=exif)), np.asarray(corners()))
 
 
+# 32 × 16 pixels, the left half red, the right blue, and turned clockwise when shown, as a telephone writes it
+HEIC = b85decode(
+    "0000SW^{RQXk}?*00000ZE0pPXk}?*ZE0a<0005UZDn*}000000000XXk=`10000000000aA{+700000000000000000000G-"
+    "+&aV*mgE07O6l0ssL300001>i_`&00000007ef0ssI200O=M0RR9100000Bme*aIB98aW&i*H00062000$fZf0cy000000RRAKc4ILB0000LX>"
+    "Mj^0ssI300IC2MR;ju000004sdC7Z2$lO00031009PRaB^?}008A_aAR)(004Dpc4I>U18@KU0FVFx0000U@BsY%`1k+-"
+    "4+CHT0RR|40Sp2E{{wIU00RJ!0009300RIXx&lC90096gLID8-"
+    "Z~y=U0FVFx0{{R603M(qfd!W8uA1iHA)vs3000bt00093gkk^z00u+>!E?ch0000JV{dG7ZewhC0096E00w{n000zeb8uw<00000002M$002M$"
+    "001asY+-"
+    "N!001BW00031000mG00061|Nr0s00092|Nqbc00062000nhX?SS>000032nYxO000STa&L440000PX>e^}0000000001009Pp0s{qvh5!Hn8fk"
+    "K6W&i*H000004r63<V*mmG0RRC20094OWMOmw007S@0j~+jXS~`uBUgX_+6VvtMth<B?4~P!`4%JZ<b==vywE?C>;1{9F2W~DvR%G7p;Jb8Ko@"
+    "cVZt_DLUPqg55163@TwR$J7Gia@m0SBBe8S1RWbwKzm1kVF=X_sA`m*Av1hr+$j1JqTTR7&|j7Eh)5%0Xzph6}abAh#v4|KfkCc9A};eh?T<F_"
+    "-jV2ZVWfh0z~M}VIo7D!TNy8qg~#}$`Y*zE4s@ahS$q?>7=Gf{>iK8TS;KNBTdYi#DRsP5E;nX<G@?^*x=00u>PX=VTbO-"
+    "%qQ000080099K00RI30096700000000"
+)
+
+
+def test_a_heic_photo_is_read_upright():
+    shown = read_image(HEIC)
+    assert shown.shape == (32, 16, 3)
+    assert np.abs(shown[:14].astype(int) - (220, 20, 20)).max() <= 4
+    assert np.abs(shown[18:].astype(int) - (20, 20, 220)).max() <= 4
+    with pytest.raises(ImageError, match="HEIC file is cut off or damaged"):
+        read_image(HEIC[:-40])
+
+
 # What is refused
 
 
@@ -219,8 +245,8 @@ def test_an_orientation_that_does_not_exist_is_upright():
         (b"<!doctype html><html></html>", "a web page"),
         (b"%PDF-1.7\n", "a PDF document"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "a HEIC photo"),
-        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "a HEIC photo"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC file is cut off or damaged"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "HEIC file is cut off or damaged"),
         (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00", "a video"),
         (b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00", "cut off or damaged"),
         (b"PK\x03\x04" + bytes(40), "a zip archive"),

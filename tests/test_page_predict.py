@@ -202,7 +202,7 @@ def test_a_photo_is_cropped_shown_and_judged(two):
         (b"hello", "This is a text file"),
         (b"", "empty"),
         (b"%PDF-1.7", "a PDF document"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", "a HEIC photo"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", "HEIC file is cut off or damaged"),
         (photo()[:50], "cut off or damaged"),
     ],
 )

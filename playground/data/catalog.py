@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -301,7 +302,9 @@ def info(name: str) -> DatasetInfo:
         )
     if name in CATALOG:
         return CATALOG[name]
-    raise DataError(f"there is no data set {name}; there are {', '.join(i.name for i in available())}")
+    near = get_close_matches(name, [entry.name for entry in available()], 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "the Data page names those that there are"
+    raise DataError(f"there is no data set {name}; {hint}")
 
 
 def available() -> list[DatasetInfo]:

@@ -6,7 +6,6 @@ Nothing is ever extracted to disk, and whatever no harmless zip of images has ma
 import os
 import re
 import stat
-import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from playground.data.catalog import DataError
+from playground.data.zip_names import zip_names
 from playground.images import MAX_BYTES
 from playground.zips import Zip, ZipError, open_zip
 
@@ -81,26 +81,26 @@ def zip_files(archive: Zip) -> list[File]:
     total = sum(entry.file_size for entry in entries)
     if total > MAX_TOTAL:
         raise DataError(f"the zip unpacks to {total / 2**30:.1f} GB; {MAX_TOTAL >> 30} GB is the most")
-    for entry in entries:
-        if reason := _unsafe(entry):
-            shown = entry.orig_filename.encode("ascii", "backslashreplace").decode()[:80]
+    names = zip_names(entries)
+    for entry, name in zip(entries, names, strict=True):
+        if reason := _unsafe(entry, name):
+            shown = name.encode("ascii", "backslashreplace").decode()[:80]
             raise DataError(f"the zip is refused: {shown!r} {reason}; zip a plain folder of images")
-    names = Counter(unicodedata.normalize("NFC", entry.filename).casefold().rstrip("/") for entry in entries)
-    if names and names.most_common(1)[0][1] > 1:
-        raise DataError(f"the zip is refused: it has {names.most_common(1)[0][0][:80]!r} more than once; zip it again")
+    counts = Counter(name.rstrip("/") for name in names)
+    if counts and counts.most_common(1)[0][1] > 1:
+        raise DataError(f"the zip is refused: it has {counts.most_common(1)[0][0][:80]!r} more than once; zip it again")
     return [
         File(path, lambda entry=entry: archive.read(entry))
-        for entry in entries
-        if not entry.is_dir() and not _hidden(path := PurePosixPath(entry.filename))
+        for entry, name in zip(entries, names, strict=True)
+        if not name.endswith("/") and not _hidden(path := PurePosixPath(name))
     ]
 
 
-def _unsafe(entry: zipfile.ZipInfo) -> str:
+def _unsafe(entry: zipfile.ZipInfo, name: str) -> str:
     """Say what is wrong with an entry, or return nothing."""
-    name = entry.orig_filename  # `filename` has been cut at a NUL, and mended on Windows.
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if "\\" in name or any(ord(letter) < 32 for letter in name):
-        return "has a backslash or a control character in its name"
+    if any(ord(letter) < 32 for letter in name):
+        return "has a control character in its name"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "is an absolute path"
     if ".." in name.split("/"):
