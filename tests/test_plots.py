@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from playground import plots
+from playground.plots.confusion import confusion_heatmap
 
 
 def a_run(rows=20, epochs=3, val=True):
@@ -165,9 +166,24 @@ def test_probability_bars_show_the_likeliest_first_and_the_truth_in_green():
     figure = plots.probability_bars([0.1, 0.7, 0.2], ["cat", "dog", "frog"], top=2, truth="frog")
     go.Figure(figure)
     bars = figure["data"][0]
-    assert bars["y"] == ["dog", "frog ✓"]
+    assert bars["y"] == ["dog", "frog"]
+    assert figure["layout"]["yaxis"]["ticktext"] == ["dog", "frog ✓"]
     assert bars["x"] == [70, 20]
     assert bars["marker"]["color"] == [plots.WRONG, plots.RIGHT]
+
+
+def test_names_are_the_values_of_a_category_axis_and_no_numbers_or_html():
+    names = ["0", "10", "2", "$5", "<b>1</b>", "a & b"]
+    shown = ["0", "10", "2", "$5", "&lt;b>1&lt;/b>", "a &amp; b"]
+    bars = plots.probability_bars([0.3, 0.25, 0.2, 0.15, 0.1, 0.0], names, top=6, truth="2")
+    assert bars["data"][0]["y"] == bars["layout"]["yaxis"]["tickvals"] == shown
+    assert bars["layout"]["yaxis"]["ticktext"] == [*shown[:2], "2 ✓", *shown[3:]]
+    matrix = confusion_heatmap(np.eye(6), names)
+    axes = [bars["layout"]["yaxis"], matrix["layout"]["xaxis"], matrix["layout"]["yaxis"]]
+    assert {axis["type"] for axis in axes} == {"category"}
+    for axis in axes[1:]:
+        assert (axis["tickvals"], axis["ticktext"]) == (shown, shown)
+    assert all(trace[axis] == shown for trace in matrix["data"] for axis in "xy")
 
 
 def luminance(colour):

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from playground.plots.style import RIGHT, TEMPLATE, WRONG, Figure, class_colour, to_json
+from playground.plots.style import RIGHT, TEMPLATE, WRONG, Figure, class_colour, plain, shorten, to_json
 
 
 def probability_bars(
     probs: Sequence[float], classes: Sequence[str], *, top: int = 5, truth: str | None = None, revision: str = ""
 ) -> Figure:
-    """Draw the likeliest classes as horizontal bars, the likeliest on top.
+    """Draw the likeliest classes as horizontal bars, the likeliest on top; there is nothing to zoom into.
+
+    The names are the values of a category axis, so that a class called "5" is no number on it.
 
     Args:
         probs: (K,) in [0, 1]; classes: their K names.
@@ -18,11 +20,12 @@ def probability_bars(
     order = sorted(range(len(probs)), key=lambda i: -probs[i])[:top]
     colours = [class_colour(i) if truth is None else RIGHT if classes[i] == truth else WRONG for i in order]
     share = [100 * float(probs[i]) for i in order]
+    names = [plain(classes[i]) for i in order]
     bars = {
         "type": "bar",
         "orientation": "h",
         "x": to_json(share),
-        "y": [classes[i] + (" ✓" if classes[i] == truth else "") for i in order],
+        "y": names,
         "marker": {"color": colours},
         "text": [f"{p:.1f} %" for p in share],
         "textposition": "auto",
@@ -33,8 +36,17 @@ def probability_bars(
         "template": TEMPLATE,
         "uirevision": revision,
         "margin": {"l": 8, "r": 16, "t": 8, "b": 28},
-        "xaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 6},
-        "yaxis": {"autorange": "reversed", "automargin": True},
+        "xaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 6, "fixedrange": True},
+        "yaxis": {
+            "type": "category",
+            "autorange": "reversed",
+            "automargin": True,
+            "fixedrange": True,
+            "tickmode": "array",
+            "tickvals": names,
+            "ticktext": [plain(shorten(classes[i])) + (" ✓" if classes[i] == truth else "") for i in order],
+        },
+        "dragmode": False,
         "bargap": 0.3,
         "hovermode": "closest",
         "showlegend": False,

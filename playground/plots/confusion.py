@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from playground.metrics import shares
-from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, to_json
+from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, plain, shorten, to_json
 
 Show = Literal["counts", "rows", "columns"]
 
@@ -39,7 +39,8 @@ def confusion_heatmap(
     Args:
         counts: (K, K), row = true class, column = predicted class. With `difference` signed numbers: counts, or, where
             `show` says so, shares that have been subtracted, as fractions.
-        classes: the K names, in the order of rows and columns.
+        classes: the K names, in the order of rows and columns; they are the values of category axes, so that a class
+            called "10" is no number on them.
         show: counts, or per cent of the row (of each true class) or of the column (of each prediction).
         title: above the figure.
         difference: the numbers are signed: one diverging scale for all cells, centred on 0.
@@ -64,7 +65,7 @@ def _outline(cell: tuple[int, int] | None, count: int) -> list[Figure]:
     """Frame a cell in white on black, which is seen on every colour."""
     if cell is None:
         return []
-    row, column = cell
+    row, column = cell  # numbers in a shape are places on the axis, whatever the names
     frame = {"type": "rect", "x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
     thin = 1 if count > LABELLED else 2
     return [frame | {"line": {"color": colour, "width": w}} for colour, w in (("#000", 2 * thin + 1), ("#fff", thin))]
@@ -79,8 +80,8 @@ def _cells(
     sign, digits = "+" if signed else "", 0 if show == "counts" else 1
     trace = {
         "type": "heatmap",
-        "x": list(classes),
-        "y": list(classes),
+        "x": [plain(name) for name in classes],
+        "y": [plain(name) for name in classes],
         "z": [to_json(row) for row in np.where(keep, values, np.nan)],
         "zmin": -limit if signed else 0,
         "zmax": limit,
@@ -102,8 +103,8 @@ def _layout(classes: Sequence[str], title: str, revision: str) -> Figure:
     axis = {
         "type": "category",
         "tickmode": "array",
-        "tickvals": list(range(count)),
-        "ticktext": [name if len(name) <= 24 else f"{name[:23]}…" for name in classes],
+        "tickvals": [plain(name) for name in classes],
+        "ticktext": [plain(shorten(name)) for name in classes],
         "showgrid": False,
         "showline": False,
         "automargin": True,

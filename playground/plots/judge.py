@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.plots.style import MAX_POINTS, NEUTRAL, RIGHT, TEMPLATE, TEST, WRONG, Figure, line, to_json
+from playground.plots.style import MAX_POINTS, NEUTRAL, RIGHT, TEMPLATE, TEST, WRONG, Figure, line, plain, to_json
 
 _PER_CENT = {"range": [-1, 101], "ticksuffix": " %", "nticks": 6}
 
@@ -49,11 +49,12 @@ def ranking_curves(
     traces = []
     for curve in curves:
         width = {"color": curve.colour, "width": 1.3 if many else 2}
-        words = f"{curve.name}: %{{x:.1f}} %, %{{y:.1f}} %<extra></extra>"
+        words = "%{meta}: %{x:.1f} %, %{y:.1f} %<extra></extra>"  # a name in here would be read as a template
         name = f"{curve.name} {curve.area:.3f}"
         kept = _evenly(curve.x, curve.y)
         trace = line(100 * curve.x[kept], 100 * curve.y[kept], name, curve.colour, hovertemplate=words)
-        traces.append(trace | {"line": width | ({"shape": "vh"} if kind == "pr" else {})})
+        trace |= {"meta": plain(curve.name), "line": width | ({"shape": "vh"} if kind == "pr" else {})}
+        traces.append(trace)
     if kind == "roc" or chance is not None:
         ends = [0, 100] if kind == "roc" else [100 * (chance or 0)] * 2
         dashed = {"color": NEUTRAL, "width": 1.3, "dash": "dot"}
@@ -154,7 +155,7 @@ def history_strip(
     cells = {
         "type": "heatmap",
         "x": [str(epoch) for epoch in epochs],
-        "y": list(names),
+        "y": [plain(name) for name in names],
         "z": right.astype(int).tolist(),
         "zmin": 0,
         "zmax": 1,
@@ -163,7 +164,7 @@ def history_strip(
         "xgap": 1,
         "ygap": 2,
         "text": [["✓" if good else "✗" for good in row] for row in right],
-        "customdata": [list(row) for row in guesses],
+        "customdata": [[plain(name) for name in row] for row in guesses],
         "hovertemplate": "%{y}, epoch %{x}: taken for %{customdata}<extra></extra>",
     }
     if len(epochs) <= 40:

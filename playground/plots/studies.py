@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from playground.plots.style import NEUTRAL, SEQUENTIAL, TEMPLATE, TRAIN, VALIDATION, Figure, class_colour, line, to_json
+from playground.plots.style import (
+    NEUTRAL,
+    SEQUENTIAL,
+    TEMPLATE,
+    TRAIN,
+    VALIDATION,
+    Figure,
+    class_colour,
+    line,
+    plain,
+    to_json,
+)
 
 FEW = 12
 """A knob with at most so many different values has a row or a column for each in the map; else it is an axis."""
@@ -140,7 +151,7 @@ def over_knob(
         "mode": "markers",
         "x": values,
         "y": to_json([100 * a for a in accuracies]),
-        "text": list(names),
+        "text": [plain(name) for name in names],
         "marker": {"size": 9, "color": VALIDATION, "line": {"width": 1, "color": "#fff"}},
         "hovertemplate": "%{text}<br>%{y:.1f} %<extra></extra>",
         "cliponaxis": False,

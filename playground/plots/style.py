@@ -66,6 +66,16 @@ def class_colour(index: int) -> str:
     return CLASS_COLOURS[index % len(CLASS_COLOURS)]
 
 
+def plain(text: str) -> str:
+    """Return a name that is not ours, such as a class's, for Plotly to show as it stands: Plotly reads some HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def shorten(text: str, limit: int = 24) -> str:
+    """Cut a name off where it would be too long for an axis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def downsample(x: np.ndarray, y: np.ndarray, limit: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
     """Keep at most `limit` points: first, last, and each stretch's lowest and highest, so no peak is lost.
 
@@ -108,7 +118,7 @@ def to_json(values: np.ndarray | Sequence[float]) -> list[float | None]:
 
 
 def line(x: np.ndarray, y: np.ndarray, name: str, colour: str, **extra: Any) -> Figure:
-    """Return a line trace, downsampled."""
+    """Return a line trace, downsampled; the name may be anybody's."""
     x, y = downsample(np.asarray(x, float), np.asarray(y, float))
-    trace = {"type": "scatter", "mode": "lines", "x": to_json(x), "y": to_json(y), "name": name}
+    trace = {"type": "scatter", "mode": "lines", "x": to_json(x), "y": to_json(y), "name": plain(name)}
     return {**trace, "line": {"color": colour, "width": 2}, "hovertemplate": "%{y:.4~g}", **extra}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from playground.plots import NEUTRAL, TEMPLATE, Figure, class_colour, line
-from playground.plots.style import to_json
+from playground.plots.style import plain, to_json
 
 if TYPE_CHECKING:
     from playground.interpret.kernels import Histogram
@@ -101,10 +101,10 @@ def scatter(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": name,
+                "name": plain(name),
                 "x": to_json(points[rows, 0]),
                 "y": to_json(points[rows, 1]),
-                "text": words,
+                "text": [plain(text) for text in words],
                 "customdata": rows.tolist(),
                 "marker": marker,
                 "hovertemplate": "%{text}<extra></extra>",
