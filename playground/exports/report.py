@@ -32,6 +32,7 @@ th { text-align: left; font-weight: 600; } td { font-variant-numeric: tabular-nu
 td + td, th + th { text-align: right; } .words td + td, .words th + th { text-align: left; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem; }
 .wide { overflow-x: auto; } .chart { height: 300px; } .chart.square { height: 560px; max-width: 46rem; }
+.chart { margin-bottom: 26px; } .chart .modebar-container { top: 100% !important; width: 100%; }
 img { image-rendering: pixelated; width: 100%; max-width: 40rem; background: #808080; }
 """
 
@@ -47,7 +48,7 @@ function draw() {
       plot_bgcolor: "rgba(0,0,0,0)", xaxis: { ...own.xaxis, ...axis }, yaxis: { ...own.yaxis, ...axis },
       hoverlabel: { bgcolor: colour("--back"), bordercolor: colour("--line"), font: { color: colour("--text") } } }
     const template = { ...figure.layout.template, layout }
-    const config = { displaylogo: false, responsive: true }
+    const config = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "" }
     Plotly.react(id, figure.data, { ...figure.layout, template, autosize: true }, config)
   }
 }

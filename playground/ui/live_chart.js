@@ -45,8 +45,12 @@ function themed(figure, element) {
   return { ...figure.layout, template: { ...figure.layout.template, layout } }
 }
 
+const TOOLBAR = 26 // pixels below the figure that are the toolbar's, where it covers nothing
+
 const CONFIG = {
   displaylogo: false,
+  showSendToCloud: false, // "Share chart…" would upload the figure to a company
+  plotlyServerURL: "", // and nothing else has anywhere to send it
   responsive: false, // the observer below does it; Plotly's own listens to the window only
   doubleClick: "autosize", // "reset" would go back to the axis as it was when the chart was new
   modeBarButtonsToRemove: ["select2d", "lasso2d", "resetScale2d"],
@@ -102,12 +106,15 @@ function listen(chart) {
 function draw(chart) {
   const { plot, wanted } = chart
   if (!wanted || !plot.isConnected || !plot.clientWidth) return
-  const layout = { ...themed(wanted.figure, plot), width: plot.clientWidth, height: wanted.height }
+  // Where there is nothing to drag, there is nothing for a toolbar to do.
+  const displayModeBar = wanted.figure.layout.dragmode === false ? false : "hover"
+  const height = wanted.height - (displayModeBar ? TOOLBAR : 0)
+  const layout = { ...themed(wanted.figure, plot), width: plot.clientWidth, height }
   const signature = JSON.stringify([wanted.version, layout.template.layout.font, layout.width, layout.height])
   if (signature === chart.drawn) return
   chart.drawn = signature
   keepZoom(chart, layout)
-  window.Plotly.react(plot, wanted.figure.data, layout, CONFIG)
+  window.Plotly.react(plot, wanted.figure.data, layout, { ...CONFIG, displayModeBar })
   listen(chart)
 }
 

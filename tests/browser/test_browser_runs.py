@@ -145,6 +145,9 @@ def see_report(page: Page, path: Path) -> None:
     report.goto(path.as_uri())
     expect(report.locator("#confusion .heatmaplayer image").first).to_be_attached()
     assert report.locator(".chart:has(.main-svg)").count() == 5
+    buttons = report.locator(".modebar-btn").evaluate_all("all => all.map(button => button.dataset.title)")
+    assert buttons
+    assert not [title for title in buttons if "hare" in title]  # "Share chart…" would upload it
     title = report.locator("#loss .gtitle")
     expect(title).to_have_css("fill", "rgb(232, 234, 240)")
     report.emulate_media(color_scheme="light")
