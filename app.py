@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 import playground.ui.form
 import playground.ui.strip
 import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
 from playground.jobs import client
 from playground.studies import control
-from playground.ui import assets, errors, thumbnails
+from playground.ui import assets, errors, person, thumbnails
 
 
 @asynccontextmanager
@@ -24,4 +25,5 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
 
 
 routes = (*assets.ROUTES, *thumbnails.ROUTES)
-app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, on_script_error=errors.show)
+middleware = (Middleware(person.Middleware),)
+app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=errors.show)

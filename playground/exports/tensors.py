@@ -21,6 +21,7 @@ from playground.config import ConfigError, RunConfig, from_json
 from playground.data.catalog import DataError, DatasetInfo, info
 from playground.exports.facts import Facts
 from playground.geometry import MAX_PARAMETERS
+from playground.people import MACHINE
 from playground.runs import RunError, RunFolder, Status, import_zip
 from playground.runs.archives import MAX_FILES
 from playground.zips import ZipError, open_zip
@@ -71,11 +72,12 @@ def pack(facts: Facts) -> bytes:
 # In
 
 
-def take_in(files: Sequence[tuple[str, BinaryIO]]) -> RunFolder:
+def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> RunFolder:
     """Import a run's zip, a zip of weights and config, or these two files, under a new id.
 
     Args:
         files: (name, content) of each; names are shown, never trusted.
+        owner: the person who takes them in.
 
     Raises:
         RunError: it is none of these, or a part of it is damaged; one line, and nothing is kept.
@@ -87,7 +89,7 @@ def take_in(files: Sequence[tuple[str, BinaryIO]]) -> RunFolder:
         if is_pickle(head):
             raise RunError(f"{_short(name)} {PICKLE}")
         if len(files) == 1 and head[:4] == b"PK\x03\x04":
-            return _take_zip(name, file)
+            return _take_zip(name, file, owner)
         content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise RunError(f"{_short(name)} is larger than any network of this program: {MAX_BYTES >> 20} MB")
@@ -97,10 +99,10 @@ def take_in(files: Sequence[tuple[str, BinaryIO]]) -> RunFolder:
     if len(files) == 1 and contents["model.safetensors"][8:9] == b"{":
         raise RunError("these are weights alone; choose their config.json together with them")
     if len(files) == 1:
-        return import_zip(files[0][1])  # which says what it is not
+        return import_zip(files[0][1], owner)  # which says what it is not
     if len(files) != 2 or len(contents) != 2:
         raise RunError("choose one zip, or model.safetensors and its config.json together")
-    return adopt(contents["model.safetensors"], contents["config.json"])
+    return adopt(contents["model.safetensors"], contents["config.json"], owner)
 
 
 def is_pickle(head: bytes) -> bool:
@@ -112,7 +114,7 @@ def is_pickle(head: bytes) -> bool:
     return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and head[2:8] != bytes(6)
 
 
-def _take_zip(name: str, file: BinaryIO) -> RunFolder:
+def _take_zip(name: str, file: BinaryIO, owner: str) -> RunFolder:
     """Tell a run from weights and from a pickle by the names of what is in the zip."""
     try:
         with open_zip(file, MAX_FILES) as archive:
@@ -122,7 +124,7 @@ def _take_zip(name: str, file: BinaryIO) -> RunFolder:
                 raise RunError(f"{_short(name)} {PICKLE}")
             if "model.safetensors" not in entries:
                 file.seek(0)
-                return import_zip(file)
+                return import_zip(file, owner)
             if "config.json" not in entries or set(entries) - set(_PARTS) or len(entries) != len(files):
                 raise RunError("this zip holds model.safetensors, so it has to hold config.json and no other files")
             if max(info.file_size for info in entries.values()) > MAX_BYTES:
@@ -130,10 +132,10 @@ def _take_zip(name: str, file: BinaryIO) -> RunFolder:
             contents = [archive.read(entries[part]) for part in _PARTS[:2]]
     except ZipError as error:
         raise RunError(f"this is no readable zip ({error})") from None
-    return adopt(*contents)
+    return adopt(*contents, owner=owner)
 
 
-def adopt(model: bytes, config_json: bytes) -> RunFolder:
+def adopt(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:
     """Make a run of weights and config: finished, with this one epoch, for the pages that look at networks.
 
     Raises:
@@ -152,7 +154,7 @@ def adopt(model: bytes, config_json: bytes) -> RunFolder:
     wanted = _wanted(config, dataset)
     start = len(model) - _check_layout(header, wanted, model)
     weights = {name: _numbers(name, entry, model, start) for name, entry in header.items()}
-    return import_zip(io.BytesIO(_as_run(config, dataset, weights, about)))
+    return import_zip(io.BytesIO(_as_run(config, dataset, weights, about)), owner)
 
 
 def _wanted(config: RunConfig, dataset: DatasetInfo) -> dict[str, tuple[list[int], bool]]:

@@ -17,6 +17,7 @@ from playground.interpret.errors import InterpretError
 from playground.interpret.network import MAX_BATCH, find, prepare, private
 from playground.losses import loss_function
 from playground.metrics import accuracy, confusion_matrix
+from playground.people import MACHINE
 from playground.runs import RunFolder
 from playground.training import uses_bfloat16
 
@@ -134,6 +135,7 @@ def save(
     mean: Sequence[float],
     std: Sequence[float],
     name: str = "",
+    owner: str = MACHINE,
 ) -> RunFolder:
     """Keep an edited network as a finished run of its own that names its parent. Nothing else is written.
 
@@ -143,6 +145,7 @@ def save(
         images, targets: the test set of `run.predictions_dataset`, which the new run is judged on.
         mean, std: what its images are normalised with.
         name: of the new run.
+        owner: the person who made the edits.
 
     Raises:
         InterpretError: there is nothing to save, or an edit does not fit; RunError, InferenceError: the epoch cannot be
@@ -156,7 +159,8 @@ def save(
     logits = _logits(run, edited_network(load_model(run, epoch), edits), images, mean, std)
     event = _judged(run, epoch, logits, targets)
     lines = [f"Edited after epoch {epoch} of {run.name}:", *(edit.sentence for edit in edits)]
-    child = runs.create(run.config, name or f"{run.name}, edited", note="\n".join(lines)[:2000], parent=run.id)
+    note = "\n".join(lines)[:2000]
+    child = runs.create(run.config, name or f"{run.name}, edited", note=note, parent=run.id, owner=owner)
     try:
         with child.hold():  # a job service that looks for waiting runs leaves it alone
             _write(child, run, weights, event)

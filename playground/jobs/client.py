@@ -18,6 +18,7 @@ from collections.abc import Generator
 from playground.home import home
 from playground.jobs import locks, queue
 from playground.jobs.process import forget, launch
+from playground.people import MACHINE
 from playground.runs import RESUMABLE, RunError, RunFolder
 
 # All in PLAYGROUND_HOME.
@@ -170,13 +171,17 @@ def requeue(run: RunFolder) -> None:
         run.set_status(state="queued", message="", finished=None)
 
 
-def resume(run: RunFolder) -> None:
+def resume(run: RunFolder, by: str = MACHINE) -> None:
     """Let a paused run go on; put one that ended early back into the queue, to go on from where it was saved.
 
+    Args:
+        by: the person who wishes it; see `playground.people`.
+
     Raises:
-        RunError: it has nothing left to do.
+        RunError: it is somebody else's, or has nothing left to do.
         ServiceError: the service does not start.
     """
+    run.check_owner(by)
     status = run.status()
     if status.active and run.is_locked():  # a worker that has written its last status lives for a moment longer
         run.command(do="play")
@@ -189,13 +194,22 @@ def resume(run: RunFolder) -> None:
     ensure_service()
 
 
-def pause(run: RunFolder) -> None:
-    """Make a run wait between two steps; one in the queue will wait before its second."""
-    run.command(do="pause")
+def pause(run: RunFolder, by: str = MACHINE) -> None:
+    """Make a run wait between two steps; one in the queue will wait before its second.
+
+    Raises:
+        RunError: it is somebody else's.
+    """
+    run.command(by=by, do="pause")
 
 
-def stop(run: RunFolder) -> None:
-    """End a run; its exact state is saved, so it can be resumed. One in the queue leaves it."""
+def stop(run: RunFolder, by: str = MACHINE) -> None:
+    """End a run; its exact state is saved, so it can be resumed. One in the queue leaves it.
+
+    Raises:
+        RunError: it is somebody else's.
+    """
+    run.check_owner(by)
     if not run.is_locked():
         with contextlib.suppress(RunError), run.hold():
             queue.remove(run.id)

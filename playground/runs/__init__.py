@@ -2,7 +2,8 @@
 
 from playground.runs.archives import export_zip, import_zip
 from playground.runs.feed import Feed
-from playground.runs.folder import RunError, RunFolder, write_atomic
+from playground.runs.files import RunError, write_atomic
+from playground.runs.folder import RunFolder
 from playground.runs.shelf import create, demo_run, list_runs, open_run, runs_folder
 from playground.runs.status import ACTIVE, RESUMABLE, Status
 

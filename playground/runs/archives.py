@@ -21,8 +21,10 @@ from safetensors.numpy import load as load_tensors
 
 from playground.config import ConfigError, from_json
 from playground.events import Change, Diverged, Progress, Scores
+from playground.people import MACHINE
 from playground.runs.feed import parse_rows
-from playground.runs.folder import RunError, RunFolder
+from playground.runs.files import RunError
+from playground.runs.folder import RunFolder, read_json
 from playground.runs.shelf import runs_folder
 from playground.runs.status import Status
 from playground.zips import open_zip
@@ -47,6 +49,7 @@ class _About:
     predictions_dataset: str = ""
     study: str | None = None
     member: int | None = None
+    owner: str = ""
 
 
 @dataclass
@@ -76,19 +79,23 @@ _ROWS = {
 
 
 def export_zip(run: RunFolder) -> bytes:
-    """Pack a run: config, name, status, rows, weights and predictions; not its lock, commands or log."""
+    """Pack a run: config, name, status, rows, weights and predictions; not its owner, lock, commands or log."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(run.path.rglob("*")):
             name = path.relative_to(run.path).as_posix()
             if name in _TEXTS or _TENSORS.fullmatch(name):
                 with contextlib.suppress(FileNotFoundError):  # a run that goes on may have just thinned it out
-                    archive.write(path, f"{run.id}/{name}")
+                    if name == "about.json":
+                        about = {key: value for key, value in read_json(path).items() if key != "owner"}
+                        archive.writestr(f"{run.id}/{name}", json.dumps(about, indent=1))
+                    else:
+                        archive.write(path, f"{run.id}/{name}")
     return buffer.getvalue()
 
 
-def import_zip(file: BinaryIO | Path) -> RunFolder:
-    """Take in a run that `export_zip` packed, under a new id. Other files in the zip are refused.
+def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
+    """Take in a run that `export_zip` packed, under a new id, for a person. Other files in the zip are refused.
 
     Raises:
         RunError: not a zip, not a run, too large, or a part of it is damaged; one line, and nothing is kept.
@@ -103,7 +110,7 @@ def import_zip(file: BinaryIO | Path) -> RunFolder:
                     _check(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
-                return _adopt(draft)
+                return _adopt(draft, owner)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
@@ -164,8 +171,8 @@ def _short(what: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(what)[:80])
 
 
-def _adopt(draft: Path) -> RunFolder:
-    """Give the checked folder an id and a place on the shelf."""
+def _adopt(draft: Path, owner: str) -> RunFolder:
+    """Give the checked folder an owner, an id and a place on the shelf."""
     run_id = time.strftime("%Y%m%d-%H%M%S") + f"-{secrets.token_hex(3)}"
     (draft / "lock").touch()
     draft.chmod(0o755)
@@ -173,6 +180,7 @@ def _adopt(draft: Path) -> RunFolder:
     state = run.status().state
     run.set_status(state=state if state in _OVER else "interrupted")
     run.leave_study()
+    run._describe(owner=owner)
     run.rename(run.name if run.name != run.id else "imported run")
     run.mend_tail()
     os.replace(draft, runs_folder() / run_id)

@@ -1,7 +1,7 @@
 """A run is a folder, and this module alone knows what is in it.
 
     config.json        the knobs (frozen)
-    about.json         name and note, which a person may change; parent, study and number in it
+    about.json         name and note, which its owner may change; the owner; parent, study and number in it
     status.json        where the run stands; replaced as a whole
     metrics.jsonl      one row an event, appended by the run's one writer; a torn last line does not count
     control.jsonl      what people ask of the run; appended by anybody, read by the worker
@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, fields, replace
@@ -35,6 +34,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from playground.config import RunConfig, from_json
+from playground.people import MACHINE, may_change, name_of
+from playground.runs.files import RunError, write_atomic
 from playground.runs.status import Status
 
 KEPT_EPOCHS = 64
@@ -43,30 +44,11 @@ KEPT_EPOCHS = 64
 DEMO = Path(__file__).parent.parent / "demo"
 
 
-class RunError(ValueError):
-    """A run that is not there, is damaged or cannot do what is asked; the message is one line."""
-
-
-_NOBODY = {"name": "", "note": "", "parent": None, "created": 0.0, "study": None, "member": None}
+_NOBODY = {"name": "", "note": "", "parent": None, "created": 0.0, "study": None, "member": None, "owner": ""}
 _STATUS_FIELDS = {field.name for field in fields(Status)}
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: write beside it, sync, rename. On an error nothing is left behind."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a missing or damaged file reads as empty."""
     try:
         content = json.loads(path.read_bytes())
@@ -118,17 +100,31 @@ class RunFolder:
     @property
     def about(self) -> dict[str, Any]:
         """Name, note, parent (a run's id or None), creation time (seconds since 1970), study (its id) and member."""
-        about = _NOBODY | _read_json(self.path / "about.json")
+        about = _NOBODY | read_json(self.path / "about.json")
         return about | {"name": about["name"] or self.id}
 
     @property
     def name(self) -> str:
         return self.about["name"]
 
-    def rename(self, name: str) -> None:
+    @property
+    def owner(self) -> str:
+        """The person who may change it; see `playground.people`."""
+        owner = self.about["owner"]
+        return owner if isinstance(owner, str) else MACHINE
+
+    def check_owner(self, by: str) -> None:
+        """Raise RunError if the run is somebody else's, so that this person may only look at it."""
+        if by != MACHINE and not may_change(self.owner, by):
+            whose = f"run {self.name} belongs to {name_of(self.owner)}"
+            raise RunError(f"{whose}, who alone may change it; duplicate it to have one of your own")
+
+    def rename(self, name: str, by: str = MACHINE) -> None:
+        self.check_owner(by)
         self._describe(name=" ".join(name.split())[:100])
 
-    def annotate(self, note: str) -> None:
+    def annotate(self, note: str, by: str = MACHINE) -> None:
+        self.check_owner(by)
         self._describe(note=note.strip()[:2000])
 
     def leave_study(self) -> None:
@@ -154,7 +150,7 @@ class RunFolder:
         return status
 
     def _stored_status(self) -> Status:
-        stored = {key: value for key, value in _read_json(self.path / "status.json").items() if key in _STATUS_FIELDS}
+        stored = {key: value for key, value in read_json(self.path / "status.json").items() if key in _STATUS_FIELDS}
         # Not the default, which is "queued": a finished run would be started again.
         return Status(**stored) if stored else Status("failed", "status.json is damaged; the rest of the run is kept")
 
@@ -226,8 +222,9 @@ class RunFolder:
 
     # What people ask of it
 
-    def command(self, **fields: Any) -> None:
-        """Ask something of the worker: `do="pause"`, or `set={"learning_rate": 1e-3}`."""
+    def command(self, *, by: str = MACHINE, **fields: Any) -> None:
+        """Ask something of the worker at the wish of a person: `do="pause"`, or `set={"learning_rate": 1e-3}`."""
+        self.check_owner(by)
         if self.read_only:
             raise RunError("the bundled demo run is finished; duplicate it to train it again")
         with (self.path / "control.jsonl").open("ab", buffering=0) as file:
@@ -374,12 +371,13 @@ class RunFolder:
         """Forget the state to resume from: the run is finished."""
         (self.path / "resume.safetensors").unlink(missing_ok=True)
 
-    def delete(self) -> None:
-        """Delete the folder.
+    def delete(self, by: str = MACHINE) -> None:
+        """Delete the folder, at the wish of a person.
 
         Raises:
-            RunError: it is the demo, or a worker is at it.
+            RunError: it is the demo, or somebody else's, or a worker is at it.
         """
+        self.check_owner(by)
         if self.read_only:
             raise RunError("the bundled demo run cannot be deleted")
         if self.is_locked():

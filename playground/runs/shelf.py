@@ -11,7 +11,9 @@ from pathlib import Path
 
 from playground.config import RunConfig
 from playground.home import home
-from playground.runs.folder import DEMO, RunError, RunFolder
+from playground.people import MACHINE
+from playground.runs.files import RunError
+from playground.runs.folder import DEMO, RunFolder
 from playground.runs.status import Status
 
 TASKS = ("classification", "segmentation")
@@ -25,6 +27,7 @@ def create(
     parent: str | None = None,
     study: str | None = None,
     member: int | None = None,
+    owner: str = MACHINE,
 ) -> RunFolder:
     """Make a new run folder, state `queued`; it appears as a whole or not at all.
 
@@ -32,6 +35,7 @@ def create(
         config: its knobs; name, note: what it is called, and what a person wrote about it.
         parent: the id of the run it came from.
         study, member: the id of the study it belongs to, and its number in it.
+        owner: the person who makes it.
     """
     now = time.time()
     run_id = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(3)}"
@@ -39,6 +43,7 @@ def create(
     draft = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
     about = {"name": " ".join(name.split())[:100], "note": note, "parent": parent, "created": now}
     about |= {"study": study, "member": member} if study else {}
+    about |= {"owner": owner} if owner else {}
     (draft / "config.json").write_text(config.model_dump_json(indent=1) + "\n")
     (draft / "about.json").write_text(json.dumps(about, indent=1))
     (draft / "status.json").write_text(json.dumps(asdict(Status(epochs=config.training.epochs))))

@@ -8,6 +8,7 @@ from playground import estimate
 from playground.config import RunConfig
 from playground.jobs import client, locks
 from playground.jobs.process import forget, launch
+from playground.people import MACHINE
 from playground.studies.space import StudyError
 from playground.studies.study import Study, StudyFolder, create, list_studies, member_base
 
@@ -67,20 +68,26 @@ def _launch_driver(folder: StudyFolder) -> None:
     forget(process)
 
 
-def stop(folder: StudyFolder) -> None:
-    """Stop a study: its driver and its runs. What they have is kept, and `resume` goes on from it."""
+def stop(folder: StudyFolder, by: str = MACHINE) -> None:
+    """Stop a study: its driver and its runs. What they have is kept, and `resume` goes on from it.
+
+    Raises:
+        StudyError: it is somebody else's.
+    """
+    folder.check_owner(by)
     folder.mark("stopped")  # which a driver sees before it adds the next one
     for member in folder.members():
         if (run := member.run) and run.status().active:
             client.stop(run)
 
 
-def resume(folder: StudyFolder) -> None:
+def resume(folder: StudyFolder, by: str = MACHINE) -> None:
     """Let a study that was stopped, or interrupted with the program, go on.
 
     Raises:
-        StudyError, ServiceError: as `go_on`.
+        StudyError: it is somebody else's; StudyError, ServiceError: as `go_on`.
     """
+    folder.check_owner(by)
     folder.mark("stopped", False)
     for member in folder.members():
         if run := member.run:
@@ -91,12 +98,13 @@ def resume(folder: StudyFolder) -> None:
     go_on(folder)
 
 
-def delete(folder: StudyFolder, with_runs: bool) -> None:
+def delete(folder: StudyFolder, with_runs: bool, by: str = MACHINE) -> None:
     """Delete a study, and with it its runs if that is wanted; else they stay as runs by themselves.
 
     Raises:
-        StudyError: it is at work.
+        StudyError: it is somebody else's, or at work.
     """
+    folder.check_owner(by)
     members = [run for member in folder.members() if (run := member.run)]
     if locks.is_held(folder.path / "lock") or any(run.status().active for run in members):
         raise StudyError(f"{folder.name} is at work; stop it first")

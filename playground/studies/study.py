@@ -29,6 +29,7 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.home import home
 from playground.jobs import client
+from playground.people import MACHINE, may_change, name_of
 from playground.runs import RunError, RunFolder, write_atomic
 from playground.runs.feed import parse_rows
 from playground.studies import space
@@ -51,6 +52,7 @@ class Study:
         axes: what a sweep varies. sampler: how it chooses. prune: whether "tpe" stops runs that fall behind.
         seed: of the sampler's random numbers.
         created: seconds since 1970.
+        owner: the person whose it is, and whose its runs are; see `playground.people`.
 
     Raises:
         StudyError: it cannot be done; one line.
@@ -65,6 +67,7 @@ class Study:
     seed: int = 0
     name: str = ""
     created: float = 0.0
+    owner: str = MACHINE
 
     def __post_init__(self) -> None:
         least, most = {"folds": (2, 20), "range_test": (1, 1)}.get(self.kind, (1, MAX_MEMBERS))
@@ -226,7 +229,9 @@ class StudyFolder:
             ServiceError: the job service does not start.
         """
         said = ", ".join(f"{KNOBS[name].label.lower()} {value}" for name, value in values.items() if name != "folds")
-        run = lost or runs.create(config, f"{self.name} · {said}"[:100], study=self.id, member=number)
+        run = lost or runs.create(
+            config, f"{self.name} · {said}"[:100], study=self.id, member=number, owner=self.study.owner
+        )
         if run.status().state == "queued":
             client.submit(run)
         # Last, so that whatever is written down is in the queue.
@@ -236,6 +241,15 @@ class StudyFolder:
     @property
     def name(self) -> str:
         return self.study.name or self.id
+
+    def check_owner(self, by: str) -> None:
+        """Refuse to let a person change it who may only look at it.
+
+        Raises:
+            StudyError: it is somebody else's.
+        """
+        if by != MACHINE and not may_change(self.study.owner, by):
+            raise StudyError(f"study {self.name} belongs to {name_of(self.study.owner)}, who alone may change it")
 
     def marked(self, what: Literal["stopped", "done"]) -> bool:
         """Whether a person has stopped it, or all its members are there."""
