@@ -121,6 +121,32 @@ def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
         assert f"**{known.confusion[8, 6]} image" in texts(at)
 
 
+@pytest.mark.parametrize(
+    ("view", "widgets"), [("matrix", ("judge_true", "judge_guess")), ("per_class", ("judge_class",))]
+)
+def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_runs_own(view, widgets):
+    folder, other = trained(1), trained(2, noise=2.0)
+    targets, ships = np.array(arrays("cifar10-mini").test_targets), np.eye(10)[[8] * 2000]
+    at = show(open_page("judge", run=folder.id), view)
+
+    def chosen():
+        return [at.selectbox(key=f"{widget}_widget").value for widget in widgets]
+
+    before = chosen()
+    folder.save_epoch(2, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))  # all taken for ships
+    counts = confusion_matrix(targets, ships.argmax(1), 10)
+    row = {"type": "epoch", "epoch": 2, "step": 2, "seconds": 2.0, "train": None, "val": None}
+    folder.append(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": counts.tolist()})
+    run(at)
+    assert "After epoch 2: **200 of 2,000**" in texts(at)
+    assert chosen() == before
+    at.selectbox(key="judge_run_widget").select(other.id)
+    run(at)
+    last, classes = answers(other, 2).confusion, arrays("cifar10-mini").info.classes
+    own = largest_error(last) if view == "matrix" else [int(metrics.f1(last).argmin())]
+    assert chosen() == [classes[k] for k in own]
+
+
 def test_an_empty_cell_says_so():
     at = open_page("judge", run=trained(noise=99.0).id)
     at.selectbox(key="judge_guess_widget").select("ship")

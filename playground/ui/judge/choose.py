@@ -25,6 +25,21 @@ def formula(text: str) -> None:
     st.markdown(r"$\displaystyle " + text.replace(r"\frac", rf"{apart}\frac") + "$")
 
 
+def settle(run_id: str, unasked: dict[str, int]) -> None:
+    """Show classes unasked, and let them stay while the run goes on; another run is begun with its own.
+
+    Args:
+        run_id: of the run that is looked at.
+        unasked: {key of the session: number of the class}; one that a person has chosen stays as it is.
+    """
+    state, mark = st.session_state, f"{'+'.join(unasked)}_unasked"
+    before, shown = state.get(mark, ("", {}))
+    now = {key: state[key] for key in unasked if state.get(key) is not None}
+    if not now or (run_id != before and now == shown):
+        state.update(unasked)
+        state[mark] = run_id, dict(unasked)
+
+
 def class_picker(label: str, state: str, classes: tuple[str, ...], default: int) -> int:
     """Let a person choose a class; returns its number.
 

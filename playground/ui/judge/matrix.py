@@ -10,7 +10,7 @@ from playground.plots.confusion import LABELLED, Show, confusion_heatmap
 from playground.ui import pickers
 from playground.ui.judge import image
 from playground.ui.judge import scene as scenes
-from playground.ui.judge.choose import class_picker, segments
+from playground.ui.judge.choose import class_picker, segments, settle
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
 
@@ -70,13 +70,12 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
 def cell(scene: Scene) -> tuple[int, int]:
     """Let a person choose a cell by its classes, and say what is in it; returns the true and the predicted class."""
     worst = largest_error(scene.counts)
+    settle(scene.run.id, {TRUE: worst[0], GUESS: worst[1]})  # the most frequent mistake is another at each epoch
     columns = st.columns(2)
     with columns[0]:
         true = class_picker("True class", TRUE, scene.classes, worst[0])
     with columns[1]:
         guess = class_picker("Taken for", GUESS, scene.classes, worst[1])
-    if st.session_state.keys() & {TRUE, GUESS}:  # once either was chosen, the cell stays
-        st.session_state[TRUE], st.session_state[GUESS] = true, guess
     number = int(scene.counts[true, guess])
     row, column = int(scene.counts[true].sum()), int(scene.counts[:, guess].sum())
     of_true = pickers.percent(float(shares(scene.counts, "rows")[true, guess]))

@@ -10,7 +10,7 @@ from playground.judge import formulas
 from playground.metrics import Kind
 from playground.plots.judge import top_k_curve
 from playground.ui import pickers
-from playground.ui.judge.choose import class_picker, formula, segments
+from playground.ui.judge.choose import class_picker, formula, segments, settle
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
 
@@ -26,6 +26,7 @@ def draw(scene: Scene) -> None:
     """Draw the view."""
     left, right = st.columns([1.5, 1], gap="medium")
     worst = int(np.argmin(metrics.f1(scene.counts)))
+    settle(scene.run.id, {CLASS: worst})
     with right:
         chosen = class_picker("Class", CLASS, scene.classes, worst)
         one(scene, chosen)
