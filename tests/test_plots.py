@@ -1,7 +1,9 @@
 """Figures from arrays: what is drawn, what is kept, and that Plotly takes it."""
 
+import itertools
 import json
 import math
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -95,6 +97,43 @@ def test_a_change_is_a_labelled_line_and_only_the_last_of_a_step_counts():
     layout = plots.curves(progress, epochs, changes, total_epochs=3, labels=labels)["loss"]["layout"]
     assert [shape["x0"] for shape in layout["shapes"]] == [1.5, 1.7]
     assert [a["text"] for a in layout["annotations"]] == ["learning rate 0.004 → 0.001", "dropout 0 → 0.5"]
+
+
+def test_labels_of_changes_do_not_pile_up():
+    rates = [0.004, 0.002, 0.001, 0.0005, 0.001]
+    changes = [
+        {"step": 10 * i, "epoch": 4 + 0.1 * i, "knob": "learning_rate", "old": old, "new": new}
+        for i, (old, new) in enumerate(itertools.pairwise(rates))
+    ]
+    changes.insert(2, {"step": 11, "epoch": 4.11, "knob": "dropout", "old": 0, "new": 0.5})
+    changes += [{"step": 99 + i, "epoch": 9.9 + 0.1 * i, "knob": "dropout", "old": i, "new": i + 1} for i in (0, 1)]
+    layout = plots.curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]
+    assert len(layout["shapes"]) == 7  # a line for each all the same
+    labels = {note["text"]: note["x"] for note in layout["annotations"]}
+    together = "learning_rate 0.004 → 0.001, in 4 steps<br>dropout 0 → 0.5"
+    assert labels == {together: 4, "dropout 0 → 2, in 2 steps": 9.5}  # the last one before the edge
+
+
+def test_no_two_labels_of_changes_cover_each_other():
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 30, 200):
+        at, knobs = rng.uniform(0, 10, count), rng.choice(["learning_rate", "dropout", "weight_decay"], count)
+        changes = [
+            {"step": i, "epoch": epoch, "knob": knob, "old": 0, "new": 1}
+            for i, (epoch, knob) in enumerate(zip(at, knobs, strict=True))
+        ]
+        notes = plots.curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]["annotations"]
+        ends = [(note["x"], note["x"] + 0.5 * note["text"].count("<br>") + 0.5) for note in notes]
+        assert all(end <= start + 1e-3 for (_, end), (start, _) in itertools.pairwise(ends))
+        assert ends[-1][1] <= 10 + 1e-3
+        assert (
+            sum(
+                int((re.findall(r"in (\d+) steps", line) or [1])[0])
+                for note in notes
+                for line in note["text"].split("<br>")
+            )
+            == count
+        )
 
 
 def test_the_log_scale_is_for_loss_and_learning_rate_and_forgets_the_zoom_of_the_other_scale():

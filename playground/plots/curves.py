@@ -55,29 +55,57 @@ def best_epoch(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, float, float] 
 
 
 def _mark_changes(figure: Figure, changes: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
-    """Draw each change of a knob as a dotted line with what changed along it."""
+    """Draw each change of a knob as a dotted line, with what changed along it; near ones share a label."""
     latest = {(row["step"], row["knob"]): row for row in changes}  # a slider passes many values in one step
+    end = figure["layout"]["xaxis"]["range"][1]
     for row in latest.values():
         x = float(f"{row['epoch']:.5g}")
         dotted = {"color": NEUTRAL, "width": 1, "dash": "dot"}
         figure["layout"]["shapes"].append(
             {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": dotted, "layer": "below"}
         )
-        label = labels.get(row["knob"], row["knob"]).lower()
+    for together in _side_by_side(sorted(latest.values(), key=lambda row: row["epoch"]), end):
         figure["layout"]["annotations"].append(
             {
-                "text": f"{label} {row['old']:.3g} → {row['new']:.3g}",
-                "x": x,
+                "text": "<br>".join(_words(knob, rows, labels) for knob, rows in together.items()),
+                "x": float(f"{_start(together, end):.5g}"),
                 "y": 1,
                 "yref": "paper",
                 "yanchor": "top",
                 "xanchor": "left",
+                "align": "left",
                 "textangle": 90,
                 "showarrow": False,
                 "font": {"size": 10},
                 "opacity": 0.8,
             }
         )
+
+
+LINE = 0.05
+"""About how much of the x axis a line of an upright label takes up in a chart of the width of a phone."""
+
+
+def _side_by_side(changes: Sequence[Mapping[str, Any]], end: float) -> list[dict[str, list[Mapping[str, Any]]]]:
+    """Put changes, in order of their epochs, into labels {knob: its changes} that do not cover each other."""
+    found: list[dict[str, list[Mapping[str, Any]]]] = []
+    for row in changes:
+        found.append({row["knob"]: [row]})
+        while len(found) > 1 and _start(found[-1], end) < _start(found[-2], end) + LINE * end * len(found[-2]):
+            for knob, rows in found.pop().items():
+                found[-1].setdefault(knob, []).extend(rows)
+    return found
+
+
+def _start(label: Mapping[str, Sequence[Mapping[str, Any]]], end: float) -> float:
+    """Return where a label begins on the axis, which goes from 0 to `end`: at its first change, or before the edge."""
+    return min(*(rows[0]["epoch"] for rows in label.values()), end * (1 - LINE * len(label)))
+
+
+def _words(knob: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+    """Say how a knob was changed, at once or step by step."""
+    times = f", in {len(rows)} steps" if len(rows) > 1 else ""
+    return f"{labels.get(knob, knob).lower()} {rows[0]['old']:.3g} → {rows[-1]['new']:.3g}{times}"
 
 
 def _mark_cursor(figure: Figure, epoch: float) -> None:
