@@ -1,6 +1,7 @@
 """The command line, in this process where it can be and in a process of its own where signals matter."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from jobs_support import TINY, kill_all, tiny, wait_for, wait_for_state
 from PIL import Image
 
 from playground import cli
-from playground.config import KNOBS
+from playground.cli.shelf import default_run
+from playground.config import KNOBS, from_flat
 from playground.data import store
 from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
-from playground.runs import create, list_runs, open_run
+from playground.runs import RunFolder, create, list_runs, open_run
 
 SMALL = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -153,9 +155,38 @@ def test_predict(capsys, tmp_path):
     assert all(line.count("%") == 2 for line in lines)
     assert cli.main(["predict", str(tmp_path / "c.png"), names[0]]) == 2
     out = capsys.readouterr()
+    assert re.search(r"^playground: .+ after epoch \d+$", out.err, re.MULTILINE)
     assert "c.png" in out.err
     assert names[0] in out.out
     assert "epoch" in refused(capsys, "predict", names[0], "--run", run.id, "--epoch", "99").splitlines()[-1]
+
+
+def kept(state: str, accuracy: float, epochs: int = 2, dataset: str = "cifar10-mini") -> RunFolder:
+    """A run that is newer than those before it, though all are made within a second."""
+    path = create(from_flat({"dataset": dataset}), f"{state} at {accuracy}").path
+    run = RunFolder(path.rename(path.with_name(f"20260101-{len(list(path.parent.iterdir())):06d}-abcdef")))
+    for epoch in range(epochs):
+        run.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, np.full((1, 10), 0.1, np.float16))
+    run.set_status(state=state, best_accuracy=accuracy, best_epoch=epochs - 1)
+    return run
+
+
+def test_the_newest_finished_run_that_learned_something_is_asked_and_named(home, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("playground.runs.shelf.DEMO", tmp_path / "no-demo")
+    assert default_run() is None
+    diverged = kept("diverged", 0.6)
+    assert default_run() == diverged  # better than nothing
+    stopped = kept("stopped", 0.3)
+    assert default_run() == stopped
+    good = kept("finished", 0.4)
+    for state, accuracy in (("finished", 0.1), ("diverged", 0.9), ("stopped", 0.8), ("failed", 0.5)):
+        kept(state, accuracy)
+    kept("finished", 0.9, epochs=0)
+    kept("finished", 0.9, dataset="shapes")  # it labels pixels
+    (kept("finished", 0.9).path / "config.json").write_text("{")
+    assert default_run() == good
+    newer = kept("finished", 0.2)
+    assert default_run() == newer
 
 
 def test_data(capsys, tmp_path):

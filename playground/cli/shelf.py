@@ -16,20 +16,42 @@ def add_predict(commands: Any) -> None:
     """Add `predict`."""
     predict = commands.add_parser("predict", help="say what is on images", description="Say what is on images.")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    predict.add_argument("--run", help="default: the newest run that has learned something")
+    predict.add_argument("--run", help="default: the newest finished run that beats guessing, which is named")
     predict.add_argument("--epoch", type=int, help="default: the best epoch, or the last one that is kept")
     predict.add_argument("--top", type=int, default=3, metavar="K", help="how many classes to name; default 3")
     predict.set_defaults(do=_predict)
 
 
+def default_run() -> RunFolder | None:
+    """Return the run to ask unless another is named: the newest that is finished and beats guessing.
+
+    Without one the newest that is at work or was stopped, then any that kept weights. Runs that label pixels, and
+    those that cannot be read, are left out; None if nothing is left.
+    """
+    found: list[tuple[int, RunFolder]] = []
+    for run in list_runs():
+        with suppress(ValueError):  # a damaged run, or a data set that is not known here
+            dataset, status = info(run.config.data.dataset), run.status()
+            if dataset.segments or not run.epochs():
+                continue
+            beats = (status.best_accuracy or 0) > 1 / dataset.num_classes
+            rank = 0 if status.state == "finished" and beats else 2 if status.state in ("diverged", "failed") else 1
+            if not rank:
+                return run
+            found.append((rank, run))
+    return min(found, key=lambda ranked: ranked[0], default=(0, None))[1]
+
+
 def _predict(options: argparse.Namespace) -> int:
     from playground.images import fit_to, read_image
 
-    run = open_run(options.run) if options.run else next((run for run in list_runs() if run.epochs()), None)
+    run = open_run(options.run) if options.run else default_run()
     if run is None or not (kept := run.epochs()):
         raise RunError("there is no network yet; train one with: playground train")
     best = run.status().best_epoch
     epoch = options.epoch if options.epoch is not None else best if best in kept else kept[-1]
+    if not options.run:  # beside the answers, whose lines are the images'
+        print(f"playground: {run.name} ({run.id}) after epoch {epoch}", file=sys.stderr)
     dataset = info(run.config.data.dataset)
     top = max(1, min(options.top, dataset.num_classes))
     worst = 0
