@@ -88,14 +88,23 @@ def _one_hot(targets: Tensor, classes: int) -> Tensor:
     return F.one_hot(targets.masked_fill(~known, 0), classes).movedim(-1, 1).float() * known[:, None]
 
 
-def _mean(each: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
-    """Average over what counts: pixels without a class do not, rare classes and boundaries may count for more."""
+def counted(targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return what each target counts in the mean, float32 in the targets' shape.
+
+    What has no class counts nothing; rare classes and boundaries may count for more.
+    """
     known = targets != IGNORE
     weights = known.float()
     if class_weights is not None:
         weights = weights * class_weights[targets.masked_fill(~known, 0)]
     if config.boundary_weight and targets.ndim == 3:
         weights = weights * (1 + config.boundary_weight * boundary(targets))
+    return weights
+
+
+def _mean(each: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Average over what counts, by how much it counts."""
+    weights = counted(targets, config, class_weights)
     return (each * weights).sum() / weights.sum().clamp(min=1e-6)
 
 

@@ -61,6 +61,15 @@ RUNS = {
     "FCN, transposed": {"architecture": "fcn", "upsampling": "transposed", "loss": "mse", "label_smoothing": 0.1},
     "FCN, no skips": {"architecture": "fcn", "skips": False, "stride": 2, "pooling": "average", "folds": 3, "fold": 1},
     "full batch": {"optimizer": "gradient_descent", "loss": "dice", "images_per_class": 20, "validation_share": 0},
+    "full batch, weighted": {
+        "optimizer": "gradient_descent",
+        "loss": "cross_entropy_dice",
+        "class_weights": True,
+        "boundary_weight": 2,
+        "images_per_class": 20,
+        "shift": 2,
+    },
+    "full batch, some pixels": {"optimizer": "gradient_descent", "loss": "focal", "images_per_class": 20},
     "few folds": {"loss": "mse", "class_weights": True, "images_per_class": 20, "folds": 2, "cutout": 4},
 }
 """Knobs that between them reach every branch; "one pixel" has a last batch of one image with maps of one pixel."""
@@ -76,6 +85,7 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("trained")))
         few_pixels()
+        patch.setattr("playground.training.trainer.FULL_BATCH_CHUNK", 6)  # several pieces a step
         made = {name: create(knobs(**more), name) for name, more in RUNS.items()}
         for run in made.values():
             assert work(run, Slot("cpu", 1)).state == "finished"
@@ -85,7 +95,7 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
 
 # The notebook's cells, beside what was unpacked of it.
 NOTEBOOK = """
-os.chdir("FCN-epoch-2")
+os.chdir("FCN-epoch-2-notebook")
 runpy.run_path("cells.py")
 """
 
@@ -99,13 +109,14 @@ def again(runs, tmp_path_factory) -> tuple[Path, list[tuple[str, RunFolder, int,
     home = runs["FCN"].path.parent.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
+        patch.setattr("playground.exports.learning.CHUNK", 6)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
         with zipfile.ZipFile(io.BytesIO(export(runs["FCN"], 2, "notebook").content)) as archive:
             archive.extractall(folder)
-    cells = nbformat.read(folder / "FCN-epoch-2" / "train.ipynb", as_version=4)
+    cells = nbformat.read(folder / "FCN-epoch-2-notebook" / "train.ipynb", as_version=4)
     nbformat.validate(cells)
     code = "\n\n".join(cell.source for cell in cells.cells if cell.cell_type == "code")
-    (folder / "FCN-epoch-2" / "cells.py").write_text(code)
+    (folder / "FCN-epoch-2-notebook" / "cells.py").write_text(code)
     outputs = run_scripts(scripts, home / "data" / "few-pixels", folder, NOTEBOOK)
     return folder, [(*case, output) for case, output in zip(cases, outputs, strict=True)]
 
@@ -115,7 +126,7 @@ def test_every_script_makes_the_same_weights(again):
     assert len(cases) == len(RUNS) + 3
     for number, (name, run, epoch, _) in enumerate(cases):
         assert same_weights(run, epoch, folder / str(number) / "weights.npz"), name
-    assert same_weights(cases[6][1], 2, folder / "FCN-epoch-2" / "weights" / "weights.npz"), cases[6][0]
+    assert same_weights(cases[6][1], 2, folder / "FCN-epoch-2-notebook" / "weights" / "weights.npz"), cases[6][0]
 
 
 def test_every_script_prints_the_figures_of_its_run(again):
@@ -210,7 +221,7 @@ def test_a_large_set_is_named_not_packed(runs, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_HOME", str(runs["FCN"].path.parent.parent))
     monkeypatch.setattr("playground.exports.MAX_IMAGES", 1000)
     file = export(runs["FCN"], 2, "script")
-    assert file.name == "FCN-epoch-2.py"
+    assert file.name == "FCN-epoch-2-notebook.py"
     assert "copy them from the folder of the data set few-pixels, and name yours by --data" in file.note
     assert file.content.startswith(b'"""Train a fully convolutional network on Few pixels, with PyTorch alone.\n')
 

@@ -64,6 +64,7 @@ RUNS = {
         "schedule": "step",
         "epochs": 3,
     },
+    "full batch, weighted": {"optimizer": "gradient_descent", "class_weights": True, "loss": "focal"},
     "Brier": {"loss": "mse", "label_smoothing": 0.1, "optimizer": "nesterov", "schedule": "cosine", "shift": 2},
     "focal and Dice": {"loss": "focal_dice", "label_smoothing": 0.1, "optimizer": "adam"},
     "both": {"loss": "cross_entropy_dice", "label_smoothing": 0.1, "class_weights": True, "images_per_class": 30},
@@ -90,6 +91,7 @@ def trained_runs(unpacked: Path, tmp_path_factory) -> dict[str, RunFolder]:
     (home / "data").symlink_to(unpacked)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
+        patch.setattr("playground.training.trainer.FULL_BATCH_CHUNK", 100)  # several pieces a step
         runs = {name: trained(name, **knobs) for name, knobs in RUNS.items()}
         runs["changed"] = changed_on_the_way(tiny(dataset="few", epochs=3))
     return runs
@@ -97,7 +99,7 @@ def trained_runs(unpacked: Path, tmp_path_factory) -> dict[str, RunFolder]:
 
 # At last the download, as a person unpacks it, and the notebook's cells beside it.
 DOWNLOAD = """
-os.chdir("plain-epoch-2")
+os.chdir("plain-epoch-2-script")
 sys.argv = ["train.py", "--output", "."]
 runpy.run_path("train.py", run_name="__main__")
 runpy.run_path("cells.py")
@@ -112,16 +114,17 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     cases.append(("not to the end", trained_runs["all at once"], 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(cases[0][1].path.parent.parent))
+        patch.setattr("playground.exports.learning.CHUNK", 100)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
         for name in ("script", "notebook"):
             file = export(trained_runs["plain"], 2, name)
-            assert file.name == "plain-epoch-2.zip"
+            assert file.name == f"plain-epoch-2-{name}.zip"  # neither overwrites the other
             with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
                 archive.extractall(folder)
-    notebook = nbformat.read(folder / "plain-epoch-2" / "train.ipynb", as_version=4)
+    notebook = nbformat.read(folder / "plain-epoch-2-notebook" / "train.ipynb", as_version=4)
     nbformat.validate(notebook)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    (folder / "plain-epoch-2" / "cells.py").write_text("\n\n".join(code))
+    (folder / "plain-epoch-2-script" / "cells.py").write_text("\n\n".join(code))
     outputs = run_scripts(scripts, unpacked / "few", folder, DOWNLOAD)
     return folder, [(*case, output) for case, output in zip(cases, outputs, strict=True)]
 
@@ -144,8 +147,8 @@ def test_every_kind_of_change_was_made(trained_runs):
 
 def test_the_download_and_its_notebook_make_the_same_weights(trained_again, trained_runs):
     folder, _ = trained_again
-    assert same_weights(trained_runs["plain"], 2, folder / "plain-epoch-2" / "weights.npz")
-    assert same_weights(trained_runs["plain"], 2, folder / "plain-epoch-2" / "weights" / "weights.npz")
+    assert same_weights(trained_runs["plain"], 2, folder / "plain-epoch-2-script" / "weights.npz")
+    assert same_weights(trained_runs["plain"], 2, folder / "plain-epoch-2-script" / "weights" / "weights.npz")
 
 
 MANY_CHANGES = {

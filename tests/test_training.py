@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -143,7 +144,11 @@ class Oracle:
         return self.net((pixels - mean) / std)
 
     def loss(self, images: np.ndarray, targets: np.ndarray) -> Tensor:
-        return loss_function(self.config.training)(self.logits(images), torch.tensor(targets))
+        weights = None
+        if self.config.training.class_weights:  # the median frequency over a class's own
+            counts = np.bincount(self.data.train_targets[self.rows], minlength=CLASSES)
+            weights = torch.tensor(np.median(counts) / counts)
+        return loss_function(self.config.training, weights)(self.logits(images), torch.tensor(targets))
 
     def train_loss(self) -> float:
         with torch.no_grad():
@@ -377,9 +382,15 @@ def test_every_image_is_seen_once_an_epoch_in_another_order(data, monkeypatch):
 
 @pytest.mark.parametrize("chunk", [512, 7, 48])
 @pytest.mark.parametrize("loss", [loss for loss in KNOBS["loss"].choices if "dice" not in loss])  # no mean over images
-def test_gradient_descent_is_a_step_along_the_gradient_over_all_images(data, monkeypatch, chunk, loss):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_descent_is_a_step_along_the_gradient_over_all_images(data, monkeypatch, chunk, loss, weighted):
     monkeypatch.setattr(trainer_module, "FULL_BATCH_CHUNK", chunk)
+    if weighted:  # of half as many images, of a third …
+        uneven = np.repeat(np.arange(CLASSES), [len(data.train_targets) // 2 // (k + 1) for k in range(CLASSES)])
+        targets = np.resize(uneven, len(data.train_targets))
+        data = replace(data, train_targets=targets)
     knobs = {"optimizer": "gradient_descent", "loss": loss, "weight_decay": 0.1, "learning_rate": 0.5}
+    knobs |= {"class_weights": weighted}
     events = drive(fit(config(**knobs), data))
     first, second, _ = of(Epoch, events)
     assert second.step == 1, "one step an epoch"

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -72,7 +73,8 @@ def _notebook(found: Facts, stem: str) -> File:
 
 def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) -> File:
     """Pack the images with the code, unless torchvision downloads them or they are many."""
-    suffix = name[name.rindex(".") :]
+    suffix = Path(name).suffix
+    packed = f"{stem}-{'notebook' if suffix == '.ipynb' else 'script'}"  # two zips, which must not overwrite each other
     if found.dataset.name in TORCHVISION:
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
     data, what = arrays(found.dataset.name), "images and masks" if found.dataset.segments else "images"
@@ -82,10 +84,10 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
         return File(stem + suffix, content, mime, f"{words} {found.dataset.name}, and name yours by --data.")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(f"{stem}/{name}", content)
+        archive.writestr(f"{packed}/{name}", content)
         for part, array in _parts(data).items():
-            archive.writestr(f"{stem}/data/{part}.npy", _npy(array))
-    return File(f"{stem}.zip", buffer.getvalue(), "application/zip", f"With its {what} ({size / 2**20:,.0f} MB).")
+            archive.writestr(f"{packed}/data/{part}.npy", _npy(array))
+    return File(f"{packed}.zip", buffer.getvalue(), "application/zip", f"With its {what} ({size / 2**20:,.0f} MB).")
 
 
 def _parts(data: Arrays) -> dict[str, np.ndarray]:

@@ -196,7 +196,12 @@ def evaluation(facts: Facts) -> str:
 def training_text(facts: Facts) -> str:
     """Say how a pass goes."""
     if full_batch(facts):
-        return f"One step takes all images: their gradients are added up in pieces of {CHUNK}."
+        words = [f"One step takes all images: their gradients are added up in pieces of {CHUNK}"]
+        words += (
+            ["batch normalisation centres and scales each piece by itself"] if facts.config.model.batch_norm else []
+        )
+        words += ["the Dice loss is the mean of that of the pieces"] if "dice" in loss_parts(facts) else []
+        return "; ".join(words) + "."
     return "One pass over all images is an epoch; each has random numbers of its own."
 
 
@@ -213,6 +218,8 @@ def training(facts: Facts) -> str:
         head.append("learning_rate = LEARNING_RATE")
     if counts_steps(facts):
         head.append("step = 0")
+    if counts_differ(facts):
+        head.append(_counts(facts))
     body = indent("\n".join(every), "    ")
     return "\n".join([*head, f"for epoch in range({'LAST_EPOCH' if stops else 'EPOCHS'}):", body])
 
@@ -273,12 +280,41 @@ def _batches(facts: Facts) -> str:
         *prepared,
         forward,
         f"loss = loss_function(logits, {targets})",
-        "(loss * (len(rows) / len(order))).backward()" if full_batch(facts) else "loss.backward()",
+        f"(loss * ({_share(facts)})).backward()" if full_batch(facts) else "loss.backward()",
     ]
     changes, step = _changes(facts), _step(facts)
     inner = "\n".join(gradient) if full_batch(facts) else "\n".join(filter(None, [changes, *gradient, step]))
     loop = f"for start in range(0, len(order), {size}):\n{indent(inner, '    ')}"
     return "\n".join(filter(None, [changes, loop, step])) if full_batch(facts) else loop
+
+
+def _share(facts: Facts) -> str:
+    """Write the part of the step's gradient that is a piece's: what its images count in the loss."""
+    if counts_differ(facts):
+        return "counts[rows].sum() / counts[order].sum()"
+    return "len(rows) / len(order)"
+
+
+def counts_differ(facts: Facts) -> bool:
+    """Whether some images count for more than others in a step that takes all of them."""
+    weighted = facts.dataset.segments or facts.config.training.class_weights
+    return full_batch(facts) and loss_parts(facts) != ("dice",) and bool(weighted)
+
+
+def _counts(facts: Facts) -> str:
+    """Write down what each image counts in the loss."""
+    if not facts.dataset.segments:
+        return "counts = CLASS_WEIGHTS[train_targets]  # what each image counts in the loss"
+    training = facts.config.training
+    weights = "CLASS_WEIGHTS[masks.long()]" if training.class_weights else "(masks != IGNORE).float()"
+    edges = " * (1 + BOUNDARY_WEIGHT * boundary(masks.long()))" if training.boundary_weight else ""
+    return (
+        "counts = []  # what each image counts in the loss: its pixels\n"
+        "for masks in train_targets.split(256):\n"
+        f"    weights = {weights}{edges}\n"
+        "    counts.append(weights.flatten(1).sum(1))\n"
+        "counts = torch.cat(counts)"
+    )
 
 
 def _changes(facts: Facts) -> str:

@@ -78,7 +78,10 @@ def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
     reported = trainer.clock()
     while trainer.batch < trainer.batches_per_epoch:
         rows = order[trainer.batch * trainer.batch_size :][: trainer.batch_size]
-        loss, hits = trainer.gradient(rows, share=len(rows) / len(order) if trainer.full_batch else 1.0)
+        share = trainer.share(rows, order)
+        loss, hits = trainer.gradient(rows, share)
+        if trainer.full_batch:
+            loss = loss * (share * len(order) / len(rows))  # the mean over the images is then the loss over all
         trainer.batch += 1
         trainer.meter.add(trainer.step + 1, loss, hits, len(rows))
         if not trainer.full_batch or trainer.batch == trainer.batches_per_epoch:

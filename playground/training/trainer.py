@@ -11,7 +11,7 @@ from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
 from playground.data.store import Arrays
 from playground.events import Diverged, Epoch, Scores, Snapshot
-from playground.losses import loss_function, median_frequency
+from playground.losses import counted, loss_function, median_frequency
 from playground.models import build
 from playground.optim import optimizers, schedule_factor
 from playground.splits import split
@@ -24,8 +24,10 @@ REPORTS = 500
 EVALUATION_BATCH, EVALUATION_PIXELS = 128, 2**19
 """Images evaluated at once, fewer where they are large."""
 FULL_BATCH_CHUNK = 512
-"""Gradient descent goes over all images in pieces of this size and adds their gradients up: exact for every loss but
-Dice, which is no mean over images, and is the mean of that of the pieces."""
+"""Gradient descent goes over all images in pieces of this size and adds their gradients up, each by its part of what
+the loss averages over. That is the gradient over all images at once, but for three things that look at a piece as a
+whole: Dice is the mean of that of the pieces, batch normalisation centres and scales each piece by itself, and pixels
+that an augmentation moves out of the image still count for their piece's part."""
 
 
 class ResumeError(ValueError):
@@ -68,6 +70,7 @@ class Trainer:
         self.batch_size = min(FULL_BATCH_CHUNK if self.full_batch else training.batch_size, len(train_rows))
         self.batches_per_epoch = -(-len(train_rows) // self.batch_size)
         self.steps_per_epoch = 1 if self.full_batch else self.batches_per_epoch
+        self.counts = self._counts(weights) if self.full_batch else None
         self.total_steps = self.steps_per_epoch * training.epochs
         self.report_every = min(max(1, self.total_steps // REPORTS), self.steps_per_epoch)
         self.epoch = self.step = self.batch = 0
@@ -76,6 +79,14 @@ class Trainer:
         self.meter = Meter()  # since the last report
         self.totals = np.zeros(3)  # of this epoch, up to the last report
         self.clock = Stopwatch()
+
+    def _counts(self, class_weights: Tensor | None) -> Tensor | None:
+        """Return what each training image counts in the loss, (N,) float32; None where all count the same."""
+        training = self.config.training
+        if training.loss == "dice" or not (self.data.info.segments or training.class_weights):
+            return None
+        parts = (counted(some.long(), training, class_weights) for some in self.targets.split(256))
+        return torch.cat([part.flatten(1).sum(1) if part.ndim > 1 else part for part in parts])
 
     # One epoch
 
@@ -92,6 +103,18 @@ class Trainer:
     def prepare(self, images: Tensor) -> Tensor:
         """Normalise uint8 images (N, C, H, W) with the data set's own mean and deviation."""
         return normalise(images, self.data.info.mean, self.data.info.std)
+
+    def share(self, rows: Tensor, order: Tensor) -> float:
+        """Return the part of a step's gradient that is a batch's: all, or of full-batch descent what its images count.
+
+        Args:
+            rows: the batch; order: all rows of the epoch.
+        """
+        if not self.full_batch:
+            return 1.0
+        if self.counts is None:
+            return len(rows) / len(order)
+        return float(self.counts[rows].sum() / self.counts[order].sum().clamp(min=1e-6))
 
     def gradient(self, rows: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Add `share` of one batch's gradient; return its mean loss and its number of hits, on the device."""

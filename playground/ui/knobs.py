@@ -64,6 +64,8 @@ def unused(values: Mapping[str, Any]) -> dict[str, str]:
         reasons["momentum"] = f"not used by {name_of(values['optimizer'])}"
     if values["optimizer"] == "gradient_descent":
         reasons["batch_size"] = "full-batch descent takes all images"
+        if values["batch_norm"]:
+            reasons["batch_size"] += ", and batch normalisation looks at 512 of them at a time"
     if values["kernel_size"] == 1:
         reasons["dilation"] = "a 1×1 kernel has one tap"
     if values["folds"]:
