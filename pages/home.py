@@ -8,7 +8,7 @@ import streamlit as st
 from playground import runs
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
-from playground.ui import feeds
+from playground.ui import feeds, person
 from playground.ui.live_chart import live_chart
 from playground.ui.network import duration, short
 from playground.ui.strip import strip
@@ -114,7 +114,7 @@ with board.cell():
         for page, label, icon, kind in WAYS_ON:
             if st.button(label, icon=f":material/{icon}:", key=f"way_{page}", type=kind, width="stretch"):
                 st.switch_page(f"{page}.py")
-    if active := feeds.latest_active():
+    if active := feeds.latest_run(person.current(), active=True):
         st.page_link(
             "train.py",
             label=f"A run is {active.status().state}: watch it",

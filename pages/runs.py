@@ -6,7 +6,8 @@ from typing import Any
 import streamlit as st
 
 from playground import runs
-from playground.ui import run_actions, shelf
+from playground.people import name_of
+from playground.ui import person, run_actions, shelf
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
 
@@ -33,6 +34,11 @@ def select_rows() -> None:
     state["shelf_ticked"] = ticked
 
 
+def whose(row: Row) -> str:
+    """Say whose a run is that is not the person's own."""
+    return "" if row.read_only or row.owner == person.current() else name_of(row.owner)
+
+
 def columns() -> dict[str, Any]:
     """Say how each column is shown."""
     config = st.column_config
@@ -40,6 +46,7 @@ def columns() -> dict[str, Any]:
     colours = [colour for state, (_, _, colour) in BADGES.items() if state]
     return {
         "Name": config.TextColumn(width=190, pinned=True),
+        "Whose": config.TextColumn(width=130, help="Nothing stands here beside your own."),
         "State": config.MultiselectColumn(options=titles, color=colours, width=105),
         "Best": config.ProgressColumn(
             "Best accuracy", format="%.1f %%", min_value=0, max_value=100, width=130, help="On the validation images."
@@ -61,6 +68,7 @@ def table(rows: list[Row], ticked: list[str]) -> None:
     st.dataframe(
         {
             "Name": [row.name for row in rows],
+            **({"Whose": [whose(row) for row in rows]} if any(map(whose, rows)) else {}),
             "State": [[BADGES[row.state][0]] for row in rows],
             "Best": [None if row.best is None else 100 * row.best for row in rows],
             "Test": [None if row.test is None else 100 * row.test for row in rows],

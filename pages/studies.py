@@ -1,11 +1,14 @@
 """Studies: many runs that answer one question. Sweeps, cross-validation, several seeds, range tests."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from playground import studies
 from playground.config import ConfigError
 from playground.runs import RunError
 from playground.studies import Study, StudyError, StudyFolder, control
+from playground.ui import person
 from playground.ui.pickers import ago
 from playground.ui.studies import new, view
 
@@ -23,7 +26,8 @@ def follow_url() -> None:
         except StudyError as error:
             st.error(str(error), icon=":material/link_off:")
     if "study" not in st.session_state:
-        st.session_state["study"] = next((folder.id for folder in studies.list_studies()), NEW)
+        mine = (folder.id for folder in studies.list_studies() if folder.owner == person.current())
+        st.session_state["study"] = next(mine, NEW)
 
 
 def write_url() -> None:
@@ -77,7 +81,7 @@ def start(study: Study) -> None:
     """Set a study going and show it."""
     try:
         with st.spinner("Starting the runs …"):
-            st.session_state["study"] = control.start(study).id
+            st.session_state["study"] = control.start(replace(study, owner=person.current())).id
     except (StudyError, ConfigError, RunError, OSError) as error:
         st.error(str(error), icon=":material/error:")
     else:

@@ -6,7 +6,7 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
 from playground.diagnosis import overfitting_since
 from playground.runs import RunError, RunFolder
-from playground.ui import diagnosis, feeds, form, knobs, network, transport
+from playground.ui import diagnosis, feeds, form, knobs, network, person, transport
 from playground.ui.live_chart import live_chart
 from playground.ui.strip import strip
 
@@ -20,12 +20,12 @@ CHARTS = (
 
 
 def chosen_run() -> RunFolder | None:
-    """Return the run that the URL names, or the session shows, or on arrival the one that is at work."""
+    """Return the run that the URL names, or the session shows, or on arrival the person's last one."""
     arrived = "knob_epochs" not in st.session_state
     if st.query_params.to_dict() != st.session_state.get("url") and (named := st.query_params.get("run")):
         st.session_state["run"] = named
-    elif arrived and not st.query_params and (active := feeds.latest_active()):
-        st.session_state["run"] = active.id
+    elif arrived and not st.query_params and (last := feeds.latest_run(person.current())):
+        st.session_state["run"] = last.id
     elif arrived and st.query_params:
         st.session_state["run"] = ""
     try:
@@ -38,8 +38,8 @@ def chosen_run() -> RunFolder | None:
 def send_live(name: str) -> None:
     """Give a run in progress the new value of a knob."""
     run = runs.open_run(st.session_state["run"]) if st.session_state.get("run") else None
-    if run and run.status().active:
-        run.command(set={name: st.session_state[f"knob_{name}"]})
+    if run and run.status().active and person.is_mine(run):
+        run.command(by=person.current(), set={name: st.session_state[f"knob_{name}"]})
 
 
 def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
@@ -99,7 +99,7 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
         view, st.session_state["run"], st.session_state["notice"] = None, "", str(error)
     again = transport.bar(view, config, blocked)
     transport.status_line(view)
-    again |= bool(view) and transport.changed_knobs(view, config)
+    again |= bool(view) and (transport.whose_line(view) or transport.changed_knobs(view, config))
     again |= bool(view and view.status.active) != active
     if notice := st.session_state.pop("notice", ""):
         st.error(notice, icon=":material/error:")

@@ -1,5 +1,6 @@
 """Whose run it is: the cookie, who counts as the machine's owner, and what the core refuses to whom."""
 
+import ast
 import asyncio
 import io
 import os
@@ -22,6 +23,8 @@ from playground.studies import Study, StudyError, control
 from playground.studies import study as studies
 from playground.ui import person
 
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("playground/ui/**/*.py")])
 ANNA, BEN = people.new_person(), people.new_person()
 
 
@@ -228,3 +231,38 @@ def test_the_runs_of_a_study_belong_to_who_started_it():
     control.delete(folder, True, by=ANNA)
     assert not studies.list_studies()
     assert [run for run in runs.list_runs() if not run.read_only] == []
+
+
+# Nobody on a page asks in the machine owner's name by leaving out who asks
+
+ASKED = {"rename", "annotate", "command", "stop", "pause", "resume", "delete", "check_owner"}
+MADE = {"create", "import_files", "import_zip"}
+NO_RUNS = {"st", "own"}  # Streamlit's own stop; data sets
+
+
+def unsaid(source: str) -> list[str]:
+    """Return the calls about runs and studies that do not say who asks."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    found = []
+    for call in calls:
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        about = getattr(getattr(call.func, "value", None), "id", "")
+        said = {word.arg for word in call.keywords}
+        asks = name in ASKED and isinstance(call.func, ast.Attribute) and about not in NO_RUNS
+        if (asks and "by" not in said) or (name in MADE and "owner" not in said):
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_a_call_that_does_not_say_who_asks_is_found():
+    assert unsaid("client.stop(run); run.delete(); runs.create(config); st.stop(); stop(run)") == [
+        "client.stop(run)",
+        "run.delete()",
+        "runs.create(config)",
+    ]
+    assert not unsaid("client.stop(run, by=who); runs.create(config, owner=who)")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_say_who_asks(path):
+    assert unsaid(path.read_text(encoding="utf-8")) == []

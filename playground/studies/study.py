@@ -242,14 +242,22 @@ class StudyFolder:
     def name(self) -> str:
         return self.study.name or self.id
 
+    @property
+    def owner(self) -> str:
+        """The person who may change it; a damaged one is the machine's."""
+        try:
+            return self.study.owner
+        except StudyError:
+            return MACHINE
+
     def check_owner(self, by: str) -> None:
         """Refuse to let a person change it who may only look at it.
 
         Raises:
             StudyError: it is somebody else's.
         """
-        if by != MACHINE and not may_change(self.study.owner, by):
-            raise StudyError(f"study {self.name} belongs to {name_of(self.study.owner)}, who alone may change it")
+        if by != MACHINE and not may_change(self.owner, by):
+            raise StudyError(f"study {self.name} belongs to {name_of(self.owner)}, who alone may change it")
 
     def marked(self, what: Literal["stopped", "done"]) -> bool:
         """Whether a person has stopped it, or all its members are there."""

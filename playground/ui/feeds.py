@@ -90,9 +90,10 @@ def figures(view: View, **options: Any) -> tuple[dict[str, plots.Figure], str]:
     return _figures(str(view.run.path), version, chosen), f"{view.run.id} {version} {chosen}"
 
 
-def latest_active() -> RunFolder | None:
-    """Return the newest run that waits, works or is paused."""
-    return next((run for run in list_runs()[:50] if run.status().active), None)
+def latest_run(owner: str, active: bool = False) -> RunFolder | None:
+    """Return a person's newest run, those of studies aside; or the newest that waits, works or is paused."""
+    mine = (run for run in list_runs()[:200] if not run.read_only and run.owner == owner)
+    return next((run for run in mine if (run.status().active if active else not run.about["study"])), None)
 
 
 def latest_finished() -> RunFolder | None:

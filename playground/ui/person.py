@@ -8,6 +8,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground import people
+from playground.runs import RunFolder
 
 HEADER = "x-playground-person"
 """Set by the middleware on the way in; what a browser sends under this name is dropped."""
@@ -17,6 +18,11 @@ COOKIE_SECONDS = 400 * 24 * 3600  # browsers keep none for longer
 def current() -> str:
     """Return the person for whom the page is being drawn."""
     return st.context.headers.get(HEADER, people.MACHINE)
+
+
+def is_mine(run: RunFolder) -> bool:
+    """Whether this person may change a run; the machine's owner may change all."""
+    return people.may_change(run.owner, current())
 
 
 class Middleware:

@@ -9,8 +9,9 @@ import streamlit as st
 from playground.config import ConfigError, to_query
 from playground.exports.tensors import take_in as import_files
 from playground.jobs import client
+from playground.people import name_of
 from playground.runs import RunError, RunFolder, export_zip
-from playground.ui import exports, form
+from playground.ui import exports, form, person
 from playground.ui.pickers import ago
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
@@ -33,26 +34,26 @@ def save(run: RunFolder) -> None:
     """Keep the name and the note that stand in the form."""
 
     def action() -> None:
-        run.rename(st.session_state[f"name_{run.id}"])
-        run.annotate(st.session_state[f"note_{run.id}"])
+        run.rename(st.session_state[f"name_{run.id}"], by=person.current())
+        run.annotate(st.session_state[f"note_{run.id}"], by=person.current())
 
     attempt(action, "Saved")
 
 
 def delete(run: RunFolder) -> None:
     """Delete the run and choose none."""
-    attempt(run.delete, f"Deleted {run.name}")
+    attempt(lambda: run.delete(by=person.current()), f"Deleted {run.name}")
     st.session_state["shelf_run"] = None
 
 
 def stop(run: RunFolder) -> None:
     """End the run; its state is saved."""
-    attempt(lambda: client.stop(run), f"Stopping {run.name}")
+    attempt(lambda: client.stop(run, by=person.current()), f"Stopping {run.name}")
 
 
 def resume(run: RunFolder) -> None:
     """Let the run go on from where it was saved."""
-    attempt(lambda: client.resume(run), f"{run.name} goes on")
+    attempt(lambda: client.resume(run, by=person.current()), f"{run.name} goes on")
 
 
 def take_in() -> None:
@@ -61,7 +62,8 @@ def take_in() -> None:
     if files := st.session_state.get(f"shelf_upload_{generation}"):
 
         def action() -> None:
-            st.session_state["shelf_run"] = import_files([(file.name, file) for file in files]).id
+            given = [(file.name, file) for file in files]
+            st.session_state["shelf_run"] = import_files(given, owner=person.current()).id
 
         attempt(action, f"Imported {' and '.join(file.name for file in files)}")
         st.session_state["shelf_uploads"] = generation + 1
@@ -105,7 +107,7 @@ def file_name(row: Row) -> str:
 
 def edit_popover(run: RunFolder | None, row: Row | None) -> None:
     """Let a person change name and note."""
-    usable = run is not None and row is not None and not row.read_only
+    usable = run is not None and row is not None and row.may_change(person.current())
     with st.popover("Rename", icon=":material/edit:", disabled=not usable, key=f"edit_{row.id if row else ''}"):
         if usable and run and row:
             with st.form(f"edit_form_{run.id}", border=False):
@@ -116,7 +118,7 @@ def edit_popover(run: RunFolder | None, row: Row | None) -> None:
 
 def delete_popover(run: RunFolder | None, row: Row | None) -> None:
     """Delete, once a person has confirmed it."""
-    usable = run is not None and row is not None and not row.read_only
+    usable = run is not None and row is not None and row.may_change(person.current())
     with st.popover("Delete", icon=":material/delete:", disabled=not usable, key=f"delete_{row.id if row else ''}"):
         if not usable or not run or not row:
             return
@@ -162,10 +164,11 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> N
         button("Predict", "image_search", some, go, "predict.py", run)
         button("Compare", "compare_arrows", some, compare, ticked, help="Tick several runs to compare them.")
         button("Duplicate", "content_copy", some, duplicate, run, help="Take its knobs into the form on Train.")
+        mine = row is not None and row.may_change(person.current())
         if row and row.active:
-            button("Stop", "stop", True, stop, run)
+            button("Stop", "stop", mine, stop, run)
         else:
-            button("Resume", "play_arrow", bool(row and row.resumable), resume, run)
+            button("Resume", "play_arrow", bool(row and mine and row.resumable), resume, run)
         edit_popover(run, row)
         st.download_button(
             "Download",
@@ -182,7 +185,8 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> N
     if row:
         many = f"{len(ticked)} runs ticked, the last:" if len(ticked) > 1 else ""
         made = f"made {ago(row.created)}" if row.created else ""
-        about = [f"{many} **{row.name}**".strip(), BADGES[row.state][0].lower(), made]
+        whose = "" if row.read_only or row.owner == person.current() else f"of {name_of(row.owner)}"
+        about = [f"{many} **{row.name}**".strip(), whose, BADGES[row.state][0].lower(), made]
         st.caption(" · ".join(part for part in (*about, row.message, row.note.replace("\n", " ")) if part))
     else:
         st.caption("Select a run in the table to open, compare or change it.")

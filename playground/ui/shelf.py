@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from playground.config import KNOBS, ConfigError, RunConfig, diff
+from playground.people import may_change
 from playground.runs import RESUMABLE, RunError, RunFolder
 from playground.ui.transport import BADGES
 
@@ -45,6 +46,11 @@ class Row:
     best: float | None
     test: float | None
     parameters: int
+    owner: str
+
+    def may_change(self, by: str) -> bool:
+        """Whether a person may change it."""
+        return not self.read_only and may_change(self.owner, by)
 
     @property
     def active(self) -> bool:
@@ -94,6 +100,7 @@ def _read(run: RunFolder) -> Row:
         best=status.best_accuracy,
         test=status.test_accuracy,
         parameters=status.parameters,
+        owner=run.owner,
     )
 
 

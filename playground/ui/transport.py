@@ -9,7 +9,9 @@ import streamlit as st
 from playground import runs
 from playground.config import KNOBS, LIVE_KNOBS, RunConfig, diff
 from playground.jobs import client
+from playground.people import name_of
 from playground.runs import RESUMABLE, RunFolder
+from playground.ui import form, person
 from playground.ui.feeds import View
 from playground.ui.network import duration
 
@@ -49,10 +51,10 @@ def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = Non
 
     def action() -> None:
         if instead_of:
-            client.stop(instead_of)
-        run = runs.create(config)
+            client.stop(instead_of, by=person.current())
+        run = runs.create(config, owner=person.current())
         if first:
-            run.command(do=first)
+            run.command(by=person.current(), do=first)
         st.session_state["run"] = run.id
         client.submit(run)
 
@@ -64,18 +66,16 @@ def _continue(run: RunFolder, do: str) -> None:
 
     def action() -> None:
         if run.status().state == "paused" and not run.is_locked():
-            client.resume(run)  # it waited so long that its worker gave its memory back
-        if do != "play":
-            run.command(do=do)
-        elif run.is_locked() or run.status().state != "queued":
-            run.command(do="play")
+            client.resume(run, by=person.current())  # it waited so long that its worker gave its memory back
+        if do != "play" or run.is_locked() or run.status().state != "queued":
+            run.command(by=person.current(), do=do)
 
     _attempt(action)
 
 
 def _reset(run: RunFolder | None, active: bool) -> None:
     if run and active:
-        _attempt(lambda: client.stop(run))
+        _attempt(lambda: client.stop(run, by=person.current()))
     st.session_state["run"] = ""
 
 
@@ -94,8 +94,9 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     """
     run = view.run if view else None
     state = view.status.state if view else ""
-    active = state in runs.ACTIVE
-    going = state in ("queued", "preparing", "running")
+    mine = run is not None and person.is_mine(run)
+    active = mine and state in runs.ACTIVE
+    going = mine and state in ("queued", "preparing", "running")
     effect = "Continues this run." if active else "Starts a new run."
     stuck = bool(blocked) and not active
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="transport"):
@@ -115,7 +116,7 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
         batch = _button("Batch", "skip_next", "step_batch", f"Train one batch, then pause. {effect}", disabled=stuck)
         epoch = _button("Epoch", "fast_forward", "step_epoch", f"Train one epoch, then pause. {effect}", disabled=stuck)
         resume = stop = False
-        if run and not run.read_only and state in RESUMABLE - {"paused"}:
+        if run and mine and not run.read_only and state in RESUMABLE - {"paused"}:
             resume = _button("Resume", "resume", "resume", "Continue this run from where it was saved.")
         else:
             stop = _button("Stop", "stop", "stop", "End this run. It is kept, and can be resumed.", disabled=not active)
@@ -126,9 +127,9 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     if reset:
         _reset(run, active)
     elif stop and run:
-        _attempt(lambda: client.stop(run))
+        _attempt(lambda: client.stop(run, by=person.current()))
     elif resume and run:
-        _attempt(lambda: client.resume(run))
+        _attempt(lambda: client.resume(run, by=person.current()))
     elif play or batch or epoch:
         do = "step_batch" if batch else "step_epoch" if epoch else "pause" if going else "play"
         if run and active:
@@ -183,6 +184,28 @@ def status_line(view: View | None) -> None:
         st.progress(progress_of(view) if view else 0.0)
 
 
+def _take(config: RunConfig) -> None:
+    form.load(config)
+    st.session_state["run"] = ""
+
+
+def whose_line(view: View) -> bool:
+    """Say whose a stranger's run is, and offer its settings; True if they were taken."""
+    if view.run.read_only or person.is_mine(view.run):
+        return False
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="whose_run"):
+        whose = f"This is a run of **{name_of(view.run.owner)}**"
+        st.markdown(f":material/group: {whose}. You may watch it; Play starts one of your own.", width="stretch")
+        return st.button(
+            "Take its settings into my form",
+            icon=":material/content_copy:",
+            key="take_settings",
+            help="Leave this run, and stand before Play with its settings.",
+            on_click=_take,
+            args=(view.config,),
+        )
+
+
 def changed_knobs(view: View, config: RunConfig) -> bool:
     """Say which knobs differ from the run shown and offer a new run; True if it was taken.
 
@@ -191,7 +214,7 @@ def changed_knobs(view: View, config: RunConfig) -> bool:
     differing = diff(view.config, config)
     if view.status.active:
         differing = {name: pair for name, pair in differing.items() if name not in LIVE_KNOBS}
-    if not differing or not view.status.active:
+    if not differing or not view.status.active or not person.is_mine(view.run):
         return False
     shown = [
         f"{KNOBS[name].label} {KNOBS[name].format(old)} → **{KNOBS[name].format(new)}**"

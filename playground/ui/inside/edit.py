@@ -7,6 +7,7 @@ import streamlit as st
 
 from playground import plots
 from playground.runs import RunFolder
+from playground.ui import person
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.maps import LAYER, MAP, choose_layer, limits_of, number
 from playground.ui.inside.scene import Scene
@@ -128,6 +129,7 @@ def _save(scene: Scene) -> None:
                     scene.mean,
                     scene.std,
                     " ".join(name.split()),
+                    person.current(),
                 )
             st.success(f"Saved as {child.name}; it is on the shelf of runs.", icon=":material/check:")
 

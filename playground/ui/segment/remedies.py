@@ -9,7 +9,7 @@ from playground.jobs import client
 from playground.plots.masks import as_rgb, errors
 from playground.runs import RunError, RunFolder
 from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures
-from playground.ui import feeds, pickers
+from playground.ui import feeds, person, pickers
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.pickers import percent
 from playground.ui.sheets import of_image, sheets
@@ -55,7 +55,7 @@ def _train(run: RunFolder, name: str, remedy: Remedy) -> None:
     try:
         for side, config in zip(SIDES, remedy.configs(run.config), strict=True):
             words = "without" if side == "before" else "with"
-            made = runs.create(config, f"{remedy.title}, {words} remedy", parent=run.id)
+            made = runs.create(config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current())
             client.submit(made)
             st.session_state[f"segment_{name}_{side}"] = made.id
     except (RunError, ValueError, OSError) as error:

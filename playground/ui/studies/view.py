@@ -10,10 +10,11 @@ import streamlit as st
 from playground.config import KNOBS, ConfigError, RunConfig, from_flat, to_query
 from playground.data.catalog import DataError
 from playground.jobs.client import ServiceError
+from playground.people import may_change, name_of
 from playground.runs import RunError, open_run
 from playground.studies import StudyError, StudyFolder, control
 from playground.studies.results import Result, StudyFeed, best
-from playground.ui import form, run_actions
+from playground.ui import form, person, run_actions
 from playground.ui.network import duration
 from playground.ui.pickers import ago
 from playground.ui.studies import findings
@@ -80,7 +81,7 @@ def _use_member(folder: StudyFolder, run_id: str) -> None:
 
 
 def _delete(folder: StudyFolder, with_runs: bool) -> None:
-    attempt(lambda: control.delete(folder, with_runs), f"Deleted {folder.name}")
+    attempt(lambda: control.delete(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
     if not folder.path.exists():
         st.session_state["study"] = ""
 
@@ -100,22 +101,14 @@ def head(folder: StudyFolder, feed: StudyFeed) -> None:
     """Draw the name, the state, the progress and the actions."""
     study, state = folder.study, feed.state
     title, icon, colour = STATES[state]
+    mine = may_change(folder.owner, person.current())
+    whose = "" if folder.owner == person.current() else f" · of {name_of(folder.owner)}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{folder.name}**", width="content")
         st.markdown(f":{colour}-badge[{icon} {title}]", width="content")
-        st.caption(f"{KINDS[study.kind][0]} · {ago(study.created)}", width="stretch")
-        if state == "running":
-            st.button("Stop", icon=":material/stop:", key="study_stop", on_click=attempt, args=(_stop(folder),))
-        elif state in ("stopped", "interrupted"):
-            st.button(
-                "Go on",
-                icon=":material/play_arrow:",
-                key="study_resume",
-                type="primary",
-                on_click=attempt,
-                args=(lambda: control.resume(folder),),
-            )
-        _delete_popover(folder, state)
+        st.caption(f"{KINDS[study.kind][0]} · {ago(study.created)}{whose}", width="stretch")
+        if mine:
+            _buttons(folder, state)
     over = sum(not result.active for result in feed.results)
     text = f"{over} of {folder.wanted if state == 'running' else len(feed.results)} runs"
     left = feed.seconds_left()
@@ -124,8 +117,24 @@ def head(folder: StudyFolder, feed: StudyFeed) -> None:
     st.progress(feed.done, text)
 
 
+def _buttons(folder: StudyFolder, state: str) -> None:
+    """Draw what its owner can do about the study."""
+    if state == "running":
+        st.button("Stop", icon=":material/stop:", key="study_stop", on_click=attempt, args=(_stop(folder),))
+    elif state in ("stopped", "interrupted"):
+        st.button(
+            "Go on",
+            icon=":material/play_arrow:",
+            key="study_resume",
+            type="primary",
+            on_click=attempt,
+            args=(lambda: control.resume(folder, by=person.current()),),
+        )
+    _delete_popover(folder, state)
+
+
 def _stop(folder: StudyFolder) -> Callable[[], None]:
-    return lambda: control.stop(folder)
+    return lambda: control.stop(folder, by=person.current())
 
 
 def _delete_popover(folder: StudyFolder, state: str) -> None:
