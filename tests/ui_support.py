@@ -65,10 +65,13 @@ def texts(at: AppTest) -> str:
     return "\n".join(element.value for element in (*at.markdown, *at.caption))
 
 
-def make_run(state: str = "finished", epochs: int = 3, message: str = "", **config: object) -> RunFolder:
+def make_run(
+    state: str = "finished", epochs: int = 3, message: str = "", owner: str = "", **config: object
+) -> RunFolder:
     """Make a run that has gone half way or to its end, as a worker would have written it."""
     settings = {"epochs": epochs} | config
-    folder = runs.create(RunConfig(data=DataConfig(validation_share=0.2), training=TrainingConfig(**settings)))
+    config_of_run = RunConfig(data=DataConfig(validation_share=0.2), training=TrainingConfig(**settings))
+    folder = runs.create(config_of_run, owner=owner)
     if state == "queued":
         return folder
     random = np.random.default_rng(0)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+from playground.jobs import client
+
 ROOT = Path(__file__).parent.parent.parent
 # Nothing that would reach for the net or a GPU.
 FLAGS = (
@@ -50,12 +52,13 @@ class Server:
         self.process.wait(timeout=40)
 
 
-def start_server(home: Path, log: Path) -> Server:
+def start_server(home: Path, log: Path, base_path: str = "") -> Server:
     """Start the app as the README says, and wait until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = {"server.headless": "true", "server.port": str(port), "server.fileWatcherType": "none"}
+    options |= {"server.baseUrlPath": base_path} if base_path else {}
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -65,7 +68,7 @@ def start_server(home: Path, log: Path) -> Server:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", home, log, process)
+    server = Server(f"http://127.0.0.1:{port}/{base_path}".rstrip("/"), home, log, process)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5):
@@ -73,6 +76,15 @@ def start_server(home: Path, log: Path) -> Server:
         time.sleep(0.05)
     process.kill()
     raise RuntimeError(f"the server does not answer: {log.read_text()[-2000:]}")
+
+
+def stop_server(server: Server) -> None:
+    """End the server; the job service saves what still runs, and follows."""
+    server.end()
+    deadline = time.monotonic() + 40
+    while client.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not client.is_alive(), "the job service outlived its last server"
 
 
 def new_page(browser: Browser, **options: object) -> Page:

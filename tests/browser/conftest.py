@@ -1,11 +1,10 @@
 """A fresh server and a real browser. Without Chromium these tests skip; PLAYGROUND_REQUIRE_BROWSER=1 forbids that."""
 
 import os
-import time
 from collections.abc import Iterator
 
 import pytest
-from browser_support import FLAGS, PATIENCE, Server, chromium, new_page, start_server
+from browser_support import FLAGS, PATIENCE, Server, chromium, new_page, start_server, stop_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from playground import runs
@@ -22,11 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.end()
-            deadline = time.monotonic() + 40  # the service saves what still runs, and follows
-            while client.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert not client.is_alive(), "the job service outlived its last server"
+            stop_server(server)
     assert not server.complaints()
 
 
