@@ -221,7 +221,7 @@ def test_a_large_set_is_named_not_packed(runs, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_HOME", str(runs["FCN"].path.parent.parent))
     monkeypatch.setattr("playground.exports.MAX_IMAGES", 1000)
     file = export(runs["FCN"], 2, "script")
-    assert file.name == "FCN-epoch-2-notebook.py"
+    assert file.name == "FCN-epoch-2.py"
     assert "copy them from the folder of the data set few-pixels, and name yours by --data" in file.note
     assert file.content.startswith(b'"""Train a fully convolutional network on Few pixels, with PyTorch alone.\n')
 
