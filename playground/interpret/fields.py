@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.geometry import Layer, receptive_field
+from playground.geometry import Layer
 from playground.interpret.errors import InterpretError
 
 
@@ -81,13 +81,25 @@ def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
     elif step == flat:
         _, row, column = unravel(place[0], chain[flat].in_shape)
         rows, columns = range(row, row + 1), range(column, column + 1)
-    last = chain[min(step, flat)].name
-    size, stride, start = receptive_field(chain, last)
-    left, right = start + columns[0] * stride, start + columns[-1] * stride + size
-    top, bottom = start + rows[0] * stride, start + rows[-1] * stride + size
-    clipped = left < 0 or top < 0 or right > width or bottom > height
-    return Field(_within(left, width), _within(top, height), _within(right, width), _within(bottom, height), clipped)
+    before = chain[: min(step, flat) + 1]
+    top, bottom, above = _seen(before, rows, axis=1)
+    left, right, beside = _seen(before, columns, axis=2)
+    return Field(left, top, right, bottom, above or beside)
 
 
-def _within(value: int, side: int) -> int:
-    return min(max(value, 0), side)
+def _seen(chain: Sequence[Layer], places: Sequence[int], axis: int) -> tuple[int, int, bool]:
+    """Go back from places of the last layer, along rows (axis 1) or columns (2), to what they see of the input.
+
+    Tap by tap, because beside the edge a dilated kernel's outermost tap in the image is not at the edge.
+
+    Returns:
+        the first pixel, one past the last, and whether padding is seen as well; (0, 0, True) where nothing else is.
+    """
+    seen, padded = set(places), False
+    for layer in reversed(chain):
+        if layer.kind in ("conv", "pool"):
+            reach = range(-layer.padding, layer.kernel_size * layer.dilation - layer.padding, layer.dilation)
+            taps = {place * layer.stride + tap for place in seen for tap in reach}
+            seen = {tap for tap in taps if 0 <= tap < layer.in_shape[axis]}
+            padded = padded or seen != taps
+    return min(seen, default=0), max(seen, default=-1) + 1, padded
