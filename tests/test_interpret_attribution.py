@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from playground.config import from_flat
-from playground.interpret import InterpretError
+from playground.interpret import InterpretError, attribution
 from playground.interpret.attribution import METHODS, attribute, overlay
 from playground.interpret.network import prepare
 from playground.interpret.trace import trace
 from playground.models import build
+from playground.ui.inside.why import sum_words
 
 torch.set_num_threads(1)
 SIZE, CLASSES = 10, 4
@@ -69,6 +70,25 @@ def test_integrated_gradients_are_a_sum_over_the_way_and_complete():
     copy.deepcopy(net).double()(way)[:, 2].sum().backward()
     assert way.grad is not None
     np.testing.assert_allclose(found.values, (way.grad.mean(0) * pixels[0]).sum(0), rtol=1e-3, atol=2e-5)
+
+
+def test_integrated_gradients_take_more_steps_until_they_add_up_and_say_what_they_miss(monkeypatch):
+    net, image, mean, std = network(3, activation="relu", pooling="max", channels="16-16", batch_norm=False)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(4) if parameter.ndim > 1 else parameter.normal_(0, 2)  # many sharp bends on the way
+    monkeypatch.setattr(attribution, "STEPS", (50,))
+    short = [attribute(net, image, mean, std, "integrated_gradients", k) for k in range(4)]
+    monkeypatch.undo()
+    found = [attribute(net, image, mean, std, "integrated_gradients", k) for k in range(4)]
+    assert max(one.missed for one in short) > attribution.CLOSE
+    for before, one in zip(short, found, strict=True):
+        apart = one.score - one.baseline
+        assert one.missed == pytest.approx(abs(one.values.sum(dtype=float) - apart) / abs(apart))
+        assert one.missed <= attribution.CLOSE or one.steps == attribution.STEPS[-1]
+        assert (one.steps == 50) == (before.missed <= attribution.CLOSE)
+        assert f"In {one.steps} steps the pixels add up to" in sum_words(one)
+        assert f"which is {100 * one.missed:.2f} % off" in sum_words(one)
 
 
 @pytest.mark.parametrize("layer", ["block1.conv1", "block2.conv1", "block2.act1", ""])

@@ -66,7 +66,6 @@ def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
     if name not in shapes:
         raise InterpretError(f"This network has no layer {name[:60]!r}")
     place = check_index(name, shapes[name], index)
-    _, height, width = chain[0].in_shape
     if name == "input":
         _, row, column = place
         return Field(column, row, column + 1, row + 1, False)

@@ -1,6 +1,6 @@
 """Which pixels a class's score rests on, by two methods side by side."""
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import streamlit as st
@@ -9,7 +9,11 @@ from playground import images
 from playground.interpret.steps import shown
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.scene import Scene
+from playground.ui.pickers import percent
 from playground.ui.sheets import of_image, sheets
+
+if TYPE_CHECKING:
+    from playground.interpret.attribution import Attribution
 
 SIDES = (("First method", "integrated_gradients"), ("Second method", "grad_cam"))
 
@@ -67,6 +71,18 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
     title = f"{name}: {scene.classes[class_index]}"
     sheets([of_image(laid, "", alt, title=title, note=note, width=320)], key=f"inside_why_{number}", label=title)
     st.caption(about)
+    if method == "integrated_gradients":
+        st.caption(sum_words(found))
+
+
+def sum_words(found: "Attribution") -> str:
+    """Say what the pixels add up to, beside what they should, and by how much they miss it."""
+    apart = found.score - found.baseline
+    missed = f", which is {percent(found.missed, 2)} off" if np.isfinite(found.missed) else ""
+    return (
+        f"In {found.steps} steps the pixels add up to {shown(found.total)}; the difference in score is {shown(apart)}"
+        f"{missed}."
+    )
 
 
 def draw(scene: Scene) -> None:
