@@ -1,7 +1,6 @@
 """Runs side by side: what differs, what each reached and cost, and whether that is more than luck. No torch."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -201,11 +200,13 @@ class Group:
 
     Attributes:
         labels: of the runs that count; values: their figures. Two of one seed and fold repeat each other: one counts.
+        apart: what the runs differ in, of "seeds" and "folds".
     """
 
     config: RunConfig
     labels: tuple[str, ...]
     values: tuple[float, ...]
+    apart: frozenset[str] = frozenset()
 
     @property
     def mean(self) -> float:
@@ -225,10 +226,16 @@ def groups(members: Sequence[Member]) -> list[Group]:
         same = without_seed(member.config), member.changes
         found.setdefault(same, {}).setdefault((training.seed, data.fold), member)
     made = [
-        Group(config, tuple(m.label for m in kept.values()), tuple(m.value for m in kept.values()))
+        Group(config, tuple(m.label for m in kept.values()), tuple(m.value for m in kept.values()), _apart(kept))
         for (config, _), kept in found.items()
     ]
     return sorted(made, key=lambda group: -group.mean)
+
+
+def _apart(seeds_and_folds: Iterable[tuple[int, int]]) -> frozenset[str]:
+    """Return which of the two are not the same in all."""
+    columns = zip(("seeds", "folds"), zip(*seeds_and_folds, strict=True), strict=True)
+    return frozenset(name for name, numbers in columns if len(set(numbers)) > 1)
 
 
 def without_seed(config: RunConfig) -> RunConfig:
@@ -255,19 +262,25 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Welch | None:
     """Test whether two groups' means differ, without assuming that they spread alike (Welch 1947).
 
     Returns:
-        None where a group has a single run: one seed cannot tell.
+        None where a group has a single run: one seed cannot tell; and where no group spreads, for then there is
+        nothing to hold the difference against.
     """
-    if min(len(first), len(second)) < 2:
+    if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
         return None
-    difference = float(np.mean(first) - np.mean(second))
-    if np.ptp(first) == 0 and np.ptp(second) == 0:  # no spread at all: scipy would divide by it
-        return Welch(
-            difference, math.copysign(math.inf, difference) if difference else 0.0, math.nan, float(not difference)
-        )
-    from scipy.stats import ttest_ind
+    from scipy.special import stdtr
 
-    found: Any = ttest_ind(first, second, equal_var=False)
-    return Welch(difference, float(found.statistic), float(found.df), float(found.pvalue))
+    difference = float(np.mean(first) - np.mean(second))
+    # Of the two means. scipy's own test warns where one group does not spread, which is no fault.
+    errors = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
+    t = difference / sum(errors) ** 0.5
+    counts = (len(first), len(second))
+    degrees = sum(errors) ** 2 / sum(error**2 / (n - 1) for error, n in zip(errors, counts, strict=True))
+    return Welch(difference, t, degrees, float(2 * stdtr(degrees, -abs(t))))
+
+
+def p_words(p: float) -> str:
+    """Write a p-value with two digits; it may be too small for a number, but it is never 0."""
+    return f"p = {p:.2g}" if p > 0 else "p < 1e-300"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

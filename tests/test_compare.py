@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from playground import compare, runs
-from playground.compare import Member, curves_of, groups, holm, mcnemar, pair, reached, series, welch
+from playground.compare import Member, curves_of, groups, holm, mcnemar, p_words, pair, reached, series, welch
 from playground.config import RunConfig, from_flat
 from playground.data.catalog import IGNORE
 from playground.geometry import layers
@@ -247,6 +247,8 @@ def test_welch_against_its_formula():
     assert (found.t, found.degrees) == pytest.approx((t, degrees))
     assert found.p == pytest.approx(2 * scipy.stats.t.sf(t, degrees))
     assert welch(b, a).t == pytest.approx(-t)
+    known = scipy.stats.ttest_ind(a, b, equal_var=False)
+    assert (found.t, found.degrees, found.p) == pytest.approx((known.statistic, known.df, known.pvalue))
 
 
 def test_one_seed_cannot_tell():
@@ -254,10 +256,23 @@ def test_one_seed_cannot_tell():
     assert welch([0.6, 0.61], [0.7]) is None
 
 
-def test_groups_without_any_spread():
-    assert welch([0.5, 0.5], [0.5, 0.5]).p == 1
-    same = welch([0.5, 0.5], [0.6, 0.6])
-    assert (same.p, same.t) == (0, -math.inf)
+def test_groups_without_any_spread_have_nothing_to_be_held_against():
+    assert welch([0.5, 0.5], [0.5, 0.5]) is None
+    assert welch([0.5, 0.5], [0.6, 0.6]) is None
+    assert welch([0.5, 0.5], [0.6, 0.7]) is not None
+
+
+def test_no_p_value_is_zero():
+    assert p_words(0.0123) == "p = 0.012"
+    assert p_words(mcnemar(5000, 0)) == "p < 1e-300"
+
+
+def test_a_group_says_whether_seeds_or_folds_set_its_runs_apart():
+    folds = [member(f"f{i}", 0.5, folds=3, fold=i) for i in range(3)]
+    seeds = [member(f"s{i}", 0.6, seed=i) for i in range(2)]
+    both = [member(f"b{i}", 0.7, folds=2, fold=i, seed=i) for i in range(2)]
+    found = groups([*folds, *seeds, *both, member("one", 0.8, kernel_size=5)])
+    assert [sorted(group.apart) for group in found] == [[], ["folds", "seeds"], ["seeds"], ["folds"]]
 
 
 def test_holm_by_hand():

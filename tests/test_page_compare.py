@@ -9,7 +9,7 @@ import pytest
 from ui_support import app_home, click, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
-from playground.compare import mcnemar
+from playground.compare import holm, mcnemar, welch
 from playground.config import from_flat
 from playground.data import shapes
 from playground.data.catalog import DatasetInfo
@@ -221,6 +221,31 @@ def test_an_overlap_could_be_luck_and_one_seed_cannot_tell():
     assert "+1.00 points, **could be luck**" in texts(open_compare(*small, *large, view="luck"))
     assert "One seed cannot tell" in texts(open_compare(*small, large[0], view="luck"))
     assert "One seed cannot tell" in open_compare(small[0], large[0], view="luck").info[0].value
+
+
+def test_folds_are_no_seeds_and_the_plain_p_stands_beside_the_corrected_one():
+    found = {size: (0.60 + 0.01 * size, 0.62 + 0.01 * size, 0.61 + 0.01 * size) for size in (8, 9, 16)}
+    runs_ = [
+        finish(value, batch_size=size, folds=3, fold=i)
+        for size, values in found.items()
+        for i, value in enumerate(values)
+    ]
+    at = open_compare(*runs_, view="luck")
+    assert list(at.dataframe[1].value["They differ in"]) == ["folds"] * 3
+    tests = [welch(found[16], found[size]) for size in (9, 8)]
+    lines = [line for line in texts(at).splitlines() if "** against **" in line]
+    for line, test, corrected in zip(lines, tests, holm([test.p for test in tests]), strict=True):
+        assert f"other folds alone would make so large a difference in {100 * test.p:.2g} % of cases" in line
+        assert f"(p = {test.p:.2g}; p = {corrected:.2g} after Holm's correction for 2 comparisons" in line
+        assert "seed" not in line
+    assert "Folds share most of their training images" in texts(at)
+
+
+def test_groups_that_do_not_spread_say_so():
+    same = [finish(0.6, seed=i) for i in range(2)] + [finish(0.7, seed=i, batch_size=8) for i in range(2)]
+    text = texts(open_compare(*same, view="luck"))
+    assert "Neither group spreads at all" in text
+    assert "p = 0" not in text
 
 
 def test_runs_that_are_not_finished_do_not_count():

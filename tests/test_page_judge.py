@@ -153,6 +153,26 @@ def test_an_empty_cell_says_so():
     assert "No test image is in this cell." in texts(run(at))
 
 
+def test_a_share_of_nothing_is_no_number():
+    folder = trained(1)
+    targets = np.array(arrays("cifar10-mini").test_targets)
+    ships = np.eye(10)[np.full(len(targets), 8)]
+    folder.save_epoch(1, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))
+    at = open_page("judge", run=folder.id)
+    at.selectbox(key="judge_true_widget").select("cat")
+    at.selectbox(key="judge_guess_widget").select("frog")
+    text = texts(run(at))
+    assert (
+        "**0 images** of cat taken for frog: 0/200 = 0.0 % of the true class, no test image is taken for frog." in text
+    )
+    assert "0/0" not in text
+    show(at, "per_class")
+    table = at.dataframe[0].value
+    assert table["Precision"].isna().tolist() == [k != 8 for k in range(10)]
+    assert table["Recall"].tolist() == [100 * (k == 8) for k in range(10)]
+    assert table["F1"].notna().all()
+
+
 def test_the_classes_by_similarity_and_shares():
     at = open_page("judge", run=trained().id)
     for order in ("similar", "class"):

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground import runs
-from playground.config import DataConfig, RunConfig, TrainingConfig
+from playground.config import from_flat
 from playground.data import store
 from playground.jobs import client
 from playground.runs import RunFolder
@@ -70,8 +70,7 @@ def make_run(
 ) -> RunFolder:
     """Make a run that has gone half way or to its end, as a worker would have written it."""
     settings = {"epochs": epochs} | config
-    config_of_run = RunConfig(data=DataConfig(validation_share=0.2), training=TrainingConfig(**settings))
-    folder = runs.create(config_of_run, owner=owner)
+    folder = runs.create(from_flat({"validation_share": 0.2, **settings}), owner=owner)
     if state == "queued":
         return folder
     random = np.random.default_rng(0)

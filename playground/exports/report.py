@@ -235,10 +235,19 @@ def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
 
 def _classes(facts: Facts) -> list[tuple[str, ...]]:
     counts = np.array(facts.scores["confusion"])
-    figures = zip(metrics.precision(counts), metrics.recall(counts), metrics.f1(counts), counts.sum(1), strict=True)
+    predicted, support = counts.sum(0), counts.sum(1)
+    figures = zip(
+        metrics.precision(counts), metrics.recall(counts), metrics.f1(counts), predicted, support, strict=True
+    )
     return [
-        (name, f"{p:.1%}", f"{r:.1%}", f"{f:.3f}", f"{n:,}")
-        for name, (p, r, f, n) in zip(facts.dataset.classes, figures, strict=True)
+        (
+            name,
+            f"{p:.1%}" if guesses else "–",  # a share of nothing
+            f"{r:.1%}" if images else "–",
+            f"{f:.3f}" if guesses + images else "–",
+            f"{images:,}",
+        )
+        for name, (p, r, f, guesses, images) in zip(facts.dataset.classes, figures, strict=True)
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from playground import compare
-from playground.compare import CERTAIN, Group, Member
+from playground.compare import CERTAIN, Group, Member, p_words
 from playground.config import flatten
 from playground.ui.compare.table import knob_value, measured, reached
 from playground.ui.feeds import LABELS, View
@@ -14,6 +14,12 @@ from playground.ui.pickers import percent
 ONE_SEED = (
     "One seed cannot tell: train the same knobs with two more seeds, and the spread between them shows "
     "how much is luck."
+)
+
+NO_SPREAD = "Neither group spreads at all, so there is nothing to hold their difference against."
+FOLDS = (
+    ":material/info: Folds share most of their training images, so they spread less than runs on images of their own "
+    "would, and the test finds more than luck too often (Bengio & Grandvalet 2004)."
 )
 
 
@@ -44,20 +50,35 @@ def verdicts(groups: Sequence[Group], titles: Sequence[str]) -> list[str]:
     """Compare the group with the best mean with each other one, in a sentence each."""
     tests = [compare.welch(groups[0].values, group.values) for group in groups[1:]]
     corrected = iter(compare.holm([test.p for test in tests if test]))
+    many = sum(map(bool, tests))
     lines = []
-    for test, title in zip(tests, titles[1:], strict=True):
+    for test, group, title in zip(tests, groups[1:], titles[1:], strict=True):
+        pair = f"**{titles[0]}** against **{title}**"
         if test is None:
-            lines.append(f":material/help: **{titles[0]}** against **{title}**: {ONE_SEED}")
+            alone = min(len(groups[0].values), len(group.values)) < 2
+            lines.append(f":material/help: {pair}: {ONE_SEED if alone else NO_SPREAD}")
             continue
         p = next(corrected)
-        many = " after Holm's correction for several comparisons" if sum(map(bool, tests)) > 1 else ""
         icon, word = (":material/check:", "more than luck") if p < CERTAIN else (":material/casino:", "could be luck")
+        also = f"; {p_words(p)} after Holm's correction for {many} comparisons, which decides" if many > 1 else ""
         lines.append(
-            f"{icon} **{titles[0]}** against **{title}**: {100 * test.difference:+.2f} points, **{word}**. "
-            f"Welch's t = {test.t:.2f} with {test.degrees:.1f} degrees of freedom: other seeds alone would make so "
-            f"large a difference in {percent(p)} of cases (p = {p:.2g}{many})."
+            f"{icon} {pair}: {100 * test.difference:+.2f} points, **{word}**. Welch's t = {test.t:.2f} with "
+            f"{test.degrees:.1f} degrees of freedom: {_others(groups[0], group)} alone would make so large a "
+            f"difference in {_often(test.p)} ({p_words(test.p)}{also})."
         )
+    if any("folds" in group.apart for group in groups):
+        lines.append(FOLDS)
     return lines
+
+
+def _others(first: Group, second: Group) -> str:
+    """Name what luck is here: other seeds, other folds, or both."""
+    return f"other {' and '.join(sorted(first.apart | second.apart, reverse=True)) or 'seeds'}"
+
+
+def _often(p: float) -> str:
+    """Write how often something happens: "3.1 % of cases"."""
+    return f"{percent(p) if p >= 0.01 else f'{100 * p:.2g} %'} of cases" if p >= 1e-6 else "next to no case"
 
 
 def draw(views: Sequence[View], names: Sequence[str]) -> None:
@@ -83,6 +104,7 @@ def _groups(groups: Sequence[Group], pixels: bool) -> None:
         {
             "Knobs": shown,
             "Runs": [len(group.values) for group in groups],
+            "They differ in": [" and ".join(sorted(group.apart, reverse=True)) or "–" for group in groups],
             f"Average {figure}": [percent(group.mean, 2) for group in groups],
             "Standard deviation": ["–" if group.std is None else f"{100 * group.std:.2f} points" for group in groups],
             "Each": [", ".join(percent(value) for value in group.values) for group in groups],
@@ -99,6 +121,6 @@ def _groups(groups: Sequence[Group], pixels: bool) -> None:
         for line in verdicts(groups, shown):
             st.markdown(line)
     st.caption(
-        "Runs of the same knobs but for seed and fold count as one group, each seed once; the standard deviation has "
-        f"n − 1 in the denominator. What counts is the {figure} after the last epoch."
+        "Runs of the same knobs but for seed and fold count as one group, each seed and fold once; the standard "
+        f"deviation has n − 1 in the denominator. What counts is the {figure} after the last epoch."
     )

@@ -81,8 +81,8 @@ def verdict(found: Pair, a: Side, b: Side) -> str:
     return (
         f"On the same {found.images:,} test images **A** gets {accuracies[0]} right and **B** {accuracies[1]}. "
         f"{only_a:,} images are right with A alone, {only_b:,} with B alone: **{word}** "
-        f"(McNemar's exact test, p = {found.p:.2g}). It says how these two trained networks differ on such images; "
-        "whether the knobs did it, only more seeds can tell."
+        f"(McNemar's exact test, {compare.p_words(found.p)}). It says how these two trained networks differ on such "
+        "images; whether the knobs did it, only more seeds can tell."
     )
 
 

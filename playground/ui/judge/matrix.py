@@ -5,7 +5,6 @@ from typing import Any, cast
 import streamlit as st
 
 from playground.judge.confusion import images_of, largest_error
-from playground.metrics import shares
 from playground.plots.confusion import LABELLED, Show, confusion_heatmap
 from playground.ui import pickers
 from playground.ui.judge import image
@@ -78,14 +77,20 @@ def cell(scene: Scene) -> tuple[int, int]:
         guess = class_picker("Taken for", GUESS, scene.classes, worst[1])
     number = int(scene.counts[true, guess])
     row, column = int(scene.counts[true].sum()), int(scene.counts[:, guess].sum())
-    of_true = pickers.percent(float(shares(scene.counts, "rows")[true, guess]))
-    of_guess = pickers.percent(float(shares(scene.counts, "columns")[true, guess]))
+    parts = [
+        _part(number, row, "of the true class", f"no test image is of {scene.classes[true]}"),
+        _part(number, column, "of the predictions", f"no test image is taken for {scene.classes[guess]}"),
+    ]
     st.markdown(
         f"**{number:,} {'image' if number == 1 else 'images'}** of {scene.classes[true]} taken for "
-        f"{scene.classes[guess]}: {number:,}/{row:,} = {of_true} of the true class, "
-        f"{number:,}/{column:,} = {of_guess} of the predictions."
+        f"{scene.classes[guess]}: {', '.join(parts)}."
     )
     return true, guess
+
+
+def _part(number: int, whole: int, of: str, none: str) -> str:
+    """Write a count as a share of a whole; of nothing there is no share."""
+    return f"{number:,}/{whole:,} = {pickers.percent(number / whole)} {of}" if whole else none
 
 
 def images(scene: Scene, true: int, guess: int) -> None:

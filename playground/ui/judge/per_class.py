@@ -44,6 +44,8 @@ def table(scene: Scene, chosen: int) -> None:
     share = st.column_config.ProgressColumn
     bars = {title: share(title, format="%.1f %%", min_value=0, max_value=100, width=105) for title in TITLES.values()}
     counts = scene.counts
+    predicted, support = counts.sum(axis=0), counts.sum(axis=1)
+    wholes = {"precision": (predicted,), "recall": (support,), "f1": (predicted, support)}
     st.session_state[TABLE] = {"selection": {"rows": [chosen], "columns": [], "cells": []}}
 
     def select() -> None:
@@ -52,7 +54,7 @@ def table(scene: Scene, chosen: int) -> None:
 
     st.dataframe(
         {"Class": list(scene.classes)}
-        | {TITLES[name]: 100 * figure(counts) for name, figure in FIGURES.items()}
+        | {TITLES[name]: _defined(100 * figure(counts), *wholes[name]) for name, figure in FIGURES.items()}
         | {"Support": counts.sum(axis=1), "Predicted": counts.sum(axis=0), "Right": np.diag(counts)},
         column_config=bars
         | {
@@ -68,6 +70,11 @@ def table(scene: Scene, chosen: int) -> None:
         selection_mode="single-row",
         alt=f"Precision, recall, F1 and support of {len(scene.classes)} classes",
     )
+
+
+def _defined(values: np.ndarray, *wholes: np.ndarray) -> np.ndarray:
+    """Leave out what would be a share of nothing: an empty cell says that there is none."""
+    return np.where(sum(wholes) > 0, values, np.nan)
 
 
 def one(scene: Scene, k: int) -> None:
