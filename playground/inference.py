@@ -17,7 +17,6 @@ from playground.data.catalog import DataError, DatasetInfo, info
 from playground.data.store import arrays
 from playground.models import build
 from playground.runs import RunError, RunFolder
-from playground.training import uses_bfloat16
 
 CACHE_BYTES = 256 * 2**20
 """Networks are kept up to this many bytes of weights, the latest used; a larger one is loaded for each use."""
@@ -69,7 +68,10 @@ def cached_bytes() -> int:
 
 
 def predict(run: RunFolder, epoch: int, images: np.ndarray) -> np.ndarray:
-    """Predict with the network as it was after an epoch, just as training judged it then.
+    """Predict with the network as it was after an epoch, in float32.
+
+    That is what Inside computes with, so that both say the same. What training kept of the test images may differ from
+    it in the third digit, where it computed in bfloat16 or on a GPU.
 
     Args:
         run: The run whose network it is.
@@ -89,12 +91,11 @@ def predict(run: RunFolder, epoch: int, images: np.ndarray) -> np.ndarray:
         wanted = " × ".join(map(str, dataset.shape))
         raise InferenceError(f"The images are {images.dtype} {images.shape}; this run takes uint8 (N, {wanted})")
     network = load_model(run, epoch)
-    bfloat16 = uses_bfloat16(run.config.training, torch.device("cpu"))
     probs = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         for start in range(0, len(images), BATCH):
             pixels = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
-            probs.append(network(normalise(pixels, mean, std)).float().softmax(1).numpy())
+            probs.append(network(normalise(pixels, mean, std)).softmax(1).numpy())
     out = np.concatenate(probs) if probs else np.empty((0, dataset.num_classes), np.float32)
     if not np.isfinite(out).all():
         raise InferenceError(f"After epoch {epoch} this network's answers are no finite numbers; choose another epoch")

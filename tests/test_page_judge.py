@@ -9,8 +9,10 @@ import pytest
 from ui_support import app_home, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import metrics, runs
-from playground.config import DataConfig, RunConfig
+from playground.config import DataConfig, RunConfig, from_flat
 from playground.data.store import arrays
+from playground.jobs.slots import Slot
+from playground.jobs.worker import work
 from playground.judge.answers import Answers
 from playground.judge.calibration import reliability
 from playground.judge.confusion import images_of, largest_error
@@ -145,6 +147,27 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
     last, classes = answers(other, 2).confusion, arrays("cifar10-mini").info.classes
     own = largest_error(last) if view == "matrix" else [int(metrics.f1(last).argmin())]
     assert chosen() == [classes[k] for k in own]
+
+
+def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked():
+    tiny = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32", "threads": 1}
+    folder = runs.create(from_flat(tiny | {"images_per_class": 20, "epochs": 1, "batch_size": 32}), "asked again")
+    assert work(folder, Slot("cpu", 1)).state == "finished"
+    kept, targets = folder.predictions(1), np.array(arrays("cifar10-mini").test_targets)
+    guess = kept.argmax(1)
+    true, said = largest_error(confusion_matrix(targets, guess, 10))
+    at = open_page("judge", run=folder.id, epoch="1")
+    assert "names the same class for each image shown" in texts(at)
+    row = next(row for row in np.flatnonzero(targets == true) if guess[row] != said)  # as if training had rounded so
+    kept[row] = np.eye(10)[said]
+    folder.save_epoch(1, folder.weights(1), kept.astype(np.float16))
+    at = run(at)
+    assert row in gallery_rows(at)
+    name = arrays("cifar10-mini").info.classes[guess[row]]
+    assert f"the network names another class for test image {row} ({name}, " in texts(at)
+    folder.checkpoint(1).write_bytes(b"damaged")
+    at = open_page("judge", run=folder.id, epoch="1")
+    assert "The answers are those that training kept. The network cannot be asked again" in texts(at)
 
 
 def test_an_empty_cell_says_so():

@@ -94,8 +94,7 @@ class Trace:
 def trace(net: nn.Module, image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Trace:
     """Send an image through a network and keep what each layer makes of it.
 
-    Everything is float32, with no autocast. The probabilities of a run that predicts in bfloat16 differ from these in
-    the third digit.
+    Everything is float32, with no autocast, as in `inference.predict`.
 
     Args:
         net: on the CPU; it is not changed.

@@ -39,18 +39,21 @@ def draw(scene: Scene) -> None:
     key = f"judge_{order}"
     left, right = st.columns([1.25, 1], gap="medium")
     with left:
-        chosen = image.browse(
+        chosen, shown = image.browse(
             scene,
             rows,
             key,
             f"The hardest images: {ORDERS[order].lower()}",
             lambda row: f", {past.flips[row]} flips, forgotten {past.forgotten[row]} times",
         )
+        place = st.container()
         if len(past.epochs) > 1:
             strip(scene, past, rows[:STRIPS], key)
     with right, st.container(border=True):
         image.details(scene, chosen)
         over_time(scene, chosen)
+    with place:
+        image.mark_today(scene, shown)
 
 
 def explain(order: str, scene: Scene, past: "History") -> str:

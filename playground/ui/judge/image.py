@@ -1,6 +1,8 @@
 """Images to choose from, and one of them closely, with ways into Predict and Inside."""
 
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import streamlit as st
@@ -8,6 +10,7 @@ import streamlit as st
 from playground import images, plots
 from playground.ui import pickers
 from playground.ui.gallery import PAGE, Item, data_url, gallery
+from playground.ui.judge import scene as scenes
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
 
@@ -17,8 +20,10 @@ def choose(key: str, row: int) -> None:
     st.session_state[f"{key}_row"] = row
 
 
-def browse(scene: Scene, rows: list[int], key: str, label: str, note: Callable[[int], str] | None = None) -> int:
-    """Draw images in pages of a gallery; returns the chosen one, which is the first until one is picked.
+def browse(
+    scene: Scene, rows: list[int], key: str, label: str, note: Callable[[int], str] | None = None
+) -> tuple[int, list[int]]:
+    """Draw images in pages of a gallery; returns the chosen one, which is the first until one is picked, and the page.
 
     Args:
         scene: What is judged, with its images.
@@ -32,8 +37,8 @@ def browse(scene: Scene, rows: list[int], key: str, label: str, note: Callable[[
     chosen = chosen if chosen in rows else rows[0]
     pages, place = -(-len(rows) // PAGE), st.container()
     page = min(st.pagination(pages, key=f"{key}_page", max_visible_pages=5), pages) if pages > 1 else 1
-    items = []
-    for row in rows[(page - 1) * PAGE : page * PAGE]:
+    items, shown = [], rows[(page - 1) * PAGE : page * PAGE]
+    for row in shown:
         true, guess = scene.classes[scene.answers.targets[row]], scene.classes[scene.answers.preds[row]]
         sure = pickers.percent(float(scene.answers.confidence[row]))
         about = f"{true}, taken for {guess} with {sure}, test image {row}{note(row) if note else ''}"
@@ -41,7 +46,31 @@ def browse(scene: Scene, rows: list[int], key: str, label: str, note: Callable[[
         items.append(Item(row, data_url(scene.data.test_images[row]), about, mark))
     with place:
         gallery(items, chosen, key=key, label=label, on_choice=partial(choose, key))
-    return chosen
+    return chosen, shown
+
+
+def mark_today(scene: Scene, rows: list[int]) -> None:
+    """Say whose answers these are, and name those of the images that the network takes for another class today."""
+    assert scene.answers, "the page asks only where there are answers"
+    words = "The answers are those that training kept."
+    try:
+        with nullcontext() if "torch" in sys.modules else st.spinner("Asking the network again …"):
+            probs = scenes.today(scene, rows)
+    except ValueError as error:  # InferenceError, whose module is not worth importing for its name
+        st.caption(f"{words} The network cannot be asked again: {str(error).splitlines()[0]}")
+        return
+    others = [(row, p) for row, p in zip(rows, probs, strict=True) if p.argmax() != scene.answers.preds[row]]
+    if not others:
+        st.caption(f"{words} Asked again here, in float32, the network names the same class for each image shown.")
+        return
+    found = ", ".join(
+        f"{row} ({scene.classes[int(p.argmax())]}, {pickers.percent(float(p.max()))})" for row, p in others
+    )
+    st.caption(
+        f":material/sync_problem: {words} Asked again here, in float32, the network names another class for "
+        f"{'test image' if len(others) == 1 else f'{len(others)} of {len(rows)} test images:'} {found}. Training may "
+        "compute in bfloat16 or on a GPU, which rounds otherwise; Predict and Inside say what is said here."
+    )
 
 
 def details(scene: Scene, row: int) -> None:

@@ -102,7 +102,10 @@ def images(scene: Scene, true: int, guess: int) -> None:
         st.caption("No test image is in this cell.")
         return
     label = f"{scene.classes[true]} taken for {scene.classes[guess]}, the most confident first"
-    chosen = image.browse(scene, rows, "judge_cell", label)
+    chosen, shown = image.browse(scene, rows, "judge_cell", label)
     st.caption("The most confident first.")
+    place = st.container()
     with st.container(border=True):
         image.details(scene, chosen)
+    with place:  # drawn at last: the first time it takes some seconds
+        image.mark_today(scene, shown)

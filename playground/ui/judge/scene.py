@@ -3,6 +3,7 @@
 All caches are bounded and keyed by the run, the epoch, when its file was written, and the data set.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from playground.data.store import Arrays
 from playground.judge.answers import Answers, read_answers
 from playground.runs import RunError, RunFolder
 from playground.ui import feeds
-from playground.ui.inside.scene import test_set
+from playground.ui.inside.scene import test_set, weights_key
 
 if TYPE_CHECKING:
     from playground.judge.hardest import History
@@ -163,6 +164,23 @@ def history(scene: Scene) -> "History":
 def _preds(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> np.ndarray:
     targets = np.array(_data.test_targets, np.int64)
     return read_answers(_run, _epoch, targets, _data.info.num_classes).preds.astype(np.int16)
+
+
+def today(scene: Scene, rows: Sequence[int]) -> np.ndarray:
+    """Ask the network again: its probabilities (n, K) float32 for some test images, on this machine in float32.
+
+    Raises:
+        ValueError: it cannot be asked any more; one line.
+    """
+    return _today(f"{scene.key} {weights_key(scene.run, scene.epoch)} {tuple(rows)}", scene, tuple(rows))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _today(key: str, _scene: Scene, _rows: tuple[int, ...]) -> np.ndarray:
+    from playground.inference import predict
+
+    assert _scene.data, "the page asks only where there are images"
+    return predict(_scene.run, _scene.epoch, np.asarray(_scene.data.test_images[list(_rows)]))
 
 
 def over_time(scene: Scene, row: int) -> dict[int, np.ndarray]:
