@@ -136,8 +136,8 @@ def board(active: bool) -> None:
     run, epoch = chosen[0]
     with columns[0]:
         picked = pickers.image_picker(run, epoch) if run else None
-        if picked and picked.photo:
-            height, width = picked.image.shape[:2]
+        if picked and picked.size:
+            height, width = picked.size
             st.image(
                 images.with_crop(picked.image),
                 caption=f"{picked.title}, {width:,} × {height:,} pixels; the network sees the square",

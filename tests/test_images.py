@@ -3,16 +3,20 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import warnings
 from base64 import b85decode
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from playground import images
-from playground.images import ImageError, crop_box, enlarge, fit_to, read_image, with_crop
+from playground.images import ImageError, crop_box, enlarge, fit_to, read_image, read_photo, with_crop
 
+ROOT = Path(__file__).resolve().parent.parent
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 
@@ -315,6 +319,119 @@ def png_header(width: int, height: int) -> bytes:
 def test_a_decompression_bomb_is_refused_by_its_header(side):
     with pytest.raises(ImageError, match="too many"):
         read_image(png_header(side, side))
+
+
+# What costs too much
+
+TURNED = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+
+
+def progressive(size: tuple[int, int], scans: int, **options) -> bytes:
+    """A progressive JPEG whose last scan is repeated; decoders draw the whole picture for each."""
+    raw = encode(Image.new("RGB", size), "JPEG", progressive=True, **options)
+    last = raw[raw.rindex(b"\xff\xda") : -2]
+    return raw[:-2] + last * (scans - raw.count(b"\xff\xda")) + raw[-2:]
+
+
+def test_scans_are_counted_before_a_jpeg_is_decoded():
+    assert read_image(progressive((300, 200), 300)).shape == (200, 300, 3)
+    with pytest.raises(ImageError, match="draws its pixels 900 times over"):
+        read_image(progressive((2000, 2000), 900))
+
+
+def test_scans_in_a_tiff_count_as_well():
+    inside = progressive((2000, 2000), 900)
+    tags = {256: 2000, 257: 2000, 258: 8, 259: 7, 262: 6, 273: 8, 277: 3, 278: 2000, 279: len(inside)}
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHLL", tag, 4, 1, n) for tag, n in tags.items())
+    with pytest.raises(ImageError, match="draws its pixels 900 times over"):
+        read_image(b"II*\0" + struct.pack("<L", 8 + len(inside)) + inside + directory + bytes(4))
+
+
+def test_a_tiff_in_too_many_pieces_is_refused():
+    count = images.MAX_PARTS + 1
+    for order, mark, head, entry in (("<", b"II*\0", "L", "HHLL"), (">", b"MM\0+", "HHQ", "HHQQ")):
+        start = struct.pack(order + head, *([8, 0, 16] if len(head) > 1 else [8]))
+        few = struct.pack(order + ("Q" if len(head) > 1 else "H"), 1)
+        with pytest.raises(ImageError, match="in more than 200,000 pieces"):
+            read_image(mark + start + few + struct.pack(order + entry, 273, 4, count, 100) + bytes(100))
+
+
+@pytest.mark.parametrize("raw", [b"P6 2000 2000 254\n" + bytes(12_000_000), b"P3 2000 2000 255\n" + b"1 " * 99])
+def test_what_pillow_reads_slowly_may_not_be_large(raw):
+    with pytest.raises(ImageError, match="takes too long to read; save it as PNG"):
+        read_image(raw)
+    assert read_image(b"P6 2 1 254\n" + bytes([254, 0, 127] * 2))[0, 0].tolist() == [255, 0, 128]
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options"),
+    [
+        ("PNG", Image.new("RGBA", (2600, 2600), (9, 9, 9, 99)), {}),
+        ("PNG", Image.fromarray(np.full((2600, 2600), 40_000, np.uint16)), {}),
+        ("TIFF", Image.new("F", (2600, 2600), 0.5), {}),
+        (
+            "JPEG",
+            Image.new("RGB", (2600, 2600)),
+            {"exif": TURNED},
+        ),
+        ("JPEG", Image.new("RGB", (2600, 2600)), {"progressive": True, "subsampling": 0}),
+        ("GIF", Image.new("P", (2600, 2600)), {}),
+        ("WEBP", Image.new("RGB", (2600, 2600)), {"lossless": True}),
+        ("AVIF", Image.new("RGB", (2600, 2600)), {"speed": 10}),
+        ("JPEG2000", Image.new("RGB", (2600, 2600)), {}),
+    ],
+)
+def test_memory_is_what_it_says(name, image, options):
+    """In a process of its own: decoders take their memory past Python's eyes."""
+    raw = encode(image, name, **options)
+    code = """if 1:
+        import resource, sys
+        from playground import images
+        raw = sys.stdin.buffer.read()
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        before = peak()
+        images.read_image(raw)
+        with images.Image.open(images.io.BytesIO(raw)) as image:
+            print(peak() - before, images._bytes_a_pixel(image) * 2600**2)
+    """
+    done = subprocess.run([sys.executable, "-c", code], input=raw, capture_output=True, cwd=ROOT, check=True)
+    taken, said = map(float, done.stdout.split())
+    assert taken < said + 40 * 2**20, "the strip, and what the libraries bring"
+
+
+def test_twelve_bits_in_sixteen_are_no_black():
+    values = np.array([[0, 2048, 4095]], np.uint16)
+    assert read_image(encode(Image.fromarray(values), "TIFF"))[0, :, 0].tolist() == [0, 128, 255]
+    assert read_image(encode(Image.fromarray(values // 257), "TIFF"))[0, :, 0].tolist() == [0, 7, 15]  # a table's
+    assert read_image(encode(Image.fromarray(values), "PNG"))[0, :, 0].tolist() == [0, 8, 16]  # PNG says what white is
+
+
+def test_twelve_bits_of_colour_in_sixteen_are_refused():
+    def tiff(values: list[int]) -> bytes:
+        tags = {256: 1, 257: 1, 258: 200, 259: 1, 262: 2, 273: 210, 277: 3, 278: 1, 279: 6}
+        entries = [struct.pack("<HHLL", tag, 3, 3 if tag == 258 else 1, n) for tag, n in tags.items()]
+        head = b"II*\0" + struct.pack("<LH", 8, len(tags)) + b"".join(entries) + bytes(4)
+        return head.ljust(200, b"\0") + struct.pack("<3H", 16, 16, 16).ljust(10, b"\0") + struct.pack("<3H", *values)
+
+    assert read_image(tiff([65535, 256, 0])).tolist() == [[[255, 1, 0]]]
+    assert read_image(tiff([0, 0, 0])).tolist() == [[[0, 0, 0]]]
+    with pytest.raises(ImageError, match="12 bits of colour in 16"):
+        read_image(tiff([4095, 256, 0]))
+
+
+def test_a_jpeg_with_a_broken_list_of_more_photos_is_a_photo():
+    two = encode(corners((32, 32)), "MPO", save_all=True, append_images=[corners((32, 32))])
+    at = two.index(b"MPF\0")
+    for spoiled in (two[: at + 12] + bytes(60) + two[at + 72 :], two.replace(b"\x01\xb0\x04\0", b"\x77\xb0\x04\0")):
+        assert read_image(spoiled).shape == (32, 32, 3)
+
+
+def test_a_photo_to_keep_is_shrunk_and_tells_its_size():
+    pixels, size = read_photo(encode(corners((120, 60))), longest=40)
+    assert (pixels.shape, size) == ((20, 40, 3), (60, 120))
+    whole, size = read_photo(encode(corners()))
+    np.testing.assert_array_equal(whole, np.asarray(corners()))
+    assert size == (24, 16)
 
 
 # What a network sees

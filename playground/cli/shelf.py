@@ -43,7 +43,7 @@ def default_run() -> RunFolder | None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from playground.images import fit_to, read_image
+    from playground.images import fit_to, read_photo
 
     run = open_run(options.run) if options.run else default_run()
     if run is None or not (kept := run.epochs()):
@@ -57,7 +57,7 @@ def _predict(options: argparse.Namespace) -> int:
     worst = 0
     for path in options.images:
         try:
-            seen = fit_to(read_image(path.read_bytes()), dataset.size, dataset.channels)
+            seen = fit_to(read_photo(path.read_bytes())[0], dataset.size, dataset.channels)
         except (ValueError, OSError) as error:
             print(f"playground: {path}: {' '.join(str(error).split())}", file=sys.stderr)
             worst = BAD_INPUT

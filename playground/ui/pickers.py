@@ -237,18 +237,23 @@ class Picked:
         image: uint8 (H, W, 3).
         title: what to call it.
         truth: its class, where it is known.
-        photo: whether it came from outside, so that its crop is worth showing.
+        size: (height, width) of the file that it is from; None for a test image.
     """
 
     image: np.ndarray
     title: str
     truth: str | None = None
-    photo: bool = True
+    size: tuple[int, int] | None = None
+
+    @property
+    def photo(self) -> bool:
+        """Whether it came from outside, so that its crop is worth showing."""
+        return self.size is not None
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _read(data: bytes) -> np.ndarray:
-    return images.read_image(data)
+def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    return images.read_photo(data)
 
 
 def _photo(source: str) -> Picked | None:
@@ -267,7 +272,8 @@ def _photo(source: str) -> Picked | None:
         st.caption(waiting)
         return None
     try:
-        return Picked(_read(file.getvalue()), file.name if source == "Upload" else "Your photo")
+        pixels, size = _read(file.getvalue())
+        return Picked(pixels, file.name if source == "Upload" else "Your photo", size=size)
     except ImageError as error:
         st.error(str(error), icon=":material/broken_image:")
         return None
@@ -294,4 +300,4 @@ def image_picker(run: RunFolder, epoch: int | None) -> Picked | None:
         return None
     pixels, row, truth = found
     colour = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
-    return Picked(colour, f"Test image {row}", truth, photo=False)
+    return Picked(colour, f"Test image {row}", truth)

@@ -85,5 +85,4 @@ def image(run: RunFolder, epoch: int | None) -> Picked | None:
         np.ascontiguousarray(images.enlarge(np.asarray(data.test_images[row]), 1)),
         f"Test image {row}",
         data.info.classes[int(data.test_targets[row])],
-        photo=False,
     )

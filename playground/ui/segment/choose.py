@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from playground import images
 from playground.data.catalog import DataError
@@ -131,13 +130,7 @@ def _upload() -> Shown | None:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the photo, at most `LONGEST` on its longer side, and its (height, width) before."""
-    photo = images.read_image(data)
-    height, width = photo.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
-    if scale < 1:
-        shape = max(1, round(width * scale)), max(1, round(height * scale))
-        photo = np.asarray(Image.fromarray(photo).resize(shape, Image.Resampling.BICUBIC, reducing_gap=2))
-    return photo, (height, width)
+    return images.read_photo(data, LONGEST)
 
 
 def settings(who: "Classifier") -> Settings:

@@ -1,6 +1,8 @@
 """A photo's mask, by a network that labels pixels, at the photo's own resolution."""
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -16,8 +18,17 @@ from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend, shares
 from playground.ui.sheets import of_image, sheets
 
-LONGEST = 2048
-"""Pixels of a photo's longer side that are computed; a larger one is computed shrunk, and its mask enlarged."""
+
+@dataclass(frozen=True)
+class Photo:
+    """An upload: its file's name, pixels (h, w, 3) as they are computed, the (height, width) of the file, the file."""
+
+    name: str
+    pixels: np.ndarray
+    size: tuple[int, int]
+    data: Callable[[], bytes]
+
+
 SCALES = {"one": (1.0,), "three": remedies.SCALES["around"]}
 WIDTH = 480
 
@@ -33,13 +44,12 @@ def draw(run: RunFolder, epoch: int) -> None:
         photo = _upload()
         if photo is None:
             return
-        pixels, name = photo
-        side, scales, opacity = _settings(run, pixels)
+        side, scales, opacity = _settings(run, photo.pixels)
     with right:
-        _result(run, epoch, pixels, name, side, SCALES[scales], opacity)
+        _result(run, epoch, photo, side, SCALES[scales], opacity)
 
 
-def _upload() -> tuple[np.ndarray, str] | None:
+def _upload() -> Photo | None:
     # Any type may be chosen: a file that is no photo is told what it is.
     file = st.file_uploader(
         "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF", key="segment_photo", max_upload_size=images.MAX_BYTES >> 20
@@ -48,22 +58,23 @@ def _upload() -> tuple[np.ndarray, str] | None:
         st.caption("Choose a photo, or drop one here: each of its pixels gets a class.")
         return None
     try:
-        return _read(file.getvalue()), file.name
+        pixels, size = _read(file.getvalue())
+        return Photo(file.name, pixels, size, file.getvalue)
     except ImageError as error:
         st.error(str(error), icon=":material/broken_image:")
         return None
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _read(data: bytes) -> np.ndarray:
-    return images.read_image(data)
+def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    return images.read_photo(data)
 
 
 def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
     """Let a person choose the longer side that the network sees, the scales, and how strongly the mask covers."""
     from playground.inference import dataset_of
 
-    own = min(max(pixels.shape[:2]), LONGEST)
+    own = max(pixels.shape[:2])
     trained = max(dataset_of(run)[0].shape[1:])
     sizes = sorted({own, *(side for side in (trained, 2 * trained, 4 * trained) if side < own)})
     side = st.select_slider(
@@ -95,7 +106,7 @@ def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
 def _labelled(
     key: str, _run: RunFolder, _epoch: int, _pixels: np.ndarray, side: int, scales: tuple[float, ...]
 ) -> np.ndarray:
-    """Return the mask (H, W) at the photo's own resolution."""
+    """Return the mask (h, w) of the pixels."""
     from playground.inference import dataset_of
     from playground.segment.pixels import pixel_probs
 
@@ -108,24 +119,21 @@ def _labelled(
         shown = shown.convert("L")
     seen = np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
     mask = pixel_probs(_run, _epoch, np.ascontiguousarray(seen), scales).argmax(0).astype(np.uint8)
-    if mask.shape == (height, width):
-        return mask
-    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    return enlarged(mask, (height, width))
 
 
-def _result(
-    run: RunFolder, epoch: int, pixels: np.ndarray, name: str, side: int, scales: tuple[float, ...], opacity: float
-) -> None:
+def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[float, ...], opacity: float) -> None:
     from playground.inference import dataset_of
 
+    pixels, name = photo.pixels, photo.name
     classes = dataset_of(run)[0].classes
     mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
-    height, width = mask.shape
+    height, width = photo.size
     covered = laid_over(pixels, mask, opacity, clear_class(classes))
     found = shares(mask, len(classes))
     largest = int(found.argmax())
     words = f"{classes[largest]} covers {percent(float(found[largest]))}"
-    step = max(1, max(height, width) // 1024)  # the page needs no more; the downloads are whole
+    step = max(1, max(mask.shape) // 1024)  # the page needs no more; the downloads are whole
     pictures = [
         of_image(pixels[::step, ::step], "photo", name, title=name, note=f"{width:,} × {height:,} pixels", width=WIDTH),
         of_image(
@@ -138,7 +146,7 @@ def _result(
     with st.container(horizontal=True):
         st.download_button(
             "Mask as PNG",
-            lambda: indexed_png(mask),
+            lambda: indexed_png(enlarged(mask, photo.size)),
             f"{stem}-mask.png",
             "image/png",
             icon=":material/download:",
@@ -147,12 +155,24 @@ def _result(
         )
         st.download_button(
             "Overlay as PNG",
-            lambda: _png(Image.fromarray(covered)),
+            lambda: _png(Image.fromarray(whole_overlay(photo, mask, opacity, clear_class(classes)))),
             f"{stem}-overlay.png",
             "image/png",
             icon=":material/download:",
             key="segment_download_overlay",
         )
+
+
+def enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring a mask (h, w) uint8 to the photo's own (height, width)."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def whole_overlay(photo: Photo, mask: np.ndarray, opacity: float, clear: int | None) -> np.ndarray:
+    """Lay the mask over the photo at its own resolution, for which the file is read anew: uint8 (height, width, 3)."""
+    return laid_over(images.read_image(photo.data()), enlarged(mask, photo.size), opacity, clear)
 
 
 def indexed_png(mask: np.ndarray) -> bytes:
