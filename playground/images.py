@@ -193,12 +193,10 @@ def _decode(raw: bytes) -> tuple[np.ndarray, int]:
             # Some files tell their orientation after the pixels, and TIFF turns itself while it loads.
             turn = _orientation(image)
             pixels = _to_rgb(image)
-            # Of 16-bit colour Pillow keeps the upper 8 bits, which leaves next to nothing of a camera's 12.
-            if isinstance(image, TiffImagePlugin.TiffImageFile) and 16 in image.tag_v2.get(258, ()):
-                if image.mode == "RGB" and 0 < pixels.max() < 16:
-                    raise ImageError(
-                        "This TIFF file holds 12 bits of colour in 16, so it is all but black; save it as PNG"
-                    )
+            deep = isinstance(image, TiffImagePlugin.TiffImageFile) and 16 in image.tag_v2.get(258, ())
+            if deep and image.mode == "RGB" and 0 < pixels.max() < 16:
+                # Of 16-bit colour Pillow keeps the upper 8 bits, which leaves next to nothing of a camera's 12.
+                raise ImageError("This TIFF file holds 12 bits of colour in 16 and would be black; save it as PNG")
             return pixels, turn
         except ImageError:
             raise
