@@ -44,6 +44,7 @@ def main() -> None:
         os.environ["PLAYGROUND_HOME"] = home
         from playground.config import from_flat
         from playground.data.masks import import_masks
+        from playground.events import EpochRow
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
         from playground.metrics import iou
@@ -64,8 +65,8 @@ def main() -> None:
                 )
 
         status = work(run, Slot("cpu", config.training.threads or 2), watch)
-        row = [row for row in run.rows() if row["type"] == "epoch"][-1]
-        overlap = iou(row["confusion"])
+        row = [row for row in run.rows() if isinstance(row, EpochRow)][-1]
+        overlap = iou(row.confusion)
         for name, value in zip(CLASSES, overlap, strict=True):
             print(f"{name:12} {value:.3f}")
         took = f"after {status.seconds:.0f} s, {status.state}"

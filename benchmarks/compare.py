@@ -56,7 +56,7 @@ def make_run(number: int, points: int) -> RunFolder:
     (run.path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     probs = np.random.default_rng(number).dirichlet(np.ones(10), 2000).astype(np.float16)
     run.save_epoch(EPOCHS, {"output.bias": np.zeros(10, np.float16)}, probs)
-    run.set_status(state="finished", epoch=EPOCHS, epochs=EPOCHS, best_accuracy=0.5, best_epoch=EPOCHS, seconds=1000.0)
+    run.set_status(state="finished", epoch=EPOCHS, epochs=EPOCHS, best_score=0.5, best_epoch=EPOCHS, seconds=1000.0)
     return run
 
 

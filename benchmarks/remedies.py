@@ -17,10 +17,11 @@ def trained(options: argparse.Namespace) -> None:
     """Train each remedy's two networks, seed by seed, and print the figures of both."""
     from playground import runs
     from playground.config import from_flat
+    from playground.events import EpochRow
     from playground.jobs.slots import Slot
     from playground.jobs.worker import work
     from playground.presets import PRESETS
-    from playground.segment.remedies import FIGURES, REMEDIES, figures
+    from playground.segment.remedies import FIGURES, REMEDIES, figures_of
 
     base = from_flat(dict(knob.split("=") for knob in options.knobs), PRESETS["pixels"].config)
     for remedy in (REMEDIES[name] for name in options.only or REMEDIES if not REMEDIES[name].at_test):
@@ -30,7 +31,7 @@ def trained(options: argparse.Namespace) -> None:
             for config in remedy.configs(from_flat({"seed": seed}, base)):
                 run = runs.create(config, remedy.title)
                 work(run, Slot("cpu", 2))
-                sides.append(figures([row for row in run.rows() if row["type"] == "epoch"][-1]))
+                sides.append(figures_of([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
             found.append(sides)
         print(f"\n{remedy.title}: {dict(remedy.without)} -> {dict(remedy.remedied)}", flush=True)
         for figure in FIGURES:
@@ -49,7 +50,7 @@ def asked(images: int) -> None:
     from playground import runs
     from playground.data.load import load
     from playground.segment.pixels import blurred, judged
-    from playground.segment.remedies import SCALES, figures
+    from playground.segment.remedies import SCALES
 
     run = runs.demo_run("segmentation")
     assert run is not None
@@ -59,7 +60,7 @@ def asked(images: int) -> None:
     for sigma in (0.0, 1.0, 2.0, 3.0):
         seen = blurred(np.asarray(data.test_images[:images]), sigma)
         found = {
-            scales: figures(judged(run, run.epochs()[-1], seen, targets, scales)[0])["iou"]
+            scales: judged(run, run.epochs()[-1], seen, targets, scales)[0]["iou"]
             for scales in ((1.0,), *SCALES.values())
         }
         words = "   ".join(f"{scales} {iou:.3f}" for scales, iou in found.items())

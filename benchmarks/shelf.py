@@ -19,7 +19,7 @@ from statistics import median
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from playground.config import RunConfig
+from playground.config import RunConfig, to_json
 from playground.runs import Status
 
 FRAME = Path(__file__).parent.parent / "pages" / "frame.py"
@@ -27,8 +27,8 @@ FRAME = Path(__file__).parent.parent / "pages" / "frame.py"
 
 def fill(home: Path, count: int) -> None:
     """Make run folders as the shelf finds them: finished, with the files that it looks at."""
-    config = RunConfig().model_dump_json()
-    status = asdict(Status("finished", epoch=10, epochs=10, best_accuracy=0.6, test_accuracy=0.6, seconds=12.0))
+    config = to_json(RunConfig())
+    status = asdict(Status("finished", epoch=10, epochs=10, best_score=0.6, test_score=0.6, seconds=12.0))
     for i in range(count):
         run = home / "runs" / f"20260101-{i:06d}-abcdef"
         run.mkdir(parents=True)

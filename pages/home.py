@@ -65,11 +65,11 @@ def scrubber(epochs: list[int]) -> tuple[int, bool]:
 
 def facts(view: feeds.View, epoch: int) -> None:
     """Draw what the run had reached after an epoch."""
-    row = next((row for row in view.feed.epochs if row["epoch"] == epoch), None)
-    accuracy = f"{row['test']['accuracy']:.1%}".replace("%", " %") if row and row.get("test") else "–"
+    row = next((row for row in view.feed.epochs if row.epoch == epoch), None)
+    accuracy = f"{row.test.accuracy:.1%}".replace("%", " %") if row else "–"
     with st.grid(4, min_column_width=110, gap="small", key="home_facts"):
         st.metric("Test accuracy", accuracy, help="Share of the test images that it gets right after this epoch.")
-        st.metric("Training time", duration(row["seconds"]) if row else "–")
+        st.metric("Training time", duration(row.seconds) if row else "–")
         st.metric("Parameters", short(view.status.parameters) if view.status.parameters else "–")
         st.metric("Epochs", view.status.epochs)
 

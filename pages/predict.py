@@ -7,7 +7,6 @@ import streamlit as st
 
 from playground import images, plots, runs
 from playground.config import ConfigError
-from playground.data import catalog
 from playground.data.catalog import DataError, DatasetInfo
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers
@@ -87,7 +86,7 @@ def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
 
 def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) -> None:
     """Show what the network sees and what it takes it for; the bars beside it where it is `wide`, else below."""
-    info = catalog.info(run.config.data.dataset)
+    info = run.dataset
     seen = images.fit_to(picked.image, info.size, info.channels)
     probs = classify(run, epoch, seen)
     look, words = st.columns([1, 2] if wide else [1, 1.2], gap="small")
@@ -171,7 +170,7 @@ if st.session_state["predict_run"] or runs.list_runs():
             "Compare two runs", key="predict_two", persist_state="session", help="Ask a second run beside the first."
         )
     if not st.session_state.get("predict_run2"):
-        others = (run.id for run in runs.list_runs() if run.id != st.session_state["predict_run"])
+        others = (run.id for run in runs.usable_runs() if run.id != st.session_state["predict_run"])
         st.session_state["predict_run2"] = next(others, st.session_state["predict_run"])
     sides = SIDES if st.session_state.get("predict_two") else SIDES[:1]
     active = any(is_active(st.session_state.get(f"predict_run{side}")) for side in sides)

@@ -48,10 +48,20 @@ def columns() -> dict[str, Any]:
         "Name": config.TextColumn(width=190, pinned=True),
         "Whose": config.TextColumn(width=130, help="Nothing stands here beside your own."),
         "State": config.MultiselectColumn(options=titles, color=colours, width=105),
-        "Best": config.ProgressColumn(
-            "Best accuracy", format="%.1f %%", min_value=0, max_value=100, width=130, help="On the validation images."
+        "Metric": config.TextColumn(width=85, help="What the run is judged by: pixels by the mean IoU of the classes."),
+        "Validation": config.ProgressColumn(
+            "Best validation",
+            format="%.1f %%",
+            min_value=0,
+            max_value=100,
+            width=130,
+            help="The metric on the images held back, after the epoch that was best on them.",
         ),
-        "Test": config.NumberColumn(format="%.1f %%", width=75, help="On the test images, at the last epoch."),
+        "Test": config.NumberColumn(
+            format="%.1f %%",
+            width=75,
+            help="The metric on the test images after that epoch; after the last one where no images are held back.",
+        ),
         "Epochs": config.TextColumn(width=75, alignment="right"),
         "Time": config.NumberColumn(format="compact", width=80, help="Training, in hours, minutes and seconds."),
         "Parameters": config.NumberColumn(format="compact", width=95),
@@ -70,7 +80,8 @@ def table(rows: list[Row], ticked: list[str]) -> None:
             "Name": [row.name for row in rows],
             **({"Whose": [whose(row) for row in rows]} if any(map(whose, rows)) else {}),
             "State": [[BADGES[row.state][0]] for row in rows],
-            "Best": [None if row.best is None else 100 * row.best for row in rows],
+            "Metric": [row.metric if row.test is not None else "" for row in rows],
+            "Validation": [None if row.best is None else 100 * row.best for row in rows],
             "Test": [None if row.test is None else 100 * row.test for row in rows],
             "Epochs": [f"{row.epoch} / {row.epochs}" for row in rows],
             "Time": [timedelta(seconds=round(row.seconds)) if row.seconds else None for row in rows],

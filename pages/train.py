@@ -83,11 +83,11 @@ def curves(view: feeds.View | None, whose: str) -> None:
 def test_images(view: feeds.View | None, config: RunConfig, whose: str) -> None:
     """Draw the strip of test images with the latest predictions."""
     dataset = view.run.predictions_dataset if view else config.data.dataset
-    epoch = next((row["epoch"] for row in reversed(view.feed.epochs)), None) if view else None
+    epoch = next((row.epoch for row in reversed(view.feed.epochs)), None) if view else None
     judged = f" after epoch {epoch}" if epoch is not None else ", not yet judged"
     st.markdown(f"**Test images**{whose or judged}")
     if not strip(dataset, view.run if view else None, epoch):
-        st.caption("The test images appear when the data set has been downloaded.")
+        st.caption("The test images appear when the data set is on this machine.")
 
 
 def live(active: bool, config: RunConfig, blocked: str) -> None:

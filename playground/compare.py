@@ -12,6 +12,7 @@ from playground import estimate, events
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
+from playground.events import EpochRow, best_row
 from playground.guessing import guess
 from playground.metrics import iou
 from playground.runs import Status
@@ -24,7 +25,7 @@ CERTAIN = 0.05
 """A difference that luck alone would make less often than this is called more than luck."""
 
 
-def labels_pixels(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> bool:
+def labels_pixels(config: RunConfig, epochs: Sequence[EpochRow]) -> bool:
     """Say whether a run labels pixels: by its epoch rows, or before the first by its data set."""
     if epochs:
         return events.labels_pixels(epochs)
@@ -34,7 +35,7 @@ def labels_pixels(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> boo
         return False
 
 
-def curves_of(config: RunConfig, epochs: Sequence[Mapping[str, Any]]) -> set[str]:
+def curves_of(config: RunConfig, epochs: Sequence[EpochRow]) -> set[str]:
     """Return the names of the curves that a run has, or before its first epoch will have: "test_loss" and so on."""
     data = config.data
     held_back = any(row.get("val") for row in epochs) if epochs else bool(data.folds or data.validation_share)
@@ -62,7 +63,7 @@ def colours(before: Mapping[str, int], ids: Sequence[str]) -> dict[str, int]:
 
 def series(
     progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
+    epochs: Sequence[EpochRow],
     *,
     axis: str,
     split: str,
@@ -83,8 +84,8 @@ def series(
     if split == "train":
         x, y = progress.get(column, ()), progress.get(figure, ())
     else:
-        scored = [row for row in epochs if figure in (row.get(split) or ())]
-        x, y = [row[column] for row in scored], [row[split][figure] for row in scored]
+        scored = [row for row in epochs if getattr(row.get(split), figure, None) is not None]
+        x, y = [getattr(row, column) for row in scored], [getattr(row[split], figure) for row in scored]
     if axis == "images" and per_epoch is None:
         x, y = (), ()
     return np.array(x, float) * (per_epoch or 1 if axis == "images" else 1), np.array(y, float)
@@ -101,7 +102,8 @@ class Reached:
         pixels: whether it labels pixels. Its figure is then the mean IoU, which is not counted on training images: of
             them it is the share of the pixels that are right. Else it is the accuracy.
         final: {split: figure after the last epoch}, as fractions; splits that were not judged are missing.
-        best: {split: (the highest figure, its epoch)}.
+        best: {split: figure after the best epoch}; best_epoch: the epoch that the validation images chose, or the last
+            where none are held back (`events.best_row`).
         epochs: passes over the training images; images: how many were seen in them, about.
         macs: multiply-accumulate operations forward for one image; None where the data set is not known here.
         seconds: training time, evaluation included.
@@ -110,7 +112,8 @@ class Reached:
 
     pixels: bool
     final: Mapping[str, float]
-    best: Mapping[str, tuple[float, int]]
+    best: Mapping[str, float]
+    best_epoch: int | None
     epochs: float
     images: float | None
     parameters: int
@@ -140,17 +143,12 @@ class Reached:
 
 
 def reached(
-    config: RunConfig, status: Status, progress: Mapping[str, Sequence[float]], epochs: Sequence[Mapping[str, Any]]
+    config: RunConfig, status: Status, progress: Mapping[str, Sequence[float]], epochs: Sequence[EpochRow]
 ) -> Reached:
     """Sum up a run from its rows (see `runs.Feed`)."""
-    final, best = {}, {}
-    for split in SPLITS:
-        scored = [row for row in epochs if row.get(split) and row["epoch"] > 0]
-        if scored:
-            figures = [(events.judged_by(row[split]), -row["epoch"]) for row in scored]
-            final[split] = figures[-1][0]
-            best[split] = max(figures)[0], -max(figures)[1]
-    done = max([*progress.get("epoch", ())[-1:], *(row["epoch"] for row in epochs[-1:]), 0.0])
+    trained = [row for row in epochs if row.epoch > 0]
+    chosen = best_row(trained)
+    done = max([*progress.get("epoch", ())[-1:], *(row.epoch for row in epochs[-1:]), 0.0])
     speeds = progress.get("images_per_second", ())
     macs, parameters, per_epoch = None, status.parameters, images_per_epoch(config)
     try:
@@ -158,19 +156,25 @@ def reached(
         macs, parameters = sum(layer.macs for layer in chain), sum(layer.parameters for layer in chain)
     except (ConfigError, DataError):
         pass  # a data set of one's own that was deleted: what was measured stays
-    pixels, counts = labels_pixels(config, epochs), epochs[-1].get("confusion") if epochs else None
+    pixels, counts = labels_pixels(config, epochs), epochs[-1].confusion if epochs else None
     return Reached(
         pixels=pixels,
-        final=final,
-        best=best,
+        final=_figures(trained[-1]) if trained else {},
+        best=_figures(chosen) if chosen else {},
+        best_epoch=chosen.epoch if chosen else None,
         epochs=done,
         images=None if per_epoch is None else done * per_epoch,
         parameters=parameters,
         macs=macs,
-        seconds=max([status.seconds, *(row["seconds"] for row in epochs[-1:])]),
+        seconds=max([status.seconds, *(row.seconds for row in epochs[-1:])]),
         images_per_second=float(np.median(speeds)) if len(speeds) else 0.0,
         chance=guess(config.training, counts, pixels).figure if counts else 0.0,
     )
+
+
+def _figures(row: EpochRow) -> dict[str, float]:
+    """Return {split: what it is judged by} of an epoch."""
+    return {split: scores.figure for split in SPLITS if (scores := row.get(split))}
 
 
 def images_per_epoch(config: RunConfig) -> int | None:

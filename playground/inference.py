@@ -13,7 +13,7 @@ from torch import nn
 
 from playground.config import ConfigError
 from playground.data.augment import normalise
-from playground.data.catalog import DataError, DatasetInfo, info
+from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import arrays
 from playground.models import build
 from playground.runs import RunError, RunFolder
@@ -112,8 +112,8 @@ def dataset_of(run: RunFolder) -> tuple[DatasetInfo, tuple[float, ...], tuple[fl
         InferenceError: neither is known here; one line.
     """
     try:
-        about, dataset = run.about, info(run.config.data.dataset)
-        mean, std = tuple(about.get("mean", dataset.mean)), tuple(about.get("std", dataset.std))
+        dataset = run.dataset
+        mean, std = dataset.mean, dataset.std
         if not mean:
             part = arrays(run.predictions_dataset).info
             mean, std = part.mean, part.std
@@ -127,7 +127,7 @@ def dataset_of(run: RunFolder) -> tuple[DatasetInfo, tuple[float, ...], tuple[fl
 def _load(run: RunFolder, epoch: int) -> nn.Module:
     try:
         weights = run.weights(epoch)
-        dataset = info(run.config.data.dataset)
+        dataset = run.dataset
         # On "meta" nothing is allocated: a config that claims a giant network costs nothing before it is checked.
         with torch.device("meta"):
             network = build(run.config.model, dataset.shape, dataset.num_classes, dataset.task)

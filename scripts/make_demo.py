@@ -9,15 +9,16 @@ float16, and of CIFAR-10 the probabilities for the 2,000 test images that are bu
 download.
 """
 
-import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 from safetensors.numpy import save
 
 from playground.data.load import load
 from playground.runs import RunFolder, open_run
+from playground.runs.about import ABOUT
 from playground.runs.folder import DEMO
 
 LIMIT = 3_000_000
@@ -56,8 +57,8 @@ def main(run_id: str, checkpoints: int = 6, predictions: int = 10) -> None:
     for name in ("config.json", "metrics.jsonl", "status.json"):
         shutil.copyfile(run.path / name, target / name)
     dataset = info.name if info.segments else BUNDLED
-    about = run.about | {"predictions_dataset": dataset, "mean": info.mean, "std": info.std}
-    (target / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    about = replace(run.about, predictions_dataset=dataset, dataset=info, owner="")
+    (target / "about.json").write_bytes(ABOUT.dump_json(about, indent=1) + b"\n")
     demo = RunFolder(target)
     for epoch in kept_epochs(run, checkpoints):
         demo.checkpoint(epoch).write_bytes(save({name: half(array) for name, array in run.weights(epoch).items()}))

@@ -125,8 +125,8 @@ def made_up(config: RunConfig, changes: dict | None = None, name: str = "made up
     dataset = replace(dataset, mean=(0.5,) * dataset.channels, std=(0.25,) * dataset.channels)
     chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     run = RunFolder(Path("nowhere"))
-    known = Status(**({"device": "cpu", "threads": 2} | status))
-    return Facts(run, name, config.training.epochs, config, dataset, chain, known, Feed(run), changes or {}, {})
+    known = Status(**({"state": "finished", "device": "cpu", "threads": 2} | status))
+    return Facts(run, name, config.training.epochs, config, dataset, chain, known, Feed(run), changes or {}, None)
 
 
 def check_style(scripts: Iterable[str], folder: Path) -> None:

@@ -167,7 +167,7 @@ def kept(state: str, accuracy: float, epochs: int = 2, dataset: str = "cifar10-m
     run = RunFolder(path.rename(path.with_name(f"20260101-{len(list(path.parent.iterdir())):06d}-abcdef")))
     for epoch in range(epochs):
         run.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, np.full((1, 10), 0.1, np.float16))
-    run.set_status(state=state, best_accuracy=accuracy, best_epoch=epochs - 1)
+    run.set_status(state=state, best_score=accuracy, best_epoch=epochs - 1)
     return run
 
 
@@ -270,7 +270,7 @@ def test_ctrl_c_saves_and_resume_goes_on(home):
     assert f"playground train --resume {run.id}" in out
     assert run.load_resume()[1]["step"] == run.status().step
     process = playground("train", "--resume", run.id)
-    wait_for(lambda: any(row["type"] == "resumed" for row in run.rows()))
+    wait_for(lambda: any(row.type == "resumed" for row in run.rows()))
     wait_for_state(run, "running")
     run.command(do="stop")
     process.communicate(timeout=30)

@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 import scipy.stats
+from rows_support import make_row
 
 from playground import compare, runs
 from playground.compare import Member, curves_of, groups, holm, mcnemar, p_words, pair, reached, series, welch
@@ -52,7 +54,7 @@ def epoch_row(epoch, train, val, test, seconds):
         return None if accuracy is None else {"loss": 1 - accuracy, "accuracy": accuracy}
 
     row = {"epoch": epoch, "step": 10 * epoch, "seconds": seconds, "confusion": np.eye(10, dtype=int).tolist()}
-    return row | {"train": scores(train), "val": scores(val), "test": scores(test)}
+    return make_row({"type": "epoch"} | row | {"train": scores(train), "val": scores(val), "test": scores(test)})
 
 
 EPOCHS = [
@@ -78,7 +80,7 @@ def test_a_curve_over_each_axis(axis, split, figure, x, y):
 
 
 def test_a_curve_that_is_not_there_is_empty():
-    without = [row | {"val": None} for row in EPOCHS]
+    without = [replace(row, val=None) for row in EPOCHS]
     for rows, axis, per_epoch in ((without, "epoch", 80), (EPOCHS, "images", None), ([], "step", 80)):
         x, y = series({}, rows, axis=axis, split="val", figure="loss", per_epoch=per_epoch)
         assert len(x) == len(y) == 0
@@ -89,7 +91,8 @@ def pixel_row(epoch, accuracy, iou, seconds=1.0):
     counts = [[70, 10, 0], [5, 15, 0], [0, 0, 0]]
     scores = {"loss": 1 - accuracy, "accuracy": accuracy, "iou": iou, "boundary_f1": iou / 2}
     row = {"epoch": epoch, "step": 10 * epoch, "seconds": seconds, "confusion": counts}
-    return row | {"train": {"loss": 1.0, "accuracy": 0.9} if epoch else None, "val": None, "test": scores}
+    row |= {"train": {"loss": 1.0, "accuracy": 0.9} if epoch else None, "test": scores}
+    return make_row({"type": "epoch"} | row)
 
 
 PIXELS = [pixel_row(0, 0.5, 0.9), pixel_row(1, 0.8, 0.6), pixel_row(2, 0.9, 0.5)]
@@ -107,7 +110,7 @@ def test_which_curves_a_run_has():
     everywhere = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
     held_back = everywhere | {"val_loss", "val_accuracy"}
     assert curves_of(RunConfig(), EPOCHS) == held_back
-    assert curves_of(RunConfig(), [row | {"val": None} for row in EPOCHS]) == everywhere
+    assert curves_of(RunConfig(), [replace(row, val=None) for row in EPOCHS]) == everywhere
     assert curves_of(RunConfig(), PIXELS) == everywhere | {"test_iou", "test_boundary_f1"}
     # Before the first epoch the config tells.
     assert curves_of(from_flat({"validation_share": 0.1}), []) == held_back
@@ -158,7 +161,8 @@ def test_figures_and_costs_by_hand():
     config = from_flat({"images_per_class": 10, "validation_share": 0.2})  # 80 images an epoch
     found = reached(config, Status("finished", seconds=4.5, parameters=7), PROGRESS, EPOCHS)
     assert found.final == {"train": 0.6, "val": 0.5, "test": 0.3}
-    assert found.best == {"train": (0.6, 2), "val": (0.5, 1), "test": (0.35, 1)}  # the earliest of equals
+    # The earliest of equals on the validation images; the other splits as they were at that epoch.
+    assert (found.best_epoch, found.best) == (1, {"train": 0.4, "val": 0.5, "test": 0.35})
     assert (found.epochs, found.images, found.seconds) == (2, 160, 4.5)
     assert found.images_per_second == 200
     chain = layers(config.model, (3, 32, 32), 10)
@@ -171,28 +175,29 @@ def test_figures_and_costs_by_hand():
 
 def test_a_run_that_gained_nothing_has_no_cost_a_point():
     epochs = [EPOCHS[0], epoch_row(1, 0.1, None, 0.1, 2.0)]
-    found = reached(RunConfig(), Status(), PROGRESS, epochs)
+    found = reached(RunConfig(), Status("queued"), PROGRESS, epochs)
     assert found.points is found.seconds_per_point is found.macs_per_point is None
-    empty = reached(RunConfig(), Status(), {}, [])
+    empty = reached(RunConfig(), Status("queued"), {}, [])
     assert (empty.final, empty.best, empty.epochs, empty.seconds_per_point) == ({}, {}, 0, None)
 
 
 def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
-    found = reached(from_flat({"dataset": "shapes"}), Status(seconds=8.0), {}, PIXELS)
+    found = reached(from_flat({"dataset": "shapes"}), Status("queued", seconds=8.0), {}, PIXELS)
     assert found.pixels
-    assert found.best == {"train": (0.9, 1), "test": (0.6, 1)}  # not epoch 2, whose pixel accuracy is higher
+    # Nothing is held back, so no epoch is chosen: the test images may not choose.
+    assert (found.best_epoch, found.best) == (2, {"train": 0.9, "test": 0.5})
     assert found.final == {"train": 0.9, "test": 0.5}
     # Calling every pixel the first class is right for 80 of 100, and gets 80 % and 0 % of the two classes that occur.
     assert found.chance == pytest.approx(0.4)
     assert found.points == pytest.approx(10)
     assert found.seconds_per_point == pytest.approx(0.8)
     few = from_flat({"dataset": "shapes", "images_per_class": 10, "validation_share": 0.2})
-    assert reached(few, Status(), {}, PIXELS).images == 2 * 8  # of all images, which are of no class as a whole
-    assert not reached(RunConfig(), Status(), PROGRESS, EPOCHS).pixels
+    assert reached(few, Status("queued"), {}, PIXELS).images == 2 * 8  # of all images, which are of no class as a whole
+    assert not reached(RunConfig(), Status("queued"), PROGRESS, EPOCHS).pixels
 
 
 def test_a_deleted_data_set_leaves_what_was_measured():
-    found = reached(from_flat({"dataset": "no-longer-here"}), Status(parameters=7), PROGRESS, EPOCHS)
+    found = reached(from_flat({"dataset": "no-longer-here"}), Status("queued", parameters=7), PROGRESS, EPOCHS)
     assert found.macs is found.images is found.macs_per_point is None
     assert (found.parameters, found.final["test"]) == (7, 0.3)
 
@@ -202,7 +207,7 @@ def test_the_demo():
     feed = Feed(demo)
     feed.update()
     found = reached(demo.config, feed.status, feed.progress, feed.epochs)
-    assert found.best["val"] == (0.905, 24)
+    assert (found.best["val"], found.best_epoch) == (0.905, 24)
     assert found.final["test"] == 0.8953
     assert found.images == 24 * 49_000
     assert found.parameters == feed.status.parameters == 177_730

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rows_support import make_rows
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
@@ -53,6 +54,7 @@ def kinds(findings: list[Finding]) -> list[str]:
 
 def look(epochs, losses=(2.3, 2.0, 1.8, 1.6, 1.5), state="running", changes=(), norms=(9.0, 18.0), classes=(), **knobs):
     config = from_flat(CONSTANT | knobs)
+    epochs, changes = make_rows(epochs, "epoch"), make_rows(changes, "change")
     return diagnose(config, Status(state, epochs=20), progress(losses, norms), epochs, changes, classes)
 
 
@@ -64,7 +66,7 @@ HEALTHY = [2.0, 1.7, 1.5, 1.35, 1.25, 1.2, 1.1, 1.05, 1.0, 0.98]
 
 def prefix(feed: Feed, count: int) -> tuple[dict, list]:
     epochs = feed.epochs[:count]
-    last = epochs[-1]["step"] if epochs else 0
+    last = epochs[-1].step if epochs else 0
     kept = [i for i, step in enumerate(feed.progress["step"]) if step <= last]
     return {name: [column[i] for i in kept] for name, column in feed.progress.items()}, epochs
 
@@ -86,9 +88,9 @@ def test_a_steady_run_gives_no_warning(count):
 
 
 def test_nothing_measured_yet_gives_no_warning():
-    assert diagnose(RunConfig(), Status(), {}, []) == []
+    assert diagnose(RunConfig(), Status("queued"), {}, []) == []
     assert diagnose(RunConfig(), Status("running"), progress([2.3]), []) == []
-    assert diagnose(RunConfig(), Status("stopped"), {}, rows([], [])) == []
+    assert diagnose(RunConfig(), Status("stopped"), {}, make_rows(rows([], []), "epoch")) == []
 
 
 def test_a_range_test_is_meant_to_diverge():
@@ -380,7 +382,7 @@ def examined(config: RunConfig) -> list[Finding]:
     message = ""
     for event in fit(config, arrays(config.data.dataset)):
         if isinstance(event, Progress):
-            for name, value in to_row(event).items():
+            for name, value in vars(event).items():
                 made.setdefault(name, []).append(value)
         elif isinstance(event, Epoch):
             epochs.append(to_row(event))

@@ -131,13 +131,13 @@ def test_every_script_makes_the_same_weights(again):
 
 def test_every_script_prints_the_figures_of_its_run(again):
     for name, run, epoch, output in again[1]:
-        row = next(row for row in run.rows() if row["type"] == "epoch" and row["epoch"] == epoch)
-        wanted = f"test loss {row['test']['loss']:.4f}, mean IoU {row['test']['iou']:.4f}, "
-        wanted += f"pixel accuracy {row['test']['accuracy']:.2%}\n"
-        if row["val"]:
-            val = f"validation loss {row['val']['loss']:.4f}, mean IoU {row['val']['iou']:.4f}, "
-            wanted = f"{val}pixel accuracy {row['val']['accuracy']:.2%}; {wanted}" if epoch else wanted
-        confusion = np.array(row["confusion"])
+        row = next(row for row in run.rows() if row.type == "epoch" and row.epoch == epoch)
+        wanted = f"test loss {row.test.loss:.4f}, mean IoU {row.test.iou:.4f}, "
+        wanted += f"pixel accuracy {row.test.accuracy:.2%}\n"
+        if row.val:
+            val = f"validation loss {row.val.loss:.4f}, mean IoU {row.val.iou:.4f}, "
+            wanted = f"{val}pixel accuracy {row.val.accuracy:.2%}; {wanted}" if epoch else wanted
+        confusion = np.array(row.confusion)
         each = zip(shapes.CLASSES, iou(confusion), strict=True)
         wanted += "".join(f"IoU of {label}: {value:.4f}\n" for label, value in each)
         assert output.endswith(f"epoch {epoch}: {wanted}" if epoch else wanted), name
@@ -145,7 +145,7 @@ def test_every_script_prints_the_figures_of_its_run(again):
 
 
 def test_every_kind_of_change_was_made(runs):
-    changed = {row["knob"] for row in runs["changed"].rows() if row["type"] == "change"}
+    changed = {row.knob for row in runs["changed"].rows() if row.type == "change"}
     assert changed == {"learning_rate", "dropout", "weight_decay"}
 
 

@@ -133,15 +133,13 @@ def test_every_script_makes_the_same_weights_and_accuracy(trained_again):
     folder, cases = trained_again
     for number, (name, run, epoch, output) in enumerate(cases):
         assert same_weights(run, epoch, folder / str(number) / "weights.npz"), name
-        accuracy = next(
-            row["test"]["accuracy"] for row in run.rows() if row["type"] == "epoch" and row["epoch"] == epoch
-        )
+        accuracy = next(row["test"].accuracy for row in run.rows() if row.type == "epoch" and row.epoch == epoch)
         last = next(line for line in output.splitlines() if line.startswith(f"epoch {epoch}:"))
         assert last.endswith(f"accuracy {accuracy:.2%}"), name
 
 
 def test_every_kind_of_change_was_made(trained_runs):
-    changed = {row["knob"] for row in trained_runs["changed"].rows() if row["type"] == "change"}
+    changed = {row.knob for row in trained_runs["changed"].rows() if row.type == "change"}
     assert changed == {"learning_rate", "dropout", "weight_decay"}
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from exports_support import few_pixels, trained, unpacked, with_images
 from PIL import Image
+from rows_support import make_row
 from ui_support import make_run
 
-from playground.config import RunConfig
+from playground.config import RunConfig, to_json
 from playground.data import shapes
 from playground.exports import FORMATS, export
 from playground.exports.facts import facts
@@ -63,15 +64,17 @@ def by_hand() -> RunFolder:
     run = create(RunConfig(), "=1+1")
     scores = {"loss": 2.5, "accuracy": 0.125}
     row = {"type": "epoch", "epoch": 0, "step": 0, "seconds": 0.5, "train": None, "val": None, "test": scores}
-    run.append(row | {"confusion": [[1] * 10] * 10})
+    run.append(make_row(row | {"confusion": [[1] * 10] * 10}))
     progress = {"loss": 1.5, "accuracy": 0.25, "learning_rate": 0.004, "grad_norm": 3.0, "weight_norm": 9.0}
     progress |= {"type": "progress", "epoch": 0.5, "step": 10, "seconds": 2.0, "images_per_second": 4000.0}
-    run.append(progress)
-    run.append({"type": "change", "epoch": 0.5, "step": 10, "knob": "dropout", "old": 0.0, "new": 0.1})
+    run.append(make_row(progress))
+    run.append(make_row({"type": "change", "epoch": 0.5, "step": 10, "knob": "dropout", "old": 0.0, "new": 0.1}))
     run.append(
-        row | {"epoch": 1, "step": 20, "seconds": 4.0, "train": scores, "val": scores, "confusion": [[1] * 10] * 10}
+        make_row(
+            row | {"epoch": 1, "step": 20, "seconds": 4.0, "train": scores, "val": scores, "confusion": [[1] * 10] * 10}
+        )
     )
-    run.append({"type": "diverged", "epoch": 1.5, "step": 30, "what": "the loss is no longer a finite number"})
+    run.append(make_row({"type": "diverged", "epoch": 1.5, "step": 30}))
     run.save_epoch(1, {"output.bias": np.zeros(10, np.float32)}, np.zeros((1, 10), np.float16))
     return run
 
@@ -101,12 +104,12 @@ def test_the_table_of_a_run_that_labels_pixels(with_pixels):
     table = list(csv.DictReader(io.StringIO(export(with_pixels, 2, "csv").content.decode("utf-8-sig"))))
     assert list(table[0]) == [*COLUMNS, "val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1"]
     given = [row for row in table if row["type"] == "epoch"]
-    rows = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    rows = [row for row in with_pixels.rows() if row.type == "epoch"]
     assert len(given) == len(rows) == 3
     for line, row in zip(given, rows, strict=True):
         for split in ("val", "test"):
             for figure in ("loss", "accuracy", "iou", "boundary_f1"):
-                assert float(line[f"{split}_{figure}"]) == row[split][figure]
+                assert float(line[f"{split}_{figure}"]) == getattr(row[split], figure)
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
@@ -133,10 +136,10 @@ def in_tensorboard(run: RunFolder, folder: Path) -> Any:
 
 def test_tensorboard_reads_the_figures_of_pixels(with_pixels, tmp_path):
     found = in_tensorboard(with_pixels, tmp_path)
-    epochs = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    epochs = [row for row in with_pixels.rows() if row.type == "epoch"]
     figures = [(figure, split) for figure in ("loss", "accuracy", "iou", "boundary_f1") for split in ("val", "test")]
     for figure, split in figures:
-        wanted = [(row["step"], pytest.approx(row[split][figure])) for row in epochs]
+        wanted = [(row.step, pytest.approx(getattr(row[split], figure))) for row in epochs]
         assert [(event.step, event.value) for event in found.Scalars(f"{figure}/{split}")] == wanted
     tags = {tag for tag in found.Tags()["scalars"] if not tag.startswith("progress/")}
     assert tags == {f"{figure}/{split}" for figure, split in figures} | {"loss/train", "accuracy/train"}
@@ -145,26 +148,26 @@ def test_tensorboard_reads_the_figures_of_pixels(with_pixels, tmp_path):
 
 def test_tensorboard_reads_the_event_files(run, tmp_path):
     found, rows = in_tensorboard(run, tmp_path), run.rows()
-    epochs = [row for row in rows if row["type"] == "epoch"]
-    progress = [row for row in rows if row["type"] == "progress"]
+    epochs = [row for row in rows if row.type == "epoch"]
+    progress = [row for row in rows if row.type == "progress"]
     for split in ("train", "val", "test"):
         for figure in ("loss", "accuracy"):
-            wanted = [(row["step"], pytest.approx(row[split][figure])) for row in epochs if row[split]]
+            wanted = [(row.step, pytest.approx(getattr(row[split], figure))) for row in epochs if row.get(split)]
             assert [(event.step, event.value) for event in found.Scalars(f"{figure}/{split}")] == wanted
     for figure in ("loss", "learning_rate", "grad_norm", "weight_norm"):
         events = found.Scalars(f"progress/{figure}")
         assert [(event.step, event.value) for event in events] == [
-            (r["step"], pytest.approx(r[figure])) for r in progress
+            (r.step, pytest.approx(getattr(r, figure))) for r in progress
         ]
     begun = run.status().started
     times = [event.wall_time for event in found.Scalars("loss/test")]
-    assert times == pytest.approx([begun + row["seconds"] for row in epochs], abs=1e-3)
+    assert times == pytest.approx([begun + row.seconds for row in epochs], abs=1e-3)
     assert len(found.Images("confusion")) == len(epochs)
     texts = b"".join(
         t.tensor_proto.string_val[0] for tag in found.Tags()["tensors"] for t in found.Tensors(tag)
     ).decode()
     assert "| Channels of each block | 4-6 |" in texts
-    assert json.loads(re.search(r"```json\n(.*)\n```", texts, re.DOTALL)[1]) == json.loads(run.config.model_dump_json())
+    assert json.loads(re.search(r"```json\n(.*)\n```", texts, re.DOTALL)[1]) == json.loads(to_json(run.config))
 
 
 def test_the_confusion_picture():
@@ -210,7 +213,7 @@ def test_the_report_says_everything_and_escapes_what_a_person_wrote(run):
     assert HOSTILE in page.text
     assert "A note & <b>more</b>" in page.text
     last = run.rows()[-1]
-    assert f"test accuracy {last['test']['accuracy']:.2%}" in page.text
+    assert f"test accuracy {last.test.accuracy:.2%}" in page.text
     for words in ("Channels of each block\n4-6\n16-32-64", "block2.conv1\n6 × 16 × 16\n222", "airplane", "automobile"):
         assert words in page.text
     labels = {attributes["aria-label"] for _, attributes in page.tags if attributes.get("role") == "img"}
@@ -227,15 +230,15 @@ def drawn(content: bytes) -> dict:
 def test_a_report_of_pixels_gives_the_figures_that_they_are_judged_by(with_pixels):
     content = export(with_pixels, 2, "html").content
     page, figures = read(content), drawn(content)
-    epochs = [row for row in with_pixels.rows() if row["type"] == "epoch"]
+    epochs = [row for row in with_pixels.rows() if row.type == "epoch"]
     last = epochs[-1]
     for split, name in (("val", "validation"), ("test", "test")):
         scores = last[split]
         assert (
-            f"{name} mean IoU {scores['iou']:.2%}, boundary F1 {scores['boundary_f1']:.2%}, "
-            f"pixel accuracy {scores['accuracy']:.2%}, loss {scores['loss']:.4g}"
+            f"{name} mean IoU {scores.iou:.2%}, boundary F1 {scores.boundary_f1:.2%}, "
+            f"pixel accuracy {scores.accuracy:.2%}, loss {scores.loss:.4g}"
         ) in page.text
-    assert f"training pixel accuracy {last['train']['accuracy']:.2%}, loss" in page.text
+    assert f"training pixel accuracy {last.train.accuracy:.2%}, loss" in page.text
     assert not re.search(r"(?<!pixel )(?<!Pixel )accuracy", page.text, re.IGNORECASE)
     labels = [attributes["aria-label"] for _, attributes in page.tags if attributes.get("role") == "img"]
     titles = ["Loss", "Mean IoU", "Boundary F1", "Pixel accuracy", "Learning rate", "Images per second"]
@@ -249,8 +252,8 @@ def test_a_report_of_pixels_gives_the_figures_that_they_are_judged_by(with_pixel
         assert set(traces) - {"best"} == {"validation", "test"} | ({"train"} if figure == "accuracy" else set())
         for split, label in (("val", "validation"), ("test", "test")):
             assert traces[label]["x"] == [0, 1, 2]
-            assert traces[label]["y"] == pytest.approx([100 * row[split][figure] for row in epochs], rel=1e-4)
-    progress = [100 * row["accuracy"] for row in with_pixels.rows() if row["type"] == "progress"]
+            assert traces[label]["y"] == pytest.approx([100 * getattr(row[split], figure) for row in epochs], rel=1e-4)
+    progress = [100 * row.accuracy for row in with_pixels.rows() if row.type == "progress"]
     assert {trace["name"]: trace for trace in figures["pixel_accuracy"]["data"]}["train"]["y"] == pytest.approx(
         progress, rel=1e-4
     )
@@ -260,14 +263,14 @@ def test_a_report_of_pixels_gives_the_overlap_of_each_class(with_pixels):
     content = export(with_pixels, 2, "html").content
     page, cells = read(content), drawn(content)["confusion"]["data"]
     last = with_pixels.rows()[-1]
-    counts = np.array(last["confusion"])
+    counts = np.array(last.confusion)
     found = iou(counts)
     pixels = counts.sum(1)
     assert pixels[-1] == 0 < pixels[:-1].min()
     for name, overlap, count in list(zip(shapes.CLASSES, found, pixels, strict=True))[:-1]:
         assert re.search(rf"\n{name}\n{overlap:.1%}\n(.*%\n){{3}}{count:,}\n", page.text), name
     assert f"\n{shapes.CLASSES[-1]}\n–\n–\n–\n–\n0\n" in page.text
-    assert f"\nMean of the classes that occur\n{last['test']['iou']:.1%}\n" in page.text
+    assert f"\nMean of the classes that occur\n{last.test.iou:.1%}\n" in page.text
     assert f"\n{pixels.sum():,}\n" in page.text
     diagonal = [cells[1]["z"][i][i] for i in range(len(counts))]  # in per cent of the true class
     assert diagonal == pytest.approx(100 * np.diag(counts) / np.maximum(pixels, 1), rel=1e-4)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from exports_support import trained, unpacked, with_images
+from safetensors.numpy import save as save_numpy
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
 from ui_support import open_page
@@ -77,7 +78,7 @@ def test_a_network_comes_back_as_it_was(unpacked):
         assert (status.state, status.epoch, status.epochs) == ("finished", 1, 2)
         assert status.parameters == sum(p.numel() for p in net.parameters())
         assert imported.name == "imported to go"
-        assert imported.about["parent"] is None
+        assert imported.about.parent is None
         assert (imported.config, imported.epochs()) == (run.config, [1])
         wanted, found = run.weights(1), imported.weights(1)
         assert wanted.keys() == found.keys()
@@ -342,5 +343,9 @@ def test_a_run_of_another_set_says_what_it_needs(unpacked):
     assert bring(("x.zip", file.content)).config == run.config
     other = create(CONFIG)
     (run.path.parent.parent / "data").unlink()
-    assert "trained on few, which this computer does not have" in refused(("x.zip", file.content))
+    imported = bring(("x.zip", file.content))  # the weights say what their data set is like
+    assert imported.dataset.classes == run.dataset.classes and imported.dataset.mean == run.dataset.mean
+    alone = save_numpy(run.weights(2)), run.config.model_dump_json().encode()  # as an older version wrote them
+    line = refused(("w.safetensors", alone[0]), ("c.json", alone[1]))
+    assert "trained on few, which this computer does not have" in line
     assert other.path.exists()

@@ -180,7 +180,7 @@ def test_where_the_data_set_is_not_here_the_part_that_is_gives_the_mean(trained)
     """As with the bundled demo, which learned from all of CIFAR-10 and is judged on the bundled part."""
     assert not CATALOG["cifar10"].mean
     run = runs.create(from_flat({"dataset": "cifar10"}, base=SMALL))
-    run._describe(predictions_dataset="cifar10-mini")
+    run.describe(predictions_dataset="cifar10-mini")
     (run.path / "checkpoints").mkdir()
     run.checkpoint(1).write_bytes(trained.checkpoint(1).read_bytes())
     images = arrays("cifar10-mini").test_images[:50]

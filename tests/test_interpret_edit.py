@@ -1,5 +1,6 @@
 """Edited kernels change the copy alone; saving makes a run of its own and writes nothing else."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -110,19 +111,19 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
     child = save(run, 1, edits, data.test_images, data.test_targets, data.info.mean, data.info.std, "mine")
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == files
     assert {found.id for found in list_runs() if not found.read_only} == {run.id, child.id}
-    assert child.about["parent"] == run.id and child.name == "mine"
-    assert child.about["note"] == "Edited after epoch 1 of parent:\nblock1.conv1, map 1, from all maps"
+    assert child.about.parent == run.id and child.name == "mine"
+    assert child.about.note == "Edited after epoch 1 of parent:\nblock1.conv1, map 1, from all maps"
     assert child.config == run.config
     status = child.status()
-    assert (status.state, status.epoch, status.step) == ("finished", 1, run.rows()[-1]["step"] // 2)
+    assert (status.state, status.epoch, status.step) == ("finished", 1, run.rows()[-1].step // 2)
     assert child.epochs() == child.predicted_epochs() == [1]
     assert child.load_resume() is None and not child.is_locked()
     (row,) = child.rows()
-    assert row["type"] == "epoch" and row["test"]["accuracy"] == status.test_accuracy
-    assert np.sum(row["confusion"]) == 2000
+    assert row.type == "epoch" and row["test"].accuracy == status.test_score
+    assert np.sum(row.confusion) == 2000
     probs = predict(child, 1, data.test_images)
     np.testing.assert_allclose(child.predictions(1), probs, atol=5e-4)
-    assert (probs.argmax(1) == data.test_targets).mean() == pytest.approx(status.test_accuracy, abs=2e-3)
+    assert (probs.argmax(1) == data.test_targets).mean() == pytest.approx(status.test_score, abs=2e-3)
     np.testing.assert_array_equal(child.weights(1)["block1_conv1.weight"][1, 2], SQUARE)
     assert runs.import_zip(BytesIO(export_zip(child))).epochs() == [1]
 
@@ -142,11 +143,12 @@ def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
 
 
 def test_a_child_is_judged_on_the_images_its_parent_was(run):
-    run._describe(predictions_dataset="cifar10-mini", mean=[0.4, 0.4, 0.4], std=[0.3, 0.3, 0.3])
+    other = replace(run.dataset, mean=(0.4,) * 3, std=(0.3,) * 3)
+    run.describe(predictions_dataset="cifar10-mini", dataset=other)
     data = arrays("cifar10-mini")
     images, targets = data.test_images[:50], data.test_targets[:50]
     child = save(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], images, targets, (0.4,) * 3, (0.3,) * 3)
-    assert child.about["mean"] == [0.4] * 3 and child.predictions_dataset == "cifar10-mini"
+    assert child.dataset == other and child.predictions_dataset == "cifar10-mini"
     assert child.name == "parent, edited"
 
 

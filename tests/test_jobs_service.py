@@ -168,10 +168,10 @@ def test_a_killed_worker_is_seen_at_once_and_explained():
     kill(worker_of(run))
     wait_for_state(run, "died", seconds=2)
     wait_for(lambda: "killed (out of memory, or by hand)" in run.status().message, 5)
-    seen = len([row for row in run.rows() if row["type"] == "epoch"])
+    seen = len([row for row in run.rows() if row.type == "epoch"])
     client.resume(run)
     wait_for_state(run, "running")
-    wait_for(lambda: len([row for row in run.rows() if row["type"] == "epoch"]) > seen)
+    wait_for(lambda: len([row for row in run.rows() if row.type == "epoch"]) > seen)
 
 
 def test_a_terminated_worker_saves_and_is_interrupted():

@@ -1,7 +1,6 @@
 """One worker, in this process: what it writes, what it obeys, and what is left when it ends early."""
 
 import errno
-import json
 import shutil
 import threading
 import time
@@ -11,13 +10,14 @@ import pytest
 from jobs_support import tiny
 
 from playground.data import store
-from playground.events import Batch, Epoch
+from playground.events import Batch, Epoch, EpochRow
 from playground.jobs import client, queue, worker
 from playground.jobs.control import Control
 from playground.jobs.explain import explain
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import Feed, RunError, RunFolder, create
+from playground.runs.rows import to_line
 
 SLOT = Slot("cpu", 1)
 
@@ -37,7 +37,7 @@ def linked(home, data):
 def figures(run: RunFolder) -> list[dict]:
     """The rows that count, without what a clock says."""
     clocks = ("seconds", "images_per_second")
-    return [{k: v for k, v in row.items() if k not in clocks} for row in run.rows() if row["type"] != "resumed"]
+    return [{k: v for k, v in vars(row).items() if k not in clocks} for row in run.rows() if row.type != "resumed"]
 
 
 def weights(run: RunFolder) -> dict[str, np.ndarray]:
@@ -95,11 +95,11 @@ def test_a_run_from_queued_to_finished():
     assert run.epochs() == run.predicted_epochs() == [0, 1, 2]
     assert run.predictions(2).shape == (2000, 10)
     assert not (run.path / "resume.safetensors").exists()
-    kinds = [row["type"] for row in run.rows()]
+    kinds = [row.type for row in run.rows()]
     assert kinds.count("epoch") == 3
     assert kinds.count("progress") == 8
-    best = max((row for row in run.rows() if row["type"] == "epoch"), key=lambda row: row["val"]["accuracy"])
-    assert (status.best_epoch, status.best_accuracy) == (best["epoch"], best["val"]["accuracy"])
+    best = max((row for row in run.rows() if row.type == "epoch"), key=lambda row: row["val"].accuracy)
+    assert (status.best_epoch, status.best_score) == (best.epoch, best["val"].accuracy)
     with pytest.raises(RunError, match="finished, not queued"):
         work(run, SLOT)
     with pytest.raises(RunError, match="nothing to resume"):
@@ -131,8 +131,8 @@ def test_an_exact_state_is_saved_in_the_middle_of_an_epoch(reference, what, step
     assert step_saved in (step, step - 1, 2)
     go_on(run)
     assert same(weights(run), reference[1])
-    resumed = [row for row in run.rows() if row["type"] == "resumed"]
-    assert [row["step"] for row in resumed] == [step_saved]
+    resumed = [row for row in run.rows() if row.type == "resumed"]
+    assert [row.step for row in resumed] == [step_saved]
     assert [r for r in figures(run) if r["type"] == "epoch"] == [r for r in reference[0] if r["type"] == "epoch"]
 
 
@@ -151,17 +151,18 @@ def test_whatever_a_kill_leaves_resumes_to_the_same(reference, home):
     work(run, SLOT, watch)
     assert len(copies) >= 5
     for copy in copies[:: max(1, len(copies) // 6)]:
-        seen = [json.dumps(row) for row in figures(copy)]
+        seen = [repr(row) for row in figures(copy)]
         assert copy.status().state == "died"
         go_on(copy)
         assert same(weights(copy), reference[1])
         assert figures(copy) == reference[0]
-        assert not set(seen) - {json.dumps(row) for row in figures(copy)}
+        assert not set(seen) - {repr(row) for row in figures(copy)}
 
 
 def test_killed_before_the_first_state_was_saved(reference):
     run = create(tiny(epochs=4, dropout=0.2, flip=True))
-    run.append(reference[0][0])  # epoch 0's row, without its state
+    row = reference[0][0] | {"seconds": 0.1}
+    run.append(EpochRow(**row))  # epoch 0's row, without its state
     run.set_status(state="running")
     assert run.status().state == "died"
     go_on(run)
@@ -180,11 +181,11 @@ def test_a_change_is_a_row_and_survives_kills():
             copies.append(shutil.copytree(run.path, run.path.with_name(f"at-{event.step}")))
 
     assert work(run, SLOT, watch).state == "finished"
-    changes = [row for row in run.rows() if row["type"] == "change"]
-    assert [(row["knob"], row["new"]) for row in changes] == [("learning_rate", 0.02)]
-    assert changes[0]["step"] in (5, 6)
+    changes = [row for row in run.rows() if row.type == "change"]
+    assert [(row.knob, row.new) for row in changes] == [("learning_rate", 0.02)]
+    assert changes[0].step in (5, 6)
     killed = RunFolder(copies[1])
-    assert [row["step"] for row in killed.rows() if row["type"] == "change"] == [changes[0]["step"]]
+    assert [row.step for row in killed.rows() if row.type == "change"] == [changes[0].step]
 
     again = []
     client.requeue(killed)
@@ -203,7 +204,7 @@ def test_a_change_between_epochs_is_in_the_state(monkeypatch):
     def watch(event, status):
         if isinstance(event, Epoch) and event.epoch == 0:
             run.command(set={"weight_decay": 0.5})
-        rows = [row["type"] for row in run.rows()]
+        rows = [row.type for row in run.rows()]
         if "change" in rows and not copies:
             copies.append(shutil.copytree(run.path, run.path.with_name("copy")))
 
@@ -222,7 +223,7 @@ def test_what_cannot_be_set_is_passed_over(capsys):
     with (run.path / "control.jsonl").open("ab") as file:
         file.write(b"[1]\nnonsense\n")
     assert work(run, SLOT).state == "finished"
-    assert not any(row["type"] == "change" for row in run.rows())
+    assert not any(row.type == "change" for row in run.rows())
     assert "learning_rate" in capsys.readouterr().err
 
 
@@ -270,7 +271,7 @@ def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
 
     def change(run):
         run.command(set={"learning_rate": 0.5, "weight_decay": 0.0})
-        while len(run.rows()) < 3 or [row["type"] for row in run.rows()[-2:]] != ["change", "change"]:
+        while len(run.rows()) < 3 or [row.type for row in run.rows()[-2:]] != ["change", "change"]:
             time.sleep(0.002)
         assert run.status().state == "paused"
         run.command(do="stop")
@@ -297,7 +298,7 @@ def test_divergence_keeps_the_last_finite_checkpoint():
     status = work(run, SLOT)
     assert status.state == "diverged"
     assert "step" in status.message
-    assert run.rows()[-1]["type"] == "diverged"
+    assert run.rows()[-1].type == "diverged"
     assert all(np.isfinite(array).all() for array in weights(run).values())
 
 
@@ -339,7 +340,7 @@ def test_a_really_full_device(monkeypatch):
 
     def append(self, row):
         with open("/dev/full", "wb", buffering=0) as file:
-            file.write(json.dumps(row).encode())
+            file.write(to_line(row))
 
     monkeypatch.setattr(RunFolder, "append", append)
     status = work(create(tiny()), SLOT)

@@ -254,7 +254,7 @@ def test_an_edit_is_saved_as_a_run_that_names_its_parent(trained):
     run(at)
     click(at, "inside_save")
     child = next(folder for folder in runs.list_runs() if folder.name == "edged")
-    assert child.about["parent"] == trained.id
+    assert child.about.parent == trained.id
     assert "Saved as edged" in at.success[0].value
     child.delete()
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from rows_support import make_row
 from ui_support import app_home, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import metrics, runs
@@ -48,9 +49,9 @@ def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) 
         counts = confusion_matrix(targets, probs.argmax(1), 10)
         scores = {"loss": 1.0, "accuracy": metrics.accuracy(counts)}
         row = {"type": "epoch", "epoch": epoch, "step": epoch, "seconds": 1.0, "train": None, "val": scores}
-        folder.append(row | {"test": scores, "confusion": counts.tolist()})
+        folder.append(make_row(row | {"test": scores, "confusion": counts.tolist()}))
         folder.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, probs)
-    folder.set_status(state="finished", epoch=epochs, epochs=epochs, best_accuracy=0.5)
+    folder.set_status(state="finished", epoch=epochs, epochs=epochs, best_score=0.5)
     return folder
 
 

@@ -1,6 +1,7 @@
 """What the pages offer to somebody whose run it is not."""
 
 import pytest
+from rows_support import make_row
 from ui_support import app_home, click, commands, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import people, runs
@@ -55,7 +56,7 @@ def test_a_live_knob_beside_a_strangers_run_changes_nothing():
 
 def test_its_settings_are_taken_as_they_were_changed_on_the_way():
     theirs = make_run("running", owner=ANNA, epochs=7)
-    theirs.append({"type": "change", "step": 5, "epoch": 0.5, "knob": "dropout", "old": 0.0, "new": 0.25})
+    theirs.append(make_row({"type": "change", "step": 5, "epoch": 0.5, "knob": "dropout", "old": 0.0, "new": 0.25}))
     with worked_on(theirs):
         at = click(open_page("train", run=theirs.id), "take_settings")
     assert at.session_state["form"] == from_flat({"dropout": 0.25}, theirs.config)

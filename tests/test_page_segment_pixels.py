@@ -77,17 +77,17 @@ def test_the_test_images_show_what_the_run_kept(trained):
     assert not errors(at)
     items = component(at, "segment_strip")["items"]
     assert len(items) == 24 and items[0]["box"] and not items[1]["box"]
-    row = [row for row in trained.rows() if row["type"] == "epoch"][-1]
-    assert metric(at, "Mean IoU") == pickers.percent(row["test"]["iou"])
-    assert metric(at, "Pixel accuracy") == pickers.percent(row["test"]["accuracy"])
-    assert metric(at, "Boundary F1") == pickers.percent(row["test"]["boundary_f1"])
+    row = [row for row in trained.rows() if row.type == "epoch"][-1]
+    assert metric(at, "Mean IoU") == pickers.percent(row["test"].iou)
+    assert metric(at, "Pixel accuracy") == pickers.percent(row["test"].accuracy)
+    assert metric(at, "Boundary F1") == pickers.percent(row["test"].boundary_f1)
     table = at.dataframe[0].value
     assert list(table["Class"]) == list(shapes.CLASSES)
-    counts = np.array(row["confusion"])
+    counts = np.array(row.confusion)
     iou = 100 * np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts)).clip(1)
     np.testing.assert_allclose(table["IoU"], iou)
     curve = component(at, "segment_curve")["figure"]["data"][0]
-    assert curve["x"] == [0, 1, 2] and curve["y"][-1] == pytest.approx(100 * row["test"]["iou"], rel=1e-4)
+    assert curve["x"] == [0, 1, 2] and curve["y"][-1] == pytest.approx(100 * row["test"].iou, rel=1e-4)
     assert [item["title"] for item in component(at, "segment_large")["items"]] == [
         "The image",
         "The truth",
@@ -147,15 +147,15 @@ def test_a_remedy_trains_two_runs_that_differ_in_it_alone(trained, monkeypatch):
     before = {folder.id for folder in runs.list_runs()}
     at = click(view(trained, "remedies"), "segment_train_boundary")
     assert not errors(at)
-    made = sorted((f for f in runs.list_runs() if f.id not in before), key=lambda f: f.about["created"])
+    made = sorted((f for f in runs.list_runs() if f.id not in before), key=lambda f: f.about.created)
     assert [f.config.training.boundary_weight for f in made] == [0.0, 4.0]
-    assert all(f.about["parent"] == trained.id and f.config.data == trained.config.data for f in made)
+    assert all(f.about.parent == trained.id and f.config.data == trained.config.data for f in made)
     assert "appears when both have an epoch" in at.info[0].value
     for folder in made:
         assert work(folder, Slot("cpu", 1)).state == "finished"
     at = run(at)
-    rows = [[row for row in f.rows() if row["type"] == "epoch"][-1] for f in made]
-    change = 100 * (figures(rows[1])["boundary_f1"] - figures(rows[0])["boundary_f1"])
+    rows = [[row for row in f.rows() if row.type == "epoch"][-1] for f in made]
+    change = 100 * (rows[1].test.boundary_f1 - rows[0].test.boundary_f1)
     first = at.metric[0]
     assert "Boundary F1" in first.label and "should rise" in first.label
     assert first.delta.startswith(f"{change:+.1f} points")
@@ -175,7 +175,7 @@ def test_blur_is_answered_at_one_size_and_at_several(trained):
 
     def overlap(sigma: float, *scales: float) -> str:
         images, targets = blurred(np.asarray(data.test_images), sigma), np.asarray(data.test_targets)
-        return pickers.percent(figures(judged(trained, 2, images, targets, scales)[0])["iou"])
+        return pickers.percent(judged(trained, 2, images, targets, scales)[0]["iou"])
 
     assert metric(at, "Mean IoU") == overlap(3.0, 1.0, 0.75, 0.5)
     assert at.metric[0].delta.endswith(f"from {overlap(3.0, 1.0)}")
@@ -217,7 +217,7 @@ def test_the_home_of_a_run_that_labels_pixels(trained):
 
 def test_figures_by_hand():
     counts = [[8, 2, 0], [1, 3, 0], [0, 0, 0]]
-    found = figures({"confusion": counts, "test": {"boundary_f1": 0.25}})
+    found = figures(counts, 0.25)
     assert found["accuracy"] == pytest.approx(11 / 14)
     assert found["iou"] == pytest.approx((8 / 11 + 3 / 6) / 2) and found["worst_iou"] == pytest.approx(0.5)
     assert found["dice"] == pytest.approx((16 / 19 + 6 / 9) / 2) and found["boundary_f1"] == 0.25

@@ -2,6 +2,7 @@
 
 import pytest
 from jobs_support import tiny
+from rows_support import make_row
 from ui_support import app_home, click, errors, open_page, run, texts, unpacked  # noqa: F401 - fixtures too
 
 from playground import runs, studies
@@ -30,8 +31,8 @@ def finish(member: RunFolder, accuracy: float, state: str = "finished", message:
     for epoch in range(3):
         scores = {"loss": 2.0 - epoch / 2, "accuracy": accuracy * epoch / 2}
         row = {"type": "epoch", "epoch": epoch, "step": epoch * 10, "seconds": epoch * 1.0, "train": None}
-        member.append(row | {"val": scores, "test": scores, "confusion": [[0] * 10] * 10})
-    member.set_status(state=state, epoch=2, epochs=2, seconds=2.0, best_accuracy=accuracy, message=message)
+        member.append(make_row(row | {"val": scores, "test": scores}))
+    member.set_status(state=state, epoch=2, epochs=2, seconds=2.0, best_score=accuracy, message=message)
     queue.remove(member.id)
 
 

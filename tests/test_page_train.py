@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from rows_support import make_row
 from ui_support import ROOT, app_home, click, commands, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
@@ -219,7 +220,7 @@ def test_a_run_that_ended_early_can_be_resumed(state):
         ("preparing", "downloading CIFAR-10 34%", "downloading CIFAR-10 34 %"),
         ("running", "", "epoch 2 of 3 · 2.0 s left"),
         ("paused", "", "epoch 2 of 3 · step 20"),
-        ("finished", "", "best 70.0 % after epoch 3 · test 70.0 % · 3 epochs in 6.0 s"),
+        ("finished", "", "best validation accuracy 70.0 % after epoch 3 · test accuracy 70.0 % · 3 epochs in 6.0 s"),
         ("stopped", "", "epoch 2 of 3"),
         ("diverged", "step 20: the loss is inf", "step 20: the loss is inf · epoch 2 of 3"),
         ("failed", "out of memory; take a smaller batch", "out of memory; take a smaller batch"),
@@ -350,7 +351,7 @@ def test_the_gap_of_an_overfitting_run_is_shaded():
         row = {"type": "epoch", "epoch": epoch, "step": 10 * epoch, "seconds": 2.0 * epoch}
         row["train"] = {"loss": 2.0 - 0.25 * epoch, "accuracy": 0.1 * epoch}
         row["val"] = row["test"] = {"loss": val, "accuracy": 0.3}
-        made.append(row | {"confusion": [[0] * 10] * 10})
+        made.append(make_row(row))
     at = open_page("train", run=made.id)
     assert "The validation loss was lowest after epoch 3, 1.2, and is 1.7 now" in texts(at)
     for chart in ("loss", "accuracy"):

@@ -4,12 +4,15 @@ import itertools
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from rows_support import make_rows
 
 from playground import plots
+from playground.events import Scores, best_row
 from playground.plots.confusion import confusion_heatmap
 
 
@@ -26,7 +29,7 @@ def a_run(rows=20, epochs=3, val=True):
     rows_ = [
         {"type": "epoch", "epoch": e, "train": None, "val": s if val else None, "test": s} for e, s in enumerate(scores)
     ]
-    return progress, rows_
+    return progress, make_rows(rows_, "epoch")
 
 
 def names(figure):
@@ -35,7 +38,7 @@ def names(figure):
 
 def test_each_curve_is_a_figure_that_plotly_takes_and_json_holds():
     progress, epochs = a_run()
-    changes = [{"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001}]
+    changes = make_rows([{"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001}], "change")
     figures = plots.curves(progress, epochs, changes, total_epochs=3, smoothing=0.6, log=True, cursor=1)
     assert list(figures) == ["loss", "accuracy", "learning_rate", "throughput"]
     for figure in figures.values():
@@ -79,11 +82,17 @@ def test_the_first_point_is_seen():
 
 def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
     _, epochs = a_run()
-    assert plots.best_epoch(epochs) == ("val", 2, 0.5)
-    assert plots.best_epoch(a_run(val=False)[1]) == ("test", 2, 0.5)
-    assert plots.best_epoch(epochs[:1]) is None  # before the first step there is none
+    assert best_row(epochs) is epochs[2] and epochs[2].judged.accuracy == epochs[3].judged.accuracy == 0.5
+    assert best_row(epochs[:1]) is epochs[0] and best_row([]) is None
     figure = plots.curves(*a_run(), total_epochs=3)["accuracy"]
     assert [a["text"] for a in figure["layout"]["annotations"]] == ["best 50.0 %, epoch 2"]
+
+
+def test_without_validation_images_the_last_epoch_counts_and_none_is_called_the_best():
+    progress, epochs = a_run(val=False)
+    assert best_row(epochs) is epochs[-1]
+    figure = plots.curves(progress, epochs, total_epochs=3)["accuracy"]
+    assert figure["layout"]["annotations"] == [] and "best" not in names(figure)
 
 
 def test_a_change_is_a_labelled_line_and_only_the_last_of_a_step_counts():
@@ -93,6 +102,7 @@ def test_a_change_is_a_labelled_line_and_only_the_last_of_a_step_counts():
         {"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001},
         {"step": 12, "epoch": 1.7, "knob": "dropout", "old": 0, "new": 0.5},
     ]
+    changes = make_rows(changes, "change")
     labels = {"learning_rate": "Learning rate"}
     layout = plots.curves(progress, epochs, changes, total_epochs=3, labels=labels)["loss"]["layout"]
     assert [shape["x0"] for shape in layout["shapes"]] == [1.5, 1.7]
@@ -247,8 +257,7 @@ def test_class_colours_are_distinct_and_never_run_out():
 @pytest.mark.parametrize("val", [True, False])
 def test_the_gap_of_an_overfitting_run_is_shaded_from_an_epoch_on(val):
     progress, epochs = a_run(val=val)
-    for row in epochs[1:]:
-        row["train"] = {"loss": 0.5, "accuracy": 0.9}
+    epochs = [epochs[0], *(replace(row, train=Scores(0.5, 0.9)) for row in epochs[1:])]
     figures = plots.curves(progress, epochs, total_epochs=3, overfitting_since=2)
     for key, train, judged in (("loss", 0.5, [1.4, 1.1]), ("accuracy", 90, [50, 50])):
         go.Figure(figures[key])

@@ -8,32 +8,39 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rows_support import make_row
+from safetensors.numpy import save as save_tensors
 
 import playground.runs.folder as folder_module
 import playground.runs.shelf as shelf_module
-from playground.config import ConfigError, DataConfig, RunConfig, from_flat
-from playground.events import Change, Diverged, Epoch, Progress, Scores, Snapshot, to_row
+import playground.runs.tensors as tensors_module
+from playground.config import DataConfig, RunConfig, from_flat
+from playground.events import Epoch, Progress, Scores, Snapshot, to_row
 from playground.runs import (
     ACTIVE,
     RESUMABLE,
+    DamagedError,
     Feed,
     RunError,
     RunFolder,
     Status,
     create,
     demo_run,
+    find_run,
     list_runs,
     open_run,
     runs_folder,
     write_atomic,
 )
+from playground.runs.rows import to_line
 
 WEIGHTS = {"output.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
-PROBS = np.array([[0.25, 0.75], [1.0, 0.0]], np.float16)
+PROBS = np.eye(10, dtype=np.float16)[:2] * np.float16(0.5)
 
 
 @pytest.fixture
@@ -42,8 +49,8 @@ def run():
     return create(RunConfig())
 
 
-def progress(step: int) -> dict:
-    return to_row(Progress(step / 10, step, step * 0.1, 1 / step, 0.5, 0.01, 1.0, 2.0, 100.0))
+def progress(step: int) -> Progress:
+    return Progress(step / 10, step, step * 0.1, 1 / step, 0.5, 0.01, 1.0, 2.0, 100.0)
 
 
 def one_line(error) -> str:
@@ -74,7 +81,7 @@ def test_a_new_run(home):
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run.id)
     assert open_run(run.id) == run and open_run(run.id).config == config
     about = run.about
-    assert (about["name"], about["note"], about["parent"]) == ("My first run", "why", "20260101-000000-abcdef")
+    assert (about.name, about.note, about.parent) == ("My first run", "why", "20260101-000000-abcdef")
     assert run.status() == Status(state="queued", epochs=7)
     assert run.status().active
     assert run.rows() == [] and run.epochs() == [] and run.load_resume() is None
@@ -87,13 +94,13 @@ def test_a_run_without_a_name_goes_by_its_id(run):
 
 def test_a_member_of_a_study_knows_which_it_is(home):
     run = create(RunConfig(), "three", study="20260101-000000-abcdef", member=3)
-    assert (run.about["study"], run.about["member"]) == ("20260101-000000-abcdef", 3)
+    assert (run.about.study, run.about.member) == ("20260101-000000-abcdef", 3)
     run.leave_study()
-    assert (run.about["study"], run.about["member"], run.name) == (None, None, "three")
+    assert (run.about.study, run.about.member, run.name) == (None, None, "three")
 
 
 def test_a_run_is_no_member_of_itself(run):
-    assert (run.about["study"], run.about["member"]) == (None, None)
+    assert (run.about.study, run.about.member) == (None, None)
     before = (run.path / "about.json").stat().st_mtime_ns
     run.leave_study()
     assert (run.path / "about.json").stat().st_mtime_ns == before
@@ -118,8 +125,8 @@ def test_rename_and_annotate(run):
     run.annotate("  two\nlines \n")
     again = open_run(run.id)
     assert again.name == "a name in lines " + "x" * 84
-    assert again.about["note"] == "two\nlines"
-    assert again.about["created"] == run.about["created"] > 0
+    assert again.about.note == "two\nlines"
+    assert again.about.created == run.about.created > 0
     run.rename("")
     assert run.name == run.id
 
@@ -178,7 +185,7 @@ def test_hostile_ids_are_refused(home, name):
 
 def test_a_folder_without_a_config_is_no_run(run):
     (run.path / "config.json").unlink()
-    with pytest.raises(RunError, match="there is no run"):
+    with pytest.raises(RunError, match=r"is damaged: run .* has no config\.json"):
         open_run(run.id)
     with pytest.raises(RunError, match=r"has no config\.json"):
         _ = RunFolder(run.path).config
@@ -220,15 +227,16 @@ def test_write_atomic_syncs_before_it_renames(tmp_path, monkeypatch):
 
 
 FILL = """
-import json, resource, sys
+import resource, sys
+from playground.events import Progress
 from playground.runs import open_run
 run = open_run(sys.argv[1])
 run.set_status(state="running", epoch=3)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2010, 2010))  # from here on, as on a disk that fills in the middle of a row
+resource.setrlimit(resource.RLIMIT_FSIZE, (4010, 4010))  # from here on, as on a disk that fills in the middle of a row
 rows = 0
 try:
     while True:
-        run.append({"type": "progress", "step": rows + 1, "loss": 1.5})
+        run.append(Progress(0.5, rows + 1, 1.0, 1.5, 0.5, 0.1, 1.0, 1.0, 1.0))
         rows += 1
 except OSError as error:
     print(rows, error.errno)
@@ -249,7 +257,7 @@ def test_a_full_disk_loses_no_row_that_was_there_and_no_file(run):
     assert int(errno) in (27, 28), "too large, or no space"
     assert rest == ["not saved\n"]
     assert int(rows) > 10
-    assert [row["step"] for row in run.rows()] == list(range(1, int(rows) + 1))
+    assert [row.step for row in run.rows()] == list(range(1, int(rows) + 1))
     assert (run.path / "metrics.jsonl").read_bytes().endswith(b"\n"), "the torn row is cut off"
     tensors, facts = run.load_resume()
     assert (tensors["x"].tolist(), facts) == ([1, 1, 1], {"step": 5})
@@ -272,33 +280,37 @@ def test_a_row_that_is_written_in_part_is_cut_off_and_told(run, monkeypatch):
         )
         with pytest.raises(OSError, match="No space left"):
             run.append(progress(2))
-    assert [row["step"] for row in run.rows()] == [1]
+    assert [row.step for row in run.rows()] == [1]
     run.append(progress(3))
-    assert [row["step"] for row in run.rows()] == [1, 3]
+    assert [row.step for row in run.rows()] == [1, 3]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"foo": 1}', b"[" * 100_000])
 def test_a_damaged_status_is_not_taken_for_a_queued_run(run, damage):
     (run.path / "status.json").write_bytes(damage)
     status = run.status()
-    assert (status.state, status.active) == ("failed", False)
-    assert status.message == "status.json is damaged; the rest of the run is kept"
+    assert (status.state, status.active) == ("damaged", False)
+    assert status.message.startswith("status.json is damaged (") and status.message.isprintable()
     assert run.set_status(state="running", message="").state == "running"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe"])
-def test_damaged_names_fall_back_to_the_id(run, damage):
+def test_a_damaged_name_falls_back_to_the_id_and_is_not_written_over(run, damage):
     (run.path / "about.json").write_bytes(damage)
-    assert (run.name, run.about["note"], run.about["parent"]) == (run.id, "", None)
-    run.rename("again")
-    assert run.name == "again"
+    assert run.name == run.id and run.damage.startswith("about.json is damaged (")
+    with pytest.raises(DamagedError, match=r"about\.json is damaged") as error:
+        run.rename("again")
+    one_line(error)
+    assert (run.path / "about.json").read_bytes() == damage
 
 
 def test_a_damaged_config_is_one_line(run):
     (run.path / "config.json").write_text('{"model": {"kernel_size": 99}}')
-    with pytest.raises(ConfigError, match="Kernel size") as error:
-        _ = open_run(run.id).config
+    with pytest.raises(RunError, match=r"is damaged: Kernel size .* it can be deleted on the page Runs") as error:
+        open_run(run.id)
     one_line(error)
+    find_run(run.id).delete()
+    assert not run.path.exists()
 
 
 def test_fields_of_a_newer_program_are_passed_over(run):
@@ -311,9 +323,9 @@ def test_fields_of_a_newer_program_are_passed_over(run):
 
 
 def test_status_changes_add_up(run):
-    run.set_status(state="finished", best_accuracy=0.5)
+    run.set_status(state="finished", best_score=0.5)
     run.set_status(epoch=4)
-    assert run.status() == Status(state="finished", best_accuracy=0.5, epoch=4, epochs=10)
+    assert run.status() == Status(state="finished", best_score=0.5, epoch=4, epochs=10)
 
 
 @pytest.mark.parametrize("state", ["preparing", "running"])
@@ -345,11 +357,12 @@ def test_a_worker_that_ends_between_the_two_looks_has_not_died(run, monkeypatch)
 
 HOLD = """
 import sys
+from playground.events import Diverged
 from playground.runs import open_run
 run = open_run(sys.argv[1])
 with run.hold():
     run.set_status(state="running")
-    run.append({"type": "progress", "step": 1})
+    run.append(Diverged(1.0, 1, ""))
     with (run.path / "metrics.jsonl").open("ab") as file:
         file.write(b'{"type":"prog')
     print("holding", flush=True)
@@ -377,8 +390,8 @@ def test_a_killed_worker_is_seen_at_once(run):
     assert run.status().state == "died"
     with run.hold():
         run.mend_tail()
-        run.append({"type": "resumed", "step": 1})
-    assert [row["type"] for row in run.rows()] == ["progress", "resumed"]
+        run.append(make_row({"type": "resumed", "step": 1}))
+    assert [row.type for row in run.rows()] == ["diverged", "resumed"]
 
 
 def test_a_run_is_held_once(run):
@@ -420,42 +433,39 @@ def test_a_folder_without_a_lock_file_is_not_locked(run):
 
 
 def test_rows_come_back_as_they_were_written(run):
-    rows = [progress(step) for step in (1, 2, 3)] + [{"type": "epoch", "step": 3, "text": 'ü "\n\u2028'}]
+    kinds = ("epoch", "change", "diverged", "resumed")
+    rows = [progress(step) for step in (1, 2, 3)] + [make_row({"type": kind, "step": 3}) for kind in kinds]
     for row in rows:
         run.append(row)
     assert run.rows() == rows
-    assert (run.path / "metrics.jsonl").read_bytes().count(b"\n") == 4
+    assert (run.path / "metrics.jsonl").read_bytes().count(b"\n") == 7
 
 
-def test_events_as_rows():
-    snapshot = Snapshot(1, 5, {}, {})
-    epoch = Epoch(1, 5, 2.0, Scores(1.0, 0.5), None, Scores(2.0, 0.25), [[1, 0], [1, 2]], PROBS, snapshot)
-    assert to_row(epoch) == {
+def test_an_epoch_as_a_row():
+    arrays = {"test_probs": PROBS, "snapshot": Snapshot(1, 5, {}, {})}
+    epoch = Epoch(1, 5, 2.0, Scores(2.0, 0.25), [[1, 0], [1, 2]], **arrays, train=Scores(1.0, 0.5))
+    assert json.loads(to_line(to_row(epoch))) == {
         "type": "epoch",
         "epoch": 1,
         "step": 5,
         "seconds": 2.0,
         "train": {"loss": 1.0, "accuracy": 0.5},
-        "val": None,
         "test": {"loss": 2.0, "accuracy": 0.25},
         "confusion": [[1, 0], [1, 2]],
     }
-    change = {"type": "change", "epoch": 0.5, "step": 3, "knob": "dropout", "old": 0.0, "new": 0.5}
-    assert to_row(Change(0.5, 3, "dropout", 0.0, 0.5)) == change
-    assert to_row(Diverged(0.5, 3, "why")) == {"type": "diverged", "epoch": 0.5, "step": 3, "what": "why"}
-    assert json.loads(json.dumps(progress(7)))["type"] == "progress"
+    assert to_row(epoch).judged == Scores(2.0, 0.25) and to_row(epoch).get("val") is None
 
 
-@pytest.mark.parametrize("cut", range(1, len(json.dumps(progress(2), separators=(",", ":"))) + 1, 20))
+@pytest.mark.parametrize("cut", range(1, len(to_line(progress(2))), 20))
 def test_a_torn_last_line_does_not_count(run, cut):
     run.append(progress(1))
     run.append(progress(2))
     path = run.path / "metrics.jsonl"
     os.truncate(path, path.stat().st_size - cut)
-    assert [row["step"] for row in run.rows()] == [1]
+    assert [row.step for row in run.rows()] == [1]
     run.mend_tail()
     run.append(progress(3))
-    assert [row["step"] for row in run.rows()] == [1, 3]
+    assert [row.step for row in run.rows()] == [1, 3]
 
 
 def test_mending_a_whole_file_changes_nothing(run):
@@ -463,7 +473,7 @@ def test_mending_a_whole_file_changes_nothing(run):
     assert not (run.path / "metrics.jsonl").exists()
     run.append(progress(1))
     run.mend_tail()
-    assert [row["step"] for row in run.rows()] == [1]
+    assert [row.step for row in run.rows()] == [1]
     (run.path / "metrics.jsonl").write_bytes(b'{"type":"no line')
     run.mend_tail()
     assert (run.path / "metrics.jsonl").read_bytes() == b""
@@ -475,25 +485,25 @@ def test_a_damaged_line_in_between_is_passed_over(run, line):
     with (run.path / "metrics.jsonl").open("ab") as file:
         file.write(line + b"\n")
     run.append(progress(2))
-    assert [row["step"] for row in run.rows()] == [1, 2]
+    assert [row.step for row in run.rows()] == [1, 2]
 
 
 def test_a_resume_takes_back_the_rows_after_its_point(run):
     for step in (1, 2, 3, 4):
         run.append(progress(step))
-    run.append({"type": "epoch", "epoch": 1, "step": 4})
-    run.append({"type": "change", "step": 5, "knob": "dropout", "old": 0, "new": 0.5})
+    run.append(make_row({"type": "epoch", "epoch": 1, "step": 4}))
+    run.append(make_row({"type": "change", "step": 5, "knob": "dropout", "old": 0, "new": 0.5}))
     run.append(progress(6))
-    run.append({"type": "resumed", "step": 4})
-    assert [(row["type"], row["step"]) for row in run.rows()] == [
+    run.append(make_row({"type": "resumed", "step": 4}))
+    assert [(row.type, row.step) for row in run.rows()] == [
         *(("progress", step) for step in (1, 2, 3, 4)),
         ("epoch", 4),
         ("resumed", 4),
     ]
     run.append(progress(5))
-    run.append({"type": "resumed", "step": 2})
+    run.append(make_row({"type": "resumed", "step": 2}))
     run.append(progress(3))
-    assert [(row["type"], row["step"]) for row in run.rows()] == [
+    assert [(row.type, row.step) for row in run.rows()] == [
         *(("progress", 1), ("progress", 2), ("resumed", 4), ("resumed", 2), ("progress", 3))
     ]
 
@@ -506,19 +516,19 @@ def test_a_feed_reads_only_what_is_new(run, monkeypatch):
     assert feed.update(), "the status is news the first time"
     assert not feed.update() and feed.version == 1
     run.append(progress(1))
-    run.append({"type": "epoch", "epoch": 1, "step": 1})
-    run.append({"type": "change", "step": 1, "knob": "dropout"})
+    run.append(make_row({"type": "epoch", "epoch": 1, "step": 1}))
+    run.append(make_row({"type": "change", "step": 1, "knob": "dropout"}))
     assert feed.update() and not feed.update()
     assert feed.version == 2
     assert feed.progress["step"] == [1] and feed.progress["loss"] == [1.0]
     assert "type" not in feed.progress
-    assert [row["epoch"] for row in feed.epochs] == [1]
-    assert [row["knob"] for row in feed.changes] == ["dropout"]
+    assert [row.epoch for row in feed.epochs] == [1]
+    assert [row.knob for row in feed.changes] == ["dropout"]
     sizes = []
-    monkeypatch.setattr("playground.runs.feed.parse_rows", lambda chunk: sizes.append(len(chunk)) or [])
+    monkeypatch.setattr("playground.runs.feed.from_lines", lambda chunk: sizes.append(len(chunk)) or [])
     run.append(progress(2))
     feed.update()
-    assert sizes == [len(json.dumps(progress(2), separators=(",", ":"))) + 1]
+    assert sizes == [len(to_line(progress(2)))]
 
 
 def test_a_feed_sees_a_status_that_changes(run):
@@ -532,7 +542,7 @@ def test_a_feed_sees_a_status_that_changes(run):
 
 def test_a_feed_takes_a_row_once_it_is_whole(run):
     feed, path = Feed(run), run.path / "metrics.jsonl"
-    line = json.dumps(progress(1)).encode() + b"\n" + json.dumps(progress(2)).encode() + b"\n"
+    line = to_line(progress(1)) + to_line(progress(2))
     seen = []
     for i in range(len(line)):
         with path.open("ab") as file:
@@ -555,8 +565,8 @@ def test_a_feed_goes_on_after_a_torn_tail_was_mended(run):
     assert feed.progress["step"] == [1, 2]
     # The next worker mends, and writes more than was torn, before anybody looks again.
     run.mend_tail()
-    run.append({"type": "resumed", "step": 1})
-    run.append(progress(2) | {"loss": 9.0})
+    run.append(make_row({"type": "resumed", "step": 1}))
+    run.append(replace(progress(2), loss=9.0))
     run.append(progress(3))
     assert feed.update()
     assert feed.rows == run.rows()
@@ -568,11 +578,11 @@ def test_a_feed_takes_back_what_a_resume_made_void(run):
     feed = Feed(run)
     for step in (1, 2, 3):
         run.append(progress(step))
-    run.append({"type": "epoch", "epoch": 1, "step": 3})
-    run.append({"type": "change", "step": 3, "knob": "dropout"})
+    run.append(make_row({"type": "epoch", "epoch": 1, "step": 3}))
+    run.append(make_row({"type": "change", "step": 3, "knob": "dropout"}))
     feed.update()
     assert (len(feed.epochs), len(feed.changes)) == (1, 1)
-    run.append({"type": "resumed", "step": 2})
+    run.append(make_row({"type": "resumed", "step": 2}))
     feed.update()
     assert (feed.progress["step"], feed.epochs, feed.changes) == ([1, 2], [], [])
     assert {len(column) for column in feed.progress.values()} == {2}
@@ -583,10 +593,11 @@ def test_a_feed_takes_back_what_a_resume_made_void(run):
 
 WRITE = """
 import sys
+from playground.events import Diverged
 from playground.runs import open_run
 run = open_run(sys.argv[1])
 for step in range(1, 3001):
-    run.append({"type": "progress", "step": step, "pad": "x" * (step % 97)})
+    run.append(Diverged(1.0, step, "x" * (step % 97)))
     if step % 200 == 0:
         run.set_status(step=step)
 run.set_status(state="finished")
@@ -598,13 +609,13 @@ def test_a_reader_beside_a_writer_sees_each_row_once_and_whole(run):
     writer = python(WRITE, run.id)
     while feed.status.state != "finished":
         updates += feed.update()
-        steps = feed.progress.get("step", [])
+        steps = [row.step for row in feed.rows]
         assert steps == list(range(1, len(steps) + 1))
         assert writer.poll() in (None, 0)
     writer.communicate(timeout=30)
     feed.update()
-    assert feed.progress["step"] == list(range(1, 3001))
-    assert all(len(row["pad"]) == row["step"] % 97 for row in feed.rows)
+    assert [row.step for row in feed.rows] == list(range(1, 3001))
+    assert all(len(row.what) == row.step % 97 for row in feed.rows)
     assert updates > 1
 
 
@@ -723,14 +734,14 @@ def test_the_state_to_resume_from(run):
 
 
 def test_a_resume_state_without_facts_is_damaged(run):
-    (run.path / "resume.safetensors").write_bytes(folder_module.save_tensors({"x": np.ones(3)}))
+    (run.path / "resume.safetensors").write_bytes(save_tensors({"x": np.ones(3)}))
     with pytest.raises(RunError, match="is damaged"):
         run.load_resume()
 
 
 @pytest.mark.parametrize(("first", "best"), [(0, 0), (0, 7), (0, 37), (0, 60), (1, 8)])
 def test_old_epochs_are_thinned_out(run, monkeypatch, first, best):
-    monkeypatch.setattr(folder_module, "KEPT_EPOCHS", 8)
+    monkeypatch.setattr(tensors_module, "KEPT_EPOCHS", 8)
     for epoch in range(first, 61):
         run.save_epoch(epoch, WEIGHTS, PROBS)
         if epoch == best:
@@ -747,7 +758,7 @@ def test_old_epochs_are_thinned_out(run, monkeypatch, first, best):
 
 
 def test_the_limit_of_kept_epochs_holds_a_usual_run():
-    assert folder_module.KEPT_EPOCHS >= 50
+    assert tensors_module.KEPT_EPOCHS >= 50
 
 
 # The demo, and deleting

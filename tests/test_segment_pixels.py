@@ -137,8 +137,8 @@ def trained(home) -> RunFolder:
 
 def test_a_run_keeps_masks_and_is_judged_by_its_iou(trained):
     status, rows = trained.status(), trained.rows()
-    last = [row for row in rows if row["type"] == "epoch"][-1]
-    assert status.best_accuracy == last["val"]["iou"] and status.test_accuracy == last["test"]["iou"]
+    last = [row for row in rows if row.type == "epoch"][-1]
+    assert status.best_score == last["val"].iou and status.test_score == last["test"].iou
     assert trained.masks(1).shape == (24, 32, 32) and trained.masks(1).dtype == np.uint8
     with pytest.raises(RunError, match="labels pixels"):
         trained.predictions(1)
@@ -202,7 +202,7 @@ def test_the_bundled_run_labels_the_pixels_of_shapes(home):
     assert demo is not None and demo.read_only and open_run(demo.id) == demo and demo in list_runs()
     last = demo.epochs()[-1]
     assert len(demo.epochs()) >= 4 and demo.status().state == "finished"
-    figures = [row["test"]["iou"] for row in demo.rows() if row["type"] == "epoch"]
+    figures = [row["test"].iou for row in demo.rows() if row.type == "epoch"]
     assert figures[-1] > 0.8 > 0.3 > figures[0]
     data, masks, right = store.arrays("shapes"), demo.masks(last), []
     for row in range(8):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast

@@ -151,7 +151,7 @@ def test_starting_puts_all_members_into_the_queue():
     assert list(queue.waiting()) == [m.run_id for m in members]
     for member, (values, config) in zip(members, folder.plan.members, strict=True):
         assert member.values == values and member.run.config == config
-        assert (member.run.about["study"], member.run.about["member"]) == (folder.id, member.number)
+        assert (member.run.about.study, member.run.about.member) == (folder.id, member.number)
     assert members[3].run.name == "four · kernel size 5, learning rate 0.01"
 
 
@@ -199,7 +199,7 @@ def test_a_study_on_a_shelf_of_other_runs_reads_none_of_them(monkeypatch):
     monkeypatch.setattr(runs.shelf, "list_runs", lambda: opened.append("list"))
     StudyFeed(folder).update()
     control.go_on(folder)
-    assert opened == []
+    assert set(opened) <= {member.run_id for member in folder.members()}
 
 
 def test_stopping_and_going_on():
@@ -265,7 +265,7 @@ def test_deleting_with_and_without_the_runs():
     control.delete(kept, with_runs=False)
     control.delete(gone, with_runs=True)
     assert studies.list_studies() == []
-    assert [run.about["study"] for run in members[0]] == [None, None]
+    assert [run.about.study for run in members[0]] == [None, None]
     assert not any(run.path.exists() for run in members[1])
 
 
@@ -285,7 +285,7 @@ def test_mean_and_deviation_of_the_folds(crossvalidation):
     feed = StudyFeed(crossvalidation)
     assert feed.update() and not feed.update()
     assert feed.state == "finished" and feed.done == 1 and feed.seconds_left() is None
-    accuracies = [member.run.rows()[-1]["val"]["accuracy"] for member in crossvalidation.members()]
+    accuracies = [member.run.rows()[-1]["val"].accuracy for member in crossvalidation.members()]
     assert [result.accuracy for result in feed.results] == accuracies
     mean, std = mean_std(accuracies)
     assert (mean, std) == pytest.approx((statistics.mean(accuracies), statistics.stdev(accuracies)))

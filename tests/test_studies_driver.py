@@ -5,6 +5,7 @@ import json
 import pytest
 from jobs_support import tiny
 from optuna.trial import TrialState
+from rows_support import make_row
 
 from playground import runs
 from playground.data import store
@@ -52,7 +53,7 @@ def report(run: RunFolder, epoch: int, accuracy: float, state: str = "") -> None
     """Write what a worker would after an epoch, and at its end."""
     scores = {"loss": 1.0, "accuracy": accuracy}
     row = {"type": "epoch", "epoch": epoch, "step": epoch, "seconds": 1.0, "train": None, "val": scores}
-    run.append(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": []})
+    run.append(make_row(row | {"test": {"loss": 1.0, "accuracy": 0.1}}))
     if state:
         run.set_status(state=state, epoch=epoch)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from rows_support import make_row
 from ui_support import make_run
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
@@ -87,7 +88,7 @@ def test_many_viewers_cost_one_reader_and_one_figure(home):
 
 def test_a_runs_knobs_follow_what_was_changed_on_the_way(home):
     folder = make_run("stopped")
-    folder.append({"type": "change", "epoch": 2.0, "step": 20, "knob": "dropout", "old": 0.0, "new": 0.5})
+    folder.append(make_row({"type": "change", "epoch": 2.0, "step": 20, "knob": "dropout", "old": 0.0, "new": 0.5}))
     assert feeds.watch(folder).config.model.dropout == 0.5
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import KNOBS, RunConfig, diff
-from playground.data.catalog import info
-from playground.runs import RunError, RunFolder, export_zip, import_zip, list_runs, open_run
+from playground.events import EpochRow, Scores
+from playground.runs import RunError, RunFolder, export_zip, find_run, import_zip, list_runs, open_run, usable_runs
 
 
 def add_predict(commands: Any) -> None:
@@ -29,12 +29,12 @@ def default_run() -> RunFolder | None:
     those that cannot be read, are left out; None if nothing is left.
     """
     found: list[tuple[int, RunFolder]] = []
-    for run in list_runs():
-        with suppress(ValueError):  # a damaged run, or a data set that is not known here
-            dataset, status = info(run.config.data.dataset), run.status()
+    for run in usable_runs():
+        with suppress(ValueError):  # its data set is not known here
+            dataset, status = run.dataset, run.status()
             if dataset.segments or not run.epochs():
                 continue
-            beats = (status.best_accuracy or 0) > 1 / dataset.num_classes
+            beats = (status.best_score or 0) > 1 / dataset.num_classes
             rank = 0 if status.state == "finished" and beats else 2 if status.state in ("diverged", "failed") else 1
             if not rank:
                 return run
@@ -52,7 +52,7 @@ def _predict(options: argparse.Namespace) -> int:
     epoch = options.epoch if options.epoch is not None else best if best in kept else kept[-1]
     if not options.run:  # beside the answers, whose lines are the images'
         print(f"playground: {run.name} ({run.id}) after epoch {epoch}", file=sys.stderr)
-    dataset = info(run.config.data.dataset)
+    dataset = run.dataset
     top = max(1, min(options.top, dataset.num_classes))
     worst = 0
     for path in options.images:
@@ -100,11 +100,12 @@ def _knobs(run: RunFolder) -> str:
 def _list_runs(options: argparse.Namespace) -> None:
     for run in list_runs():
         status = run.status()
-        best = "" if status.best_accuracy is None else f"{status.best_accuracy:.1%}"
-        knobs = "its config.json is damaged"
-        with suppress(ValueError):
-            knobs = _knobs(run)
-        print(f"{run.id:22}  {status.state:11}  {status.epoch:3d} epochs  {best:>6}  {run.name}  {knobs}".rstrip())
+        best = "" if status.best_score is None else f"{status.best_label} {status.best_score:.1%}"
+        if damage := run.damage:
+            print(f"{run.id:22}  damaged      {damage}")
+            continue
+        knobs = _knobs(run)
+        print(f"{run.id:22}  {status.state:11}  {status.epoch:3d} epochs  {best:>26}  {run.name}  {knobs}".rstrip())
 
 
 def _show_run(options: argparse.Namespace) -> None:
@@ -114,14 +115,18 @@ def _show_run(options: argparse.Namespace) -> None:
     print(f"knobs      {_knobs(run) or 'all as they are by default'}")
     print(f"time       {status.seconds:.1f} s on {status.device or '-'} with {status.threads} threads")
     print(f"parameters {status.parameters:,}\nkept       epochs {', '.join(map(str, run.epochs())) or 'none'}")
-    if run.about["note"]:
-        print(f"note       {run.about['note']}")
+    if note := run.about.note:
+        print(f"note       {note}")
     for row in run.rows():
-        if row["type"] == "epoch":
-            splits = "  ".join(
-                f"{k} {row[k]['loss']:.3f} {row[k]['accuracy']:.1%}" for k in ("train", "val", "test") if row.get(k)
-            )
-            print(f"epoch {row['epoch']:4d}  {splits}")
+        if isinstance(row, EpochRow):
+            shown = {split: row.get(split) for split in ("train", "val", "test")}
+            splits = "  ".join(f"{k} {_scores(s)}" for k, s in shown.items() if s)
+            print(f"epoch {row.epoch:4d}  {splits}")
+
+
+def _scores(scores: Scores) -> str:
+    overlap = "" if scores.iou is None else f" mean IoU {scores.iou:.1%}"
+    return f"loss {scores.loss:.3f} accuracy {scores.accuracy:.1%}{overlap}"
 
 
 def _rename_run(options: argparse.Namespace) -> None:
@@ -129,7 +134,7 @@ def _rename_run(options: argparse.Namespace) -> None:
 
 
 def _delete_run(options: argparse.Namespace) -> None:
-    open_run(options.run).delete()
+    find_run(options.run).delete()
 
 
 def _export_run(options: argparse.Namespace) -> None:

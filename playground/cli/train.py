@@ -12,7 +12,7 @@ from playground.data.catalog import info
 from playground.geometry import layers
 from playground.jobs import client, slots
 from playground.presets import PRESETS
-from playground.runs import RunFolder, Status, create, open_run
+from playground.runs import METRICS, RunFolder, Status, create, open_run
 
 
 def add(commands: Any) -> None:
@@ -87,8 +87,8 @@ def _say_end(run: RunFolder, status: Status) -> int:
     if status.state in ("interrupted", "stopped", "paused"):
         print(f"{status.state} at step {status.step}; go on with: playground train --resume {run.id}")
         return CTRL_C if status.state == "interrupted" else 0
-    figure = "mean IoU" if info(run.config.data.dataset).segments else "accuracy"
-    test = "" if status.test_accuracy is None else f", test {figure} {status.test_accuracy:.1%}"
+    chosen = f" after epoch {status.best_epoch}" if status.best_split == "val" else ""
+    test = "" if status.test_score is None else f", test {METRICS[status.metric]} {status.test_score:.1%}{chosen}"
     print(f"{status.state} after {status.seconds:.1f} s{test}")
     return 0
 

@@ -8,7 +8,8 @@ Knob names are unique over the three groups, so a flat `{name: value}` mapping s
 `from_flat`). Everything that comes from outside goes through `from_flat` or `from_json` and is refused with one line.
 """
 
-from playground.config.knobs import KNOBS, Knob, diff, flatten, from_flat, from_json, to_query
+from playground.config.knobs import KNOBS, Knob, diff, flatten, from_flat, from_json, to_json, to_query
+from playground.config.migrations import FORMAT
 from playground.config.models import (
     LIVE_KNOBS,
     Activation,
@@ -26,6 +27,7 @@ from playground.config.models import (
 )
 
 __all__ = [
+    "FORMAT",
     "KNOBS",
     "LIVE_KNOBS",
     "Activation",
@@ -45,5 +47,6 @@ __all__ = [
     "flatten",
     "from_flat",
     "from_json",
+    "to_json",
     "to_query",
 ]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json as parse_json
 
+from playground.config.migrations import FORMAT, migrate
 from playground.config.models import LIVE_KNOBS, ConfigError, RunConfig
 
 
@@ -132,14 +134,26 @@ def from_flat(values: Mapping[str, Any], base: RunConfig | None = None) -> RunCo
         raise ConfigError(_one_line(error)) from None
 
 
+def to_json(config: RunConfig) -> str:
+    """Write a config as `config.json` holds it: the format's number and all knobs, those at their default too."""
+    return json.dumps({"format": FORMAT, **config.model_dump(mode="json")}, indent=1) + "\n"
+
+
 def from_json(text: str | bytes) -> RunConfig:
-    """Read a config from the JSON of `RunConfig.model_dump_json`.
+    """Read a config that `to_json` wrote, in this format or an older one.
 
     Raises:
-        ConfigError: the text is not JSON or not a config; one line.
+        ConfigError: the text is not JSON, not a config, or of a newer format; one line.
     """
     try:
-        return RunConfig.model_validate_json(text)
+        stored = parse_json(text)
+    except ValueError as error:
+        raise ConfigError(f"the config: this is no JSON ({_shown(error)})") from None
+    if not isinstance(stored, dict):
+        raise ConfigError("the config: this is no JSON object")
+    try:
+        # As JSON again, since pydantic takes a list for a tuple there and 1.0 for a whole number nowhere else.
+        return RunConfig.model_validate_json(json.dumps(migrate(stored)))
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
 

@@ -7,11 +7,11 @@ leave a warm-up its time, and want a sign to last.
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median
-from typing import Any
 
 from playground.config import RunConfig
 from playground.diagnosis.finding import Finding, percent
 from playground.diagnosis.story import Story, tell
+from playground.events import Change, EpochRow
 from playground.runs import Status
 
 RISE = 1.5
@@ -57,8 +57,8 @@ def diagnose(
     config: RunConfig,
     status: Status,
     progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
-    changes: Sequence[Mapping[str, Any]] = (),
+    epochs: Sequence[EpochRow],
+    changes: Sequence[Change] = (),
     classes: Sequence[str] = (),
 ) -> list[Finding]:
     """Return what may be wrong with a run, the worst first; nothing if all is well or it is too early to tell.
@@ -105,21 +105,21 @@ def _diverging(story: Story) -> list[Finding]:
     last = story.rows[-1] if story.rows and story.rows[-1].get("train") else None
     if last and peak > BLEW_UP * story.start and not story.learned(last, LEARNED / 2):
         evidence = (
-            f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {last['epoch']} "
+            f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {last.epoch} "
             f"{_reached(story, last)}, as good as guessing."
         )
         return [Finding("diverging", "Diverged, and did not recover", evidence, knob, advice, "error")]
     return []
 
 
-def _reached(story: Story, row: Mapping[str, Any]) -> str:
+def _reached(story: Story, row: EpochRow) -> str:
     """Say what a network has learned after an epoch."""
     if story.pixels:
         return (
             f"the mean IoU on the {story.judged_on} images is {percent(story.iou(row))} (calling every pixel the most "
             f"common class gets {percent(story.guess.figure)})"
         )
-    return f"{percent(row['train']['accuracy'])} of the training images are right"
+    return f"{percent(row['train'].accuracy)} of the training images are right"
 
 
 def _stuck(story: Story) -> list[Finding]:
@@ -132,11 +132,11 @@ def _stuck(story: Story) -> list[Finding]:
     if not rows or (not story.over and (len(rows) < 2 or warming_up)):
         return []
     last, guessing = rows[-1], story.guess.loss
-    loss = last["train"]["loss"]
+    loss = last["train"].loss
     if (guessing - loss) / guessing >= FALL or story.learned(last, LEARNED) or _on_its_way(story, rows):
         return []
     evidence = (
-        f"After epoch {last['epoch']} the training loss is {loss:.4g} (guessing alone gets {guessing:.4g}), and "
+        f"After epoch {last.epoch} the training loss is {loss:.4g} (guessing alone gets {guessing:.4g}), and "
         f"{_reached(story, last)}."
     )
     training, model = story.config.training, story.config.model
@@ -162,17 +162,17 @@ def _stuck(story: Story) -> list[Finding]:
     return [Finding("too slow", "Too slow", evidence, "learning_rate", advice)]
 
 
-def _on_its_way(story: Story, rows: Sequence[Mapping[str, Any]]) -> bool:
+def _on_its_way(story: Story, rows: Sequence[EpochRow]) -> bool:
     """Say whether a network is still learning how common the classes are, which for pixels is a way by itself."""
     if not story.pixels or len(rows) < 2 or _thrown(story):
         return False
-    before, now = (row["train"]["loss"] for row in rows[-2:])
+    before, now = (row["train"].loss for row in rows[-2:])
     return now < (1 - FALL) * before
 
 
 def _thrown(story: Story) -> bool:
     """Say whether the weights were thrown about: they are far larger, or a loss was far above the untrained one."""
-    judged = (row[split]["loss"] for row in story.rows for split in ("val", "test") if row.get(split))
+    judged = (row[split].loss for row in story.rows for split in ("val", "test") if row.get(split))
     grown = bool(story.norms) and story.norms[-1] > FAR * story.norms[0]
     return grown or max([*story.losses, *judged], default=0.0) > RISE * story.start
 
@@ -182,23 +182,23 @@ def _oscillating(story: Story) -> list[Finding]:
     rows = story.judged[-WINDOW:]
     if len(rows) < WINDOW - 2:
         return []
-    losses = [row[story.split]["loss"] for row in rows]
+    losses = [row[story.split].loss for row in rows]
     jumps = [(b - a) / max(median(losses), 1e-12) for a, b in pairwise(losses)]
     turns = sum(min(abs(a), abs(b)) > SWING and a * b < 0 for a, b in pairwise(jumps))
     half = len(rows) // 2
-    before, after = (mean(row["train"]["loss"] for row in part) for part in (rows[:half], rows[half:]))
+    before, after = (mean(row["train"].loss for row in part) for part in (rows[:half], rows[half:]))
     if turns < TURNS or after < STANDSTILL * before:
         return []
     evidence = (
-        f"From epoch {rows[0]['epoch']} to {rows[-1]['epoch']} the {story.judged_on} loss turned {turns} times between "
+        f"From epoch {rows[0].epoch} to {rows[-1].epoch} the {story.judged_on} loss turned {turns} times between "
         f"{min(losses):.3g} and {max(losses):.3g}, while the training loss stayed at {after:.3g}."
     )
     if story.config.training.batch_size < 16:
         advice = "So few images a step make noisy steps: try a batch of 32 or more, or a lower learning rate."
-        return [Finding("oscillating", "Oscillating", evidence, "batch_size", advice, epoch=rows[0]["epoch"])]
+        return [Finding("oscillating", "Oscillating", evidence, "batch_size", advice, epoch=rows[0].epoch)]
     advice = f"It leaps from one side of the valley to the other: try {story.rate / 3:.2g} in place of {story.rate:.2g}"
     advice += "." if story.config.training.schedule != "constant" else ", or a schedule that lowers it."
-    return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0]["epoch"])]
+    return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0].epoch)]
 
 
 def _overfitting(story: Story) -> list[Finding]:
@@ -206,23 +206,23 @@ def _overfitting(story: Story) -> list[Finding]:
     rows = story.judged
     if len(rows) <= PATIENCE:
         return []
-    best = min(rows, key=lambda row: row[story.split]["loss"])
-    last, lowest = rows[-1], best[story.split]["loss"]
-    now = median(row[story.split]["loss"] for row in rows[-PATIENCE:])
-    gap = last["train"]["accuracy"] - last[story.split]["accuracy"]
-    learned_since = last["train"]["loss"] < (1 - WORSE) * best["train"]["loss"]
+    best = min(rows, key=lambda row: row[story.split].loss)
+    last, lowest = rows[-1], best[story.split].loss
+    now = median(row[story.split].loss for row in rows[-PATIENCE:])
+    gap = last["train"].accuracy - last[story.split].accuracy
+    learned_since = last["train"].loss < (1 - WORSE) * best["train"].loss
     worse = now >= (1 + WORSE) * lowest or gap >= GAP * story.room
-    if last["epoch"] - best["epoch"] < PATIENCE or not learned_since or not worse:
+    if last.epoch - best.epoch < PATIENCE or not learned_since or not worse:
         return []
     evidence = (
-        f"The {story.judged_on} loss was lowest after epoch {best['epoch']}, {lowest:.3g}, and is {now:.3g} now (the "
+        f"The {story.judged_on} loss was lowest after epoch {best.epoch}, {lowest:.3g}, and is {now:.3g} now (the "
         f"median of {PATIENCE} epochs), while "
-        f"the training loss fell from {best['train']['loss']:.3g} to {last['train']['loss']:.3g}. "
-        f"{percent(last['train']['accuracy'])} of the {story.counted}training images are right, and "
-        f"{percent(last[story.split]['accuracy'])} of the {story.counted}{story.judged_on} images."
+        f"the training loss fell from {best['train'].loss:.3g} to {last['train'].loss:.3g}. "
+        f"{percent(last['train'].accuracy)} of the {story.counted}training images are right, and "
+        f"{percent(last[story.split].accuracy)} of the {story.counted}{story.judged_on} images."
     )
     knob, advice = _against_overfitting(story.config)
-    return [Finding("overfitting", "Overfitting", evidence, knob, advice, epoch=float(best["epoch"]))]
+    return [Finding("overfitting", "Overfitting", evidence, knob, advice, epoch=float(best.epoch))]
 
 
 def _against_overfitting(config: RunConfig) -> tuple[str, str]:
@@ -244,16 +244,16 @@ def _underfitting(story: Story) -> list[Finding]:
     if len(rows) < PATIENCE or (not story.over and story.share < 1 - WARM_UP / 2):
         return []
     last = rows[-1]
-    train, judged = last["train"]["accuracy"], last[story.split]["accuracy"]
+    train, judged = last["train"].accuracy, last[story.split].accuracy
     chance = story.guess.accuracy
     way = (max(train, judged) - chance) / max(1 - chance, 1e-9)
     if way >= HALF_WAY or train - judged > CLOSE * story.room:
         return []
-    before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"]["loss"]
-    falling = (before - last["train"]["loss"]) / before
+    before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"].loss
+    falling = (before - last["train"].loss) / before
     guessed = f" (calling all of them the most common class gets {percent(chance)})" if story.pixels else ""
     evidence = (
-        f"After epoch {last['epoch']}, {percent(train)} of the {story.counted}training images are right and "
+        f"After epoch {last.epoch}, {percent(train)} of the {story.counted}training images are right and "
         f"{percent(judged)} of the {story.counted}{story.judged_on} images{guessed}: it does not even know what it has "
         "seen."
     )
@@ -276,20 +276,20 @@ def _never_predicted(story: Story, classes: Sequence[str], learns: bool) -> list
 
     A network that labels pixels takes all for the most common class at first, and the others come late.
     """
-    counted = [row for row in story.rows if row.get("confusion")]
+    counted = [row for row in story.rows if row.confusion]
     early = len(counted) < 2 or (story.pixels and story.share < HALF_WAY)
     if not counted or (early and not story.over):
         return []
-    never = set.intersection(*(_missing(row["confusion"]) for row in counted[-2:]))
+    never = set.intersection(*(_missing(row.confusion) for row in counted[-2:]))
     if not never:
         return []
-    counts = counted[-1]["confusion"]
+    counts = counted[-1].confusion
     names = [classes[i] if i < len(classes) else f"class {i}" for i in sorted(never)]
     images, total = sum(sum(counts[i]) for i in never), sum(map(sum, counts))
     what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
     shows = f"{'belong to' if story.pixels else 'show'} {'it' if len(names) == 1 else 'these'}"
     evidence = (
-        f"After epoch {counted[-1]['epoch']} none of the {total:,} {story.counted}test images is taken for "
+        f"After epoch {counted[-1].epoch} none of the {total:,} {story.counted}test images is taken for "
         f"{_listed(names)}, though {images:,} of them {shows}."
     )
     typical = total / len(counts)

@@ -3,12 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from playground.config import RunConfig
-from playground.events import labels_pixels
+from playground.events import Change, EpochRow, labels_pixels
 from playground.guessing import Guess, guess
 from playground.runs import Status
 
@@ -28,7 +27,7 @@ class Story:
 
     config: RunConfig
     status: Status
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[EpochRow]
     losses: Sequence[float]
     norms: Sequence[float]
     split: str
@@ -43,7 +42,7 @@ class Story:
         return "validation" if self.split == "val" else "test"
 
     @property
-    def judged(self) -> list[Mapping[str, Any]]:
+    def judged(self) -> list[EpochRow]:
         return [row for row in self.rows if row.get(self.split) and row.get("train")]
 
     @property
@@ -60,12 +59,12 @@ class Story:
         """What an accuracy is a share of: "… of the training images", or "… of the pixels of the training images"."""
         return "pixels of the " if self.pixels else ""
 
-    def iou(self, row: Mapping[str, Any]) -> float:
-        return (row.get(self.split) or row["test"])["iou"]
+    def iou(self, row: EpochRow) -> float:
+        return (row.get(self.split) or row.test).iou or 0.0
 
-    def learned(self, row: Mapping[str, Any], margin: float) -> bool:
+    def learned(self, row: EpochRow, margin: float) -> bool:
         """Say whether the network was better than guessing after an epoch, by more than `margin`."""
-        figure = self.iou(row) if self.pixels else row["train"]["accuracy"]
+        figure = self.iou(row) if self.pixels else row["train"].accuracy
         return figure > self.guess.figure + margin
 
 
@@ -73,16 +72,16 @@ def tell(
     config: RunConfig,
     status: Status,
     progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
-    changes: Sequence[Mapping[str, Any]],
+    epochs: Sequence[EpochRow],
+    changes: Sequence[Change],
 ) -> Story:
     """Sum up a run; see `rules.diagnose` for the arguments."""
-    since = changes[-1]["step"] if changes else -1
-    rates = [row["new"] for row in changes if row["knob"] == "learning_rate"]
-    rows = [row for row in epochs if row["epoch"] > 0 and row["step"] > since]
-    untrained = epochs[0]["test"]["loss"] if epochs and epochs[0]["epoch"] == 0 and epochs[0].get("test") else 0.0
+    since = changes[-1].step if changes else -1
+    rates = [row.new for row in changes if row.knob == "learning_rate"]
+    rows = [row for row in epochs if row.epoch > 0 and row.step > since]
+    untrained = epochs[0].test.loss if epochs and epochs[0].epoch == 0 else 0.0
     first = bisect_right(progress.get("step", ()), since)
-    counts = epochs[-1].get("confusion") if epochs else None
+    counts = epochs[-1].confusion if epochs else None
     pixels = labels_pixels(epochs)
     return Story(
         config=config,
@@ -95,5 +94,5 @@ def tell(
         start=untrained,
         guess=guess(config.training, counts or np.eye(10), pixels),
         rate=rates[-1] if rates else config.training.learning_rate,
-        share=epochs[-1]["epoch"] / max(status.epochs or config.training.epochs, 1) if epochs else 0.0,
+        share=epochs[-1].epoch / max(status.epochs or config.training.epochs, 1) if epochs else 0.0,
     )

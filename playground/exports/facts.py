@@ -1,11 +1,11 @@
 """What all exports want to know about a run and one of its epochs. No torch."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from playground.config import ConfigError, RunConfig
-from playground.data.catalog import DataError, DatasetInfo, info
+from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import arrays
+from playground.events import EpochRow
 from playground.geometry import Layer, layers
 from playground.runs import Feed, RunError, RunFolder, Status
 
@@ -25,7 +25,7 @@ class Facts:
         dataset: what it was trained on, with mean and std wherever they are known.
         chain: the network's layers.
         changes: {knob: {steps taken when it was changed: new value}}, up to the epoch.
-        scores: the epoch's row, {"train": …, "val": …, "test": …, "confusion": …}; empty if it was not kept.
+        scores: the epoch's row; None if it was not kept.
     """
 
     run: RunFolder
@@ -37,12 +37,12 @@ class Facts:
     status: Status
     feed: Feed
     changes: dict[str, dict[int, float]]
-    scores: dict[str, Any]
+    scores: EpochRow | None
 
     @property
     def test_accuracy(self) -> float | None:
         """On the test images, a fraction; None where nothing is known of it."""
-        return (self.scores.get("test") or {}).get("accuracy")
+        return self.scores.test.accuracy if self.scores else None
 
     @property
     def device(self) -> str:
@@ -70,13 +70,11 @@ def facts(run: RunFolder, epoch: int) -> Facts:
         ExportError: the run is damaged, does not keep that epoch, or its data set is not known here; one line.
     """
     try:
-        config, about = run.config, run.about
+        config, name = run.config, _line(run.name)
         if epoch not in (kept := run.epochs()):
             which = ", ".join(map(str, kept)) or "none yet"
-            raise ExportError(f"{_line(about['name'])} does not keep epoch {epoch}; it keeps {which}")
-        dataset = info(config.data.dataset)
-        mean, std = (tuple(about.get(key, getattr(dataset, key))) for key in ("mean", "std"))
-        dataset = replace(dataset, title=_line(dataset.title), mean=mean, std=std)
+            raise ExportError(f"{name} does not keep epoch {epoch}; it keeps {which}")
+        dataset = replace(run.dataset, title=_line(run.dataset.title))
         if dataset.bundled and not dataset.mean:
             dataset = arrays(dataset.name).info  # unpacked the first time
         chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
@@ -84,12 +82,12 @@ def facts(run: RunFolder, epoch: int) -> Facts:
         raise ExportError(str(error)) from None
     feed = Feed(run)
     feed.update()
-    scores = next((row for row in feed.epochs if row["epoch"] == epoch), {})
+    scores = next((row for row in feed.epochs if row.epoch == epoch), None)
     changes: dict[str, dict[int, float]] = {}
     for row in feed.changes:
-        if row["step"] < scores.get("step", float("inf")):
-            changes.setdefault(row["knob"], {})[int(row["step"])] = float(row["new"])
-    return Facts(run, _line(about["name"]), epoch, config, dataset, chain, feed.status, feed, changes, scores)
+        if not scores or row.step < scores.step:
+            changes.setdefault(row.knob, {})[row.step] = row.new
+    return Facts(run, name, epoch, config, dataset, chain, feed.status, feed, changes, scores)
 
 
 def _line(text: object) -> str:

@@ -4,7 +4,7 @@ from textwrap import indent
 
 from playground.exports.facts import Facts
 from playground.exports.learning import loss_of, loss_parts
-from playground.exports.sections import autocast, evaluation_batch, module, tiny_maps, uses_dropout
+from playground.exports.sections import autocast, evaluation_batch, literal, module, tiny_maps, uses_dropout
 from playground.exports.sources import source
 from playground.geometry import INPUT, Layer
 
@@ -26,7 +26,7 @@ def about_data(facts: Facts) -> str:
 
 def labels(facts: Facts) -> str:
     """Say what the values in a mask mean."""
-    names = [repr(name) if '"' in name else f'"{repr(name)[1:-1]}"' for name in facts.dataset.classes]
+    names = [literal(name) for name in facts.dataset.classes]
     line = f"CLASSES = [{', '.join(names)}]"
     if len(line) > 120:
         line = "CLASSES = [\n" + "".join(f"    {name},\n" for name in names) + "]"

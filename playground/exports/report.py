@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 
 from playground import metrics, plots
 from playground.config import KNOBS, flatten
+from playground.events import EpochRow
 from playground.exports.facts import Facts
 from playground.plots.confusion import confusion_heatmap
 
@@ -70,7 +71,7 @@ def report(facts: Facts) -> bytes:
     parts = [
         f"<h1>{escape(facts.name)}</h1>",
         f"<p>{escape(_summary(facts))}</p>",
-        *([f"<p>{escape(note)}</p>"] if (note := str(facts.run.about["note"])) else []),
+        *([f"<p>{escape(note)}</p>"] if (note := facts.run.about.note) else []),
         '<h2>Curves</h2><div class="pair">',
         *(_chart(name, f"{title} over the epochs") for name, title in _CURVES.items() if name in figures),
         "</div>",
@@ -120,16 +121,16 @@ def _figures(facts: Facts) -> dict[str, plots.Figure]:
         found |= plots.curves(
             feed.progress, feed.epochs, feed.changes, total_epochs=total, cursor=float(facts.epoch), labels=LABELS
         )
-        if "iou" in feed.epochs[-1]["test"]:
+        if feed.epochs[-1].test.iou is not None:
             _one_panel_each(found, feed.epochs)
-    if facts.scores.get("confusion"):
+    if facts.scores:
         # Pixels are too many to be read as counts.
         show = "rows" if facts.dataset.segments else "counts"
-        found["confusion"] = confusion_heatmap(facts.scores["confusion"], facts.dataset.classes, show=show)
+        found["confusion"] = confusion_heatmap(facts.scores.confusion, facts.dataset.classes, show=show)
     return found
 
 
-def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[Mapping[str, Any]]) -> None:
+def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[EpochRow]) -> None:
     """Give mean IoU, boundary F1 and pixel accuracy a panel each; the live curves have two of them in one."""
     judged, cursor = figures.pop("accuracy"), figures["learning_rate"]["layout"]["shapes"]
     train = [trace | {"name": "train"} for trace in judged["data"] if trace["name"].startswith("train")]
@@ -138,7 +139,7 @@ def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[Mapping[s
     for name, key, traces in (("boundary_f1", "boundary_f1", []), ("pixel_accuracy", "accuracy", train)):
         layout = judged["layout"] | {"title": {"text": _CURVES[name]}, "shapes": cursor, "annotations": []}
         for split, label, dash in (("val", "validation", "solid"), ("test", "test", "dot")):
-            points = [(row["epoch"], 100 * row[split][key]) for row in epochs if key in (row.get(split) or {})]
+            points = [(row.epoch, 100 * getattr(row[split], key)) for row in epochs if row.get(split)]
             if points:
                 x, y = np.array(points).T
                 more = {"mode": "lines+markers", "marker": {"size": 4}, "hovertemplate": "%{y:.1f} %"}
@@ -154,9 +155,10 @@ def _summary(facts: Facts) -> str:
     names = {"iou": "mean IoU", "boundary_f1": "boundary F1", "accuracy": accuracy}
     scores = []
     for split, name in (("train", "training"), ("val", "validation"), ("test", "test")):
-        if found := facts.scores.get(split):
-            figures = [f"{words} {found[figure]:.2%}" for figure, words in names.items() if figure in found]
-            scores.append(f"{name} {', '.join(figures)}, loss {found['loss']:.4g}")
+        if facts.scores and (found := facts.scores.get(split)):
+            known = {words: getattr(found, figure) for figure, words in names.items()}
+            figures = [f"{words} {value:.2%}" for words, value in known.items() if value is not None]
+            scores.append(f"{name} {', '.join(figures)}, loss {found.loss:.4g}")
     parameters, macs = (sum(getattr(layer, name) for layer in facts.chain) for name in ("parameters", "macs"))
     where = f" on {status.device} with {status.threads} threads" if status.device else ""
     lines = [
@@ -220,7 +222,7 @@ def _confusion(facts: Facts) -> list[str]:
 
 def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
     """Return a row for each class, and the means over those that occur in the truth."""
-    counts = np.array(facts.scores["confusion"])
+    counts = np.array(facts.scores.confusion if facts.scores else [])
     pixels = counts.sum(1)
     figures = np.stack([figure(counts) for figure in (metrics.iou, metrics.f1, metrics.precision, metrics.recall)], 1)
     rows: list[tuple[str, ...]] = [
@@ -234,7 +236,7 @@ def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
 
 
 def _classes(facts: Facts) -> list[tuple[str, ...]]:
-    counts = np.array(facts.scores["confusion"])
+    counts = np.array(facts.scores.confusion if facts.scores else [])
     predicted, support = counts.sum(0), counts.sum(1)
     figures = zip(
         metrics.precision(counts), metrics.recall(counts), metrics.f1(counts), predicted, support, strict=True

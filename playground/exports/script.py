@@ -100,9 +100,9 @@ def introduction(facts: Facts) -> str:
 
 
 def _reached(facts: Facts) -> str:
-    test = facts.scores.get("test") or {}
     if facts.dataset.segments:
-        return f" and reaches a mean IoU of {test['iou']:.4f} on the test images" if test.get("iou") is not None else ""
+        overlap = facts.scores.test.iou if facts.scores else None
+        return f" and reaches a mean IoU of {overlap:.4f} on the test images" if overlap is not None else ""
     return f" and gets {facts.test_accuracy:.2%} of the test images right" if facts.test_accuracy is not None else ""
 
 

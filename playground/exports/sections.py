@@ -1,5 +1,6 @@
 """The code of the sections about knobs, data and network, written for one run; empty where nothing is needed."""
 
+import json
 import math
 from textwrap import indent
 from typing import Any
@@ -112,6 +113,11 @@ def knobs(facts: Facts) -> str:
     return "\n".join(lines)
 
 
+def literal(value: Any) -> str:
+    """Write a value as Python: what is not ours gets into the program through this alone. Text in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
 def assignment(name: str, value: dict[Any, Any]) -> str:
     """Write a dict as the formatter would."""
     line = f"{name} = {value!r}"
@@ -123,7 +129,7 @@ def assignment(name: str, value: dict[Any, Any]) -> str:
 def machine(facts: Facts) -> str:
     """Set device, threads and precision as the run had them."""
     device, precision = facts.device, facts.config.training.precision
-    lines = [f'DEVICE = "{device}"']
+    lines = [f"DEVICE = {literal(device)}"]
     if facts.status.threads and device == "cpu":
         lines.append(f"torch.set_num_threads({facts.status.threads})")
     if precision == "auto" and device == "cpu":
@@ -143,7 +149,7 @@ def autocast(facts: Facts) -> str:
     if precision == "float32" or (precision == "auto" and kind == "mps"):
         return ""
     enabled = "" if precision == "bfloat16" else ", enabled=BFLOAT16"
-    return f'with torch.autocast("{kind}", torch.bfloat16{enabled}):'
+    return f"with torch.autocast({literal(kind)}, torch.bfloat16{enabled}):"
 
 
 def images(facts: Facts) -> str:

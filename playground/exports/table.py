@@ -4,7 +4,9 @@ import csv
 import io
 from typing import Any
 
+from playground.events import Scores
 from playground.exports.facts import Facts
+from playground.runs import Resumed, Row
 
 COLUMNS = (
     *("run", "type", "epoch", "step", "seconds", "loss", "accuracy", "learning_rate", "grad_norm", "weight_norm"),
@@ -23,20 +25,21 @@ def table(facts: Facts) -> bytes:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for row in facts.feed.rows:
-        if row["type"] != "resumed":
+        if not isinstance(row, Resumed):
             writer.writerow({key: safe(value) for key, value in ({"run": facts.name} | flat(row)).items()})
     return text.getvalue().encode("utf-8-sig")
 
 
-def flat(row: dict[str, Any]) -> dict[str, Any]:
+def flat(row: Row) -> dict[str, Any]:
     """Give the scores of each split columns of their own."""
     scores = {
-        f"{split}_{figure}": value
-        for split in ("train", "val", "test")
-        if isinstance(row.get(split), dict)
-        for figure, value in row[split].items()
+        f"{split}_{metric}": value
+        for split, found in vars(row).items()
+        if isinstance(found, Scores)
+        for metric, value in vars(found).items()
+        if value is not None
     }
-    return row | scores
+    return vars(row) | scores
 
 
 def safe(value: Any) -> Any:

@@ -6,10 +6,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from playground.config import to_json
+from playground.events import EpochRow, Progress
 from playground.exports.facts import Facts
 from playground.exports.script import described
 
@@ -22,24 +23,24 @@ def tensorboard(facts: Facts, folder: str) -> bytes:
     """Write a zip with one folder, for `tensorboard --logdir`: scalars by step, the knobs as text, and confusion."""
     from tensorboardX import SummaryWriter
 
-    begun = facts.status.started or float(facts.run.about["created"] or 0)
+    begun = facts.status.started or facts.run.about.created
     with tempfile.TemporaryDirectory() as drafts:
         with SummaryWriter(drafts) as writer:
             for tag, value, step, seconds in scalars(facts):
                 writer.add_scalar(tag, value, step, walltime=begun + seconds)
             rows = "\n".join(f"| {label} | {value} |" for label, value in described(facts).items())
             writer.add_text("knobs", f"| knob that differs from the default | value |\n|:--|:--|\n{rows}", 0, begun)
-            writer.add_text("config", f"```json\n{facts.config.model_dump_json(indent=1)}\n```", 0, begun)
+            writer.add_text("config", f"```json\n{to_json(facts.config).strip()}\n```", 0, begun)
             for row in facts.feed.epochs:
-                picture = confusion_picture(np.array(row["confusion"]))
-                when = begun + row["seconds"]
-                writer.add_image("confusion", picture, row["step"], when, dataformats="HWC")
+                picture = confusion_picture(np.array(row.confusion))
+                when = begun + row.seconds
+                writer.add_image("confusion", picture, row.step, when, dataformats="HWC")
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(drafts).iterdir()):
                 # TensorBoard knows the files by this beginning; its own end is the name of this computer.
                 archive.write(path, f"{folder}/events.out.tfevents.{int(begun)}.playground")
-            about = {"name": facts.name, "config": json.loads(facts.config.model_dump_json())}
+            about = {"name": facts.name, "config": json.loads(to_json(facts.config))}
             archive.writestr(f"{folder}/run.json", json.dumps(about, indent=1))
     return buffer.getvalue()
 
@@ -47,15 +48,17 @@ def tensorboard(facts: Facts, folder: str) -> bytes:
 def scalars(facts: Facts) -> Iterator[tuple[str, float, int, float]]:
     """Yield (tag, value, step, seconds of training) of all that was measured."""
     for row in facts.feed.rows:
-        found: dict[str, Any] = {}
-        if row["type"] == "progress":
-            found = {f"progress/{name}": row[name] for name in _PROGRESS}
-        elif row["type"] == "epoch":
+        found: dict[str, float] = {}
+        if isinstance(row, Progress):
+            found = {f"progress/{name}": getattr(row, name) for name in _PROGRESS}
+        elif isinstance(row, EpochRow):
             for split in ("train", "val", "test"):
-                if row.get(split):
-                    found |= {f"{figure}/{split}": row[split][figure] for figure in _SCORES if figure in row[split]}
+                known = {name: getattr(row.get(split), name, None) for name in _SCORES}
+                found |= {f"{name}/{split}": value for name, value in known.items() if value is not None}
+        else:
+            continue
         for tag, value in found.items():
-            yield tag, value, row["step"], row["seconds"]
+            yield tag, value, row.step, row.seconds
 
 
 def confusion_picture(counts: np.ndarray, side: int = 320) -> np.ndarray:

@@ -11,24 +11,28 @@ import re
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from safetensors.numpy import save
 
-from playground.config import ConfigError, RunConfig, from_json
+from playground.config import ConfigError, RunConfig, from_json, to_json
 from playground.data.catalog import DataError, DatasetInfo, info
 from playground.exports.facts import Facts
 from playground.geometry import MAX_PARAMETERS
 from playground.people import MACHINE
 from playground.runs import RunError, RunFolder, Status, import_zip
+from playground.runs.about import ABOUT, About, clean_name
 from playground.runs.archives import MAX_FILES
+from playground.runs.status import STATUS
 from playground.zips import ZipError, open_zip
 
 MAX_HEADER = 2**20
 MAX_BYTES = 4 * MAX_PARAMETERS + MAX_HEADER
 _KINDS = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_DATASET = TypeAdapter(DatasetInfo)
 _PARTS = ("model.safetensors", "config.json", "README.txt")
 PICKLE = "is a pickle, which can run any program when it is opened; save the weights as safetensors instead"
 README = """\
@@ -60,11 +64,12 @@ def pack(facts: Facts) -> bytes:
         "mean": json.dumps(mean),
         "std": json.dumps(std),
         "predictions_dataset": facts.run.predictions_dataset,
+        "dataset": facts.dataset.to_json(),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("model.safetensors", save(weights, about))
-        archive.writestr("config.json", facts.config.model_dump_json(indent=1) + "\n")
+        archive.writestr("config.json", to_json(facts.config))
         archive.writestr("README.txt", README.format(name=facts.name, epoch=facts.epoch))
     return buffer.getvalue()
 
@@ -145,16 +150,24 @@ def adopt(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:
         config = from_json(config_json)
     except ConfigError as error:
         raise RunError(f"config.json: {error}") from None
-    try:
-        dataset = info(config.data.dataset)
-    except DataError:
-        name = _short(config.data.dataset)
-        raise RunError(f"it was trained on {name}, which this computer does not have; import that data set") from None
     header, about = _header(model)
+    dataset = _dataset_of(config, about)
     wanted = _wanted(config, dataset)
     start = len(model) - _check_layout(header, wanted, model)
     weights = {name: _numbers(name, entry, model, start) for name, entry in header.items()}
     return import_zip(io.BytesIO(_as_run(config, dataset, weights, about)), owner)
+
+
+def _dataset_of(config: RunConfig, about: dict[str, str]) -> DatasetInfo:
+    """Return what is known here of the config's data set, or else what the weights' metadata say of it."""
+    with contextlib.suppress(DataError):
+        return info(config.data.dataset)
+    with contextlib.suppress(ValidationError):
+        carried = _DATASET.validate_json(about.get("dataset", ""), strict=True)
+        if carried.name == config.data.dataset:
+            return carried
+    name = _short(config.data.dataset)
+    raise RunError(f"it was trained on {name}, which this computer does not have; import that data set")
 
 
 def _wanted(config: RunConfig, dataset: DatasetInfo) -> dict[str, tuple[list[int], bool]]:
@@ -242,8 +255,7 @@ def _numbers(name: str, entry: dict[str, Any], content: bytes, start: int) -> np
 
 def _as_run(config: RunConfig, dataset: DatasetInfo, weights: dict[str, np.ndarray], about: dict[str, str]) -> bytes:
     """Pack what was checked as a run's own zip, which the shelf takes in."""
-    found = _read_metadata(about, dataset)
-    epoch = found.pop("epoch")
+    epoch, described = _read_metadata(about, dataset)
     parameters = sum(array.size for name, array in weights.items() if name.endswith((".weight", ".bias")))
     now = time.time()
     status = Status(
@@ -254,21 +266,19 @@ def _as_run(config: RunConfig, dataset: DatasetInfo, weights: dict[str, np.ndarr
         parameters=parameters,
         finished=now,
     )
-    texts = {"config.json": config.model_dump_json(indent=1)}
-    texts |= {"about.json": json.dumps(found | {"created": now}), "status.json": json.dumps(asdict(status))}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, text in texts.items():
-            archive.writestr(name, text)
+        archive.writestr("config.json", to_json(config))
+        archive.writestr("about.json", ABOUT.dump_json(replace(described, created=now)))
+        archive.writestr("status.json", STATUS.dump_json(status))
         archive.writestr(f"checkpoints/epoch-{epoch:04d}.safetensors", save(weights))
     return buffer.getvalue()
 
 
-def _read_metadata(about: dict[str, str], dataset: DatasetInfo) -> dict[str, Any]:
-    """Return what the weights' metadata say: epoch, name, mean, std, and whose test images belong to them."""
+def _read_metadata(about: dict[str, str], dataset: DatasetInfo) -> tuple[int, About]:
+    """Return what the weights' metadata say: the epoch, and name, data set and whose test images belong to them."""
     epoch = about.get("epoch", "0")
-    found: dict[str, Any] = {"epoch": int(epoch) if re.fullmatch(r"[0-9]{1,4}", epoch) else 0}
-    found["name"] = _short(f"imported {about.get('name', '') or 'weights'}")
+    found = About(clean_name(f"imported {about.get('name', '') or 'weights'}"), dataset=dataset)
     try:
         classes = json.loads(about.get("classes", "null"))
         numbers = [json.loads(about.get(key, "null")) for key in ("mean", "std")]
@@ -284,12 +294,13 @@ def _read_metadata(about: dict[str, str], dataset: DatasetInfo) -> dict[str, Any
             or 0 in numbers[1]
         ):
             raise RunError("model.safetensors: its mean and std have to be numbers from 0 to 1, one a channel")
-        found |= {"mean": numbers[0], "std": numbers[1]}
+        mean, std = (tuple(map(float, n)) for n in numbers)
+        found = replace(found, dataset=replace(dataset, mean=mean, std=std))
     with contextlib.suppress(DataError):  # the demo's test images are a part of its data set
         part = info(about.get("predictions_dataset", ""))
         if (part.shape, part.classes) == (dataset.shape, dataset.classes):
-            found["predictions_dataset"] = part.name
-    return found
+            found = replace(found, predictions_dataset=part.name)
+    return int(epoch) if re.fullmatch(r"[0-9]{1,4}", epoch) else 0, found
 
 
 def _short(what: object) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from playground import runs
-from playground.events import Epoch, Scores, Snapshot, to_row
+from playground.events import Epoch, EpochRow, Scores, Snapshot, to_row
 from playground.inference import load_model
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import MAX_BATCH, find, prepare, private
@@ -19,6 +19,7 @@ from playground.losses import loss_function
 from playground.metrics import accuracy, confusion_matrix
 from playground.people import MACHINE
 from playground.runs import RunFolder
+from playground.runs.status import best_fields
 from playground.training import uses_bfloat16
 
 Preset = Literal["blur", "sharpen", "edge", "emboss"]
@@ -217,12 +218,12 @@ def _judged(run: RunFolder, epoch: int, logits: Tensor, targets: np.ndarray) -> 
     wanted = torch.from_numpy(np.asarray(targets, np.int64))
     confusion = confusion_matrix(targets, logits.argmax(1).numpy(), logits.shape[1])
     test = Scores(float(loss_function(run.config.training)(logits, wanted)), accuracy(confusion))
-    row = next((row for row in run.rows() if row["type"] == "epoch" and row.get("epoch") == epoch), {})
-    step = row.get("step", 0)
+    row = next((row for row in run.rows() if isinstance(row, EpochRow) and row.epoch == epoch), None)
+    step = row.step if row else 0
     return Epoch(
         epoch=epoch,
         step=step,
-        seconds=row.get("seconds", 0.0),
+        seconds=row.seconds if row else 0.0,
         train=None,
         val=None,
         test=test,
@@ -235,9 +236,8 @@ def _judged(run: RunFolder, epoch: int, logits: Tensor, targets: np.ndarray) -> 
 def _write(child: RunFolder, parent: RunFolder, weights: Mapping[str, np.ndarray], event: Epoch) -> None:
     now, was = time.time(), parent.status()
     # The demo's predictions and normalisation are not those of its config's data set, and so are its child's.
-    kept = {key: parent.about[key] for key in ("predictions_dataset", "mean", "std") if parent.about.get(key)}
-    if kept:
-        child._describe(**kept)
+    was_made = parent.about
+    child.describe(predictions_dataset=was_made.predictions_dataset, dataset=was_made.dataset)
     child.save_epoch(event.epoch, weights, event.test_probs)
     child.append(to_row(event))
     figures = {"parameters": was.parameters, "device": "cpu", "threads": was.threads, "total_steps": was.total_steps}
@@ -246,7 +246,7 @@ def _write(child: RunFolder, parent: RunFolder, weights: Mapping[str, np.ndarray
         epoch=event.epoch,
         step=event.step,
         seconds=event.seconds,
-        test_accuracy=event.test.accuracy,
+        **best_fields(event),
         started=now,
         finished=now,
         **figures,

@@ -91,7 +91,7 @@ class Service:
         waiting = queue.waiting()
         for run in reversed(list_runs()):
             lost = run.id not in waiting and run.status().state == "queued" and not run.is_locked()
-            if lost and not run.read_only and time.time() - run.about["created"] > NEW_RUN:
+            if lost and not run.read_only and time.time() - run.about.created > NEW_RUN:
                 queue.put(run.id)
 
     def find_workers(self) -> None:

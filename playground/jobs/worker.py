@@ -24,7 +24,8 @@ from playground.jobs.control import Control
 from playground.jobs.explain import explain
 from playground.jobs.memory import keep_freed_memory
 from playground.jobs.slots import Slot
-from playground.runs import RunError, RunFolder, Status
+from playground.runs import Resumed, RunError, RunFolder, Status
+from playground.runs.status import best_fields
 
 PAUSE_LIMIT = 600.0
 """Seconds after which a paused worker saves its state and gives its memory back; the run stays paused."""
@@ -122,6 +123,7 @@ class Worker:
         keep_freed_memory()
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
         data = load(config.data.dataset, progress=self.on_load)
+        self.run.describe(dataset=data.info)
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
         resume = self.take_up()
         self.say("running", message="", parameters=sum(layer.parameters for layer in network))
@@ -158,13 +160,13 @@ class Worker:
         except RunError as error:
             raise RunError(f"{error}; its kept epochs are intact: duplicate the run to train it again") from None
         step = int(saved[1]["step"]) if saved else -1
-        changes = {(row["step"], row["knob"]): row["new"] for row in rows if row["type"] == "change"}
+        changes = {(row.step, row.knob): row.new for row in rows if isinstance(row, Change)}
         for row in rows:
-            if row["type"] == "resumed":  # it may itself have been killed before it came to them
-                changes = {(s, knob): new for s, knob, new in row.get("changes", [])} | changes
+            if isinstance(row, Resumed):  # it may itself have been killed before it came to them
+                changes = {(s, knob): new for s, knob, new in row.changes} | changes
         self.replay = [(s, knob, new) for (s, knob), new in sorted(changes.items()) if s > step]
         if rows:
-            self.run.append({"type": "resumed", "step": step, "time": time.time(), "changes": self.replay})
+            self.run.append(Resumed(step, time.time(), tuple(self.replay)))
         if saved:
             saved[1]["changed"] |= {knob: new for (s, knob), new in sorted(changes.items()) if s <= step}
         self.step = step
@@ -181,11 +183,11 @@ class Worker:
                 if self.between_steps and self.until == "step":
                     self.paused, self.until = True, ""
             case Progress():
-                self.run.append(to_row(event))
+                self.run.append(event)
                 self.on_progress(event)
                 return None
             case Change():
-                self.run.append(to_row(event))
+                self.run.append(event)
             case Epoch():
                 self.on_epoch(event)
             case Snapshot():
@@ -194,7 +196,7 @@ class Worker:
                 if self.ending:
                     raise self.ending
             case Diverged():
-                self.run.append(to_row(event))
+                self.run.append(event)
                 raise Ended("diverged", f"step {event.step}: {event.what}; a smaller learning rate may help")
         return self.answer()
 
@@ -219,17 +221,15 @@ class Worker:
         val_probs = event.val_probs if self.run.config.data.folds else None
         self.run.save_epoch(event.epoch, weights, event.test_probs, val_probs)
         self.run.save_resume(tensors, event.snapshot.facts)
-        accuracy = (event.val or event.test).figure
-        best = {}
-        if self.status.best_accuracy is None or accuracy > self.status.best_accuracy:
-            best = {"best_accuracy": accuracy, "best_epoch": event.epoch}
+        before = self.status  # whose best is replaced by the rule of `best_row`
+        better = not before.best_epoch or before.best_score is None or event.judged.figure > before.best_score
+        best = best_fields(event) if better or not event.val else {}
         self.say(
             self.status.state,
             epoch=event.epoch,
             epochs=self.run.config.training.epochs,
             step=event.step,
             seconds=event.seconds,
-            test_accuracy=event.test.figure,
             **best,
         )
         self.between_steps = True

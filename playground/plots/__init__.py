@@ -5,7 +5,7 @@ the app's theme in the browser; the colours here hold on light and dark alike.
 """
 
 from playground.plots.bars import probability_bars
-from playground.plots.curves import best_epoch, curves
+from playground.plots.curves import curves
 from playground.plots.style import (
     CLASS_COLOURS,
     MAX_POINTS,
@@ -36,7 +36,6 @@ __all__ = [
     "VALIDATION",
     "WRONG",
     "Figure",
-    "best_epoch",
     "class_colour",
     "curves",
     "downsample",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.events import judged_by, labels_pixels
+from playground.events import Change, EpochRow, Scores, best_row, labels_pixels
 from playground.plots.style import NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
 
 
@@ -30,41 +30,27 @@ def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
     return {"data": [], "layout": layout}
 
 
-def _figure(scores: Mapping[str, float], key: str) -> float:
-    return judged_by(scores) if key == "accuracy" else scores[key]
+def _figure(scores: Scores, key: str) -> float:
+    return scores.figure if key == "accuracy" else scores.loss
 
 
-def _series(epochs: Sequence[Mapping[str, Any]], split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    points = [(row["epoch"], _figure(row[split], key)) for row in epochs if row.get(split)]
+def _series(epochs: Sequence[EpochRow], split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(row.epoch, _figure(scores, key)) for row in epochs if (scores := row.get(split))]
     x, y = zip(*points, strict=True) if points else ((), ())
     return np.array(x, float), np.array(y, float)
 
 
-def best_epoch(epochs: Sequence[Mapping[str, Any]]) -> tuple[str, float, float] | None:
-    """Return (split, epoch, accuracy) of the best validation accuracy, of the best test accuracy if none is held back.
-
-    The earliest of equals counts; None before the first epoch is over.
-    """
-    trained = [row for row in epochs if row["epoch"] > 0]
-    split = "val" if any(row.get("val") for row in trained) else "test"
-    scored = [row for row in trained if row.get(split)]
-    if not scored:
-        return None
-    best = max(scored, key=lambda row: (judged_by(row[split]), -row["epoch"]))
-    return split, best["epoch"], judged_by(best[split])
-
-
-def _mark_changes(figure: Figure, changes: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
+def _mark_changes(figure: Figure, changes: Sequence[Change], labels: Mapping[str, str]) -> None:
     """Draw each change of a knob as a dotted line, with what changed along it; near ones share a label."""
-    latest = {(row["step"], row["knob"]): row for row in changes}  # a slider passes many values in one step
+    latest = {(row.step, row.knob): row for row in changes}  # a slider passes many values in one step
     end = figure["layout"]["xaxis"]["range"][1]
     for row in latest.values():
-        x = float(f"{row['epoch']:.5g}")
+        x = float(f"{row.epoch:.5g}")
         dotted = {"color": NEUTRAL, "width": 1, "dash": "dot"}
         figure["layout"]["shapes"].append(
             {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": dotted, "layer": "below"}
         )
-    for together in _side_by_side(sorted(latest.values(), key=lambda row: row["epoch"]), end):
+    for together in _side_by_side(sorted(latest.values(), key=lambda row: row.epoch), end):
         figure["layout"]["annotations"].append(
             {
                 "text": "<br>".join(_words(knob, rows, labels) for knob, rows in together.items()),
@@ -86,26 +72,26 @@ LINE = 0.05
 """About how much of the x axis a line of an upright label takes up in a chart of the width of a phone."""
 
 
-def _side_by_side(changes: Sequence[Mapping[str, Any]], end: float) -> list[dict[str, list[Mapping[str, Any]]]]:
+def _side_by_side(changes: Sequence[Change], end: float) -> list[dict[str, list[Change]]]:
     """Put changes, in order of their epochs, into labels {knob: its changes} that do not cover each other."""
-    found: list[dict[str, list[Mapping[str, Any]]]] = []
+    found: list[dict[str, list[Change]]] = []
     for row in changes:
-        found.append({row["knob"]: [row]})
+        found.append({row.knob: [row]})
         while len(found) > 1 and _start(found[-1], end) < _start(found[-2], end) + LINE * end * len(found[-2]):
             for knob, rows in found.pop().items():
                 found[-1].setdefault(knob, []).extend(rows)
     return found
 
 
-def _start(label: Mapping[str, Sequence[Mapping[str, Any]]], end: float) -> float:
+def _start(label: Mapping[str, Sequence[Change]], end: float) -> float:
     """Return where a label begins on the axis, which goes from 0 to `end`: at its first change, or before the edge."""
-    return min(*(rows[0]["epoch"] for rows in label.values()), end * (1 - LINE * len(label)))
+    return min(*(rows[0].epoch for rows in label.values()), end * (1 - LINE * len(label)))
 
 
-def _words(knob: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+def _words(knob: str, rows: Sequence[Change], labels: Mapping[str, str]) -> str:
     """Say how a knob was changed, at once or step by step."""
     times = f", in {len(rows)} steps" if len(rows) > 1 else ""
-    return f"{labels.get(knob, knob).lower()} {rows[0]['old']:.3g} → {rows[-1]['new']:.3g}{times}"
+    return f"{labels.get(knob, knob).lower()} {rows[0].old:.3g} → {rows[-1].new:.3g}{times}"
 
 
 def _mark_cursor(figure: Figure, epoch: float) -> None:
@@ -123,7 +109,7 @@ _SPLITS = (("val", "validation", VALIDATION, "solid"), ("test", "test", TEST, "d
 def _score_panel(
     figure: Figure,
     progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
+    epochs: Sequence[EpochRow],
     key: str,
     smoothing: float,
 ) -> None:
@@ -151,13 +137,13 @@ def _score_panel(
     _mark_best(figure, epochs, key, scale)
 
 
-def _shade_gap(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, since: float) -> None:
+def _shade_gap(figure: Figure, epochs: Sequence[EpochRow], key: str, since: float) -> None:
     """Fill what is between training and validation (test, if none is held back) from an epoch on."""
     split = "val" if any(row.get("val") for row in epochs) else "test"
-    rows = [row for row in epochs if row["epoch"] >= since and row.get("train") and row.get(split)]
+    rows = [row for row in epochs if row.epoch >= since and row.get("train") and row.get(split)]
     scale = 100.0 if key == "accuracy" else 1.0
-    x = np.array([row["epoch"] for row in rows], float)
-    train, judged = (np.array([row[s][key] for row in rows], float) * scale for s in ("train", split))
+    x = np.array([row.epoch for row in rows], float)
+    train, judged = (np.array([_figure(row[s], key) for row in rows], float) * scale for s in ("train", split))
     band = {
         "type": "scatter",
         "mode": "lines",
@@ -173,17 +159,17 @@ def _shade_gap(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, si
     figure["data"].insert(0, band)
 
 
-def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> None:
-    if best := best_epoch(epochs):
-        split, epoch, accuracy = best
-        row = next(row for row in epochs if row["epoch"] == epoch and row.get(split))
-        colour = VALIDATION if split == "val" else TEST
+def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: float) -> None:
+    """Put a star on the epoch that the validation images chose."""
+    best = best_row(epochs)
+    if best and best.val and best.epoch:
+        epoch, score, colour = best.epoch, best.val.figure, VALIDATION
         figure["data"].append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "x": [epoch],
-                "y": to_json([_figure(row[split], key) * scale]),
+                "y": to_json([_figure(best.val, key) * scale]),
                 "name": "best",
                 "marker": {"symbol": "star", "size": 12, "color": colour, "line": {"width": 1, "color": "#fff"}},
                 "cliponaxis": False,
@@ -195,12 +181,12 @@ def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, sc
             late = epoch > figure["layout"]["xaxis"]["range"][1] / 2
             figure["layout"]["annotations"].append(
                 {
-                    "text": f"best {accuracy:.1%}, epoch {epoch:g}".replace("%", " %"),
+                    "text": f"best {score:.1%}, epoch {epoch:g}".replace("%", " %"),
                     "x": epoch,
-                    "y": accuracy * scale,
+                    "y": score * scale,
                     "xanchor": "right" if late else "left",
-                    "yanchor": "top" if accuracy > 0.6 else "bottom",
-                    "yshift": -9 if accuracy > 0.6 else 7,
+                    "yanchor": "top" if score > 0.6 else "bottom",
+                    "yshift": -9 if score > 0.6 else 7,
                     "showarrow": False,
                     "font": {"size": 11, "color": colour},
                 }
@@ -209,8 +195,8 @@ def _mark_best(figure: Figure, epochs: Sequence[Mapping[str, Any]], key: str, sc
 
 def curves(
     progress: Mapping[str, Sequence[float]],
-    epochs: Sequence[Mapping[str, Any]],
-    changes: Sequence[Mapping[str, Any]] = (),
+    epochs: Sequence[EpochRow],
+    changes: Sequence[Change] = (),
     *,
     total_epochs: float,
     revision: str = "",
@@ -235,7 +221,7 @@ def curves(
         overfitting_since: an epoch from which the gap between training and validation is shaded.
     """
     x = np.array(progress.get("epoch", ()), float)
-    latest = max([*x[-1:].tolist(), *(row["epoch"] for row in epochs[-1:]), 0.0])
+    latest = max([*x[-1:].tolist(), *(row.epoch for row in epochs[-1:]), 0.0])
     end = _axis_end(latest, max(total_epochs, 1))
     scale = {"type": "log", "uirevision": f"{revision}-log"} if log else {"uirevision": revision}
     tozero = {} if log else {"rangemode": "tozero"}

@@ -2,24 +2,32 @@
 
 from playground.runs.archives import export_zip, import_zip
 from playground.runs.feed import Feed
-from playground.runs.files import RunError, write_atomic
+from playground.runs.files import DamagedError, RunError, write_atomic
 from playground.runs.folder import RunFolder
-from playground.runs.shelf import create, demo_run, list_runs, open_run, runs_folder
-from playground.runs.status import ACTIVE, RESUMABLE, Status
+from playground.runs.rows import Resumed, Row
+from playground.runs.shelf import create, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
+from playground.runs.status import ACTIVE, METRICS, RESUMABLE, SPLITS, Status
 
 __all__ = [
     "ACTIVE",
+    "METRICS",
     "RESUMABLE",
+    "SPLITS",
+    "DamagedError",
     "Feed",
+    "Resumed",
+    "Row",
     "RunError",
     "RunFolder",
     "Status",
     "create",
     "demo_run",
     "export_zip",
+    "find_run",
     "import_zip",
     "list_runs",
     "open_run",
     "runs_folder",
+    "usable_runs",
     "write_atomic",
 ]

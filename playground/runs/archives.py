@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import re
 import secrets
@@ -10,23 +9,23 @@ import shutil
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
-from playground.config import ConfigError, from_json
-from playground.events import Change, Diverged, Progress, Scores
+from playground.config import ConfigError, from_json, to_json
+from playground.events import EpochRow
 from playground.people import MACHINE
-from playground.runs.feed import parse_rows
-from playground.runs.files import RunError
-from playground.runs.folder import RunFolder, read_json
+from playground.runs.about import ABOUT, clean_name
+from playground.runs.files import DamagedError, RunError, parse_stored, write_atomic
+from playground.runs.folder import RunFolder
+from playground.runs.rows import from_line, names_kind, to_line
 from playground.runs.shelf import runs_folder
-from playground.runs.status import Status
+from playground.runs.status import STATUS, Status, migrate_status
 from playground.zips import open_zip
 
 MAX_BYTES = 2 * 1024**3
@@ -40,44 +39,6 @@ _OVER = {"finished", "stopped", "interrupted", "diverged", "failed"}
 _TEXTS = {"config.json", "about.json", "status.json", "metrics.jsonl"}
 
 
-@dataclass
-class _About:
-    name: str = ""
-    note: str = ""
-    parent: str | None = None
-    created: float = 0.0
-    predictions_dataset: str = ""
-    study: str | None = None
-    member: int | None = None
-    owner: str = ""
-
-
-@dataclass
-class _EpochRow:
-    epoch: int
-    step: int
-    seconds: float
-    train: Scores | None
-    val: Scores | None
-    test: Scores
-    confusion: list[list[int]]
-
-
-@dataclass
-class _Resumed:
-    step: int
-
-
-_OBJECTS = {"about.json": TypeAdapter(_About), "status.json": TypeAdapter(Status)}
-_ROWS = {
-    "progress": TypeAdapter(Progress),
-    "epoch": TypeAdapter(_EpochRow),
-    "change": TypeAdapter(Change),
-    "diverged": TypeAdapter(Diverged),
-    "resumed": TypeAdapter(_Resumed),
-}
-
-
 def export_zip(run: RunFolder) -> bytes:
     """Pack a run: config, name, status, rows, weights and predictions; not its owner, lock, commands or log."""
     buffer = io.BytesIO()
@@ -87,8 +48,7 @@ def export_zip(run: RunFolder) -> bytes:
             if name in _TEXTS or _TENSORS.fullmatch(name):
                 with contextlib.suppress(FileNotFoundError):  # a run that goes on may have just thinned it out
                     if name == "about.json":
-                        about = {key: value for key, value in read_json(path).items() if key != "owner"}
-                        archive.writestr(f"{run.id}/{name}", json.dumps(about, indent=1))
+                        archive.writestr(f"{run.id}/{name}", ABOUT.dump_json(replace(run.about, owner=MACHINE)))
                     else:
                         archive.write(path, f"{run.id}/{name}")
     return buffer.getvalue()
@@ -107,7 +67,7 @@ def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
             try:
                 for name, info in members.items():
                     content = archive.read(info)
-                    _check(name, content)
+                    content = _checked(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
                 return _adopt(draft, owner)
@@ -141,29 +101,58 @@ def _members(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _check(name: str, content: bytes) -> None:
-    """Refuse a part that cannot be read back."""
+def _checked(name: str, content: bytes) -> bytes:
+    """Return a part as it is to lie here: texts anew, so that they hold nothing that was not looked at.
+
+    about.json is looked at later, beside the config.
+
+    Raises:
+        RunError: it cannot be read back.
+    """
     try:
         if name.endswith(".safetensors"):
             for key, tensor in load_tensors(content).items():
                 if not name.startswith("resume") and not np.isfinite(tensor).all():
                     raise ValueError(f"{key} holds numbers that are not finite")
         elif name == "config.json":
-            from_json(content)
+            return to_json(from_json(content)).encode()
         elif name == "metrics.jsonl":
-            for row in parse_rows(content[: content.rfind(b"\n") + 1]):
-                if row["type"] in _ROWS:
-                    _ROWS[row["type"]].validate_json(json.dumps(row), strict=True)
-        else:
-            _OBJECTS[name].validate_json(content, strict=True)
+            lines = content[: content.rfind(b"\n") + 1].splitlines()
+            return b"".join(to_line(from_line(line)) for line in lines if names_kind(line))
+        elif name == "status.json":
+            parse_stored(name, content, STATUS, lambda old: migrate_status(old, []))
+        return content
     except ConfigError as error:
-        raise RunError(f"config.json: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        what = _short(f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": "))
-        raise RunError(f"{name} is damaged ({what}); nothing was taken in") from None
+        raise RunError(f"config.json: {error}; nothing was taken in") from None
+    except DamagedError as error:
+        raise RunError(f"{error}; nothing was taken in") from None
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{name} is damaged ({_short(error)}); nothing was taken in") from None
+
+
+def _check_together(run: RunFolder) -> None:
+    """Refuse parts that do not fit one another: all have to speak of the same classes."""
+    if reason := run.damage:
+        raise RunError(f"{reason}; nothing was taken in")
+    dataset = run.about.dataset
+    if dataset and dataset.name != run.config.data.dataset:
+        raise RunError("about.json is of another data set than config.json; nothing was taken in")
+    counts = {len(row.confusion) for row in run.rows() if isinstance(row, EpochRow)}
+    with contextlib.suppress(RunError):  # a set of somebody's own, in a zip of older days
+        counts.add(run.dataset.num_classes)
+    for epoch in run.predicted_epochs():
+        try:
+            counts.add(run.predictions(epoch).shape[1])
+        except RunError:
+            try:
+                run.masks(epoch)
+            except RunError as error:
+                raise RunError(f"{error}; nothing was taken in") from None
+    if len(counts) > 1:
+        raise RunError(
+            f"its confusion matrices, predictions and data set have {' and '.join(map(str, sorted(counts)))} classes; "
+            "nothing was taken in"
+        )
 
 
 def _short(what: object) -> str:
@@ -177,11 +166,12 @@ def _adopt(draft: Path, owner: str) -> RunFolder:
     (draft / "lock").touch()
     draft.chmod(0o755)
     run = RunFolder(draft)
+    if not (draft / "status.json").exists():
+        write_atomic(draft / "status.json", STATUS.dump_json(Status("interrupted")))
+    _check_together(run)
     state = run.status().state
     run.set_status(state=state if state in _OVER else "interrupted")
-    run.leave_study()
-    run._describe(owner=owner)
-    run.rename(run.name if run.name != run.id else "imported run")
-    run.mend_tail()
+    name = clean_name(run.about.name) or "imported run"
+    run.describe(name=name, study=None, member=None, owner=owner)
     os.replace(draft, runs_folder() / run_id)
     return RunFolder(runs_folder() / run_id)

@@ -1,20 +1,20 @@
 """All runs of this home: making, listing and finding them."""
 
-import json
 import os
 import re
 import secrets
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from playground.config import RunConfig
+from playground.config import RunConfig, to_json
 from playground.home import home
 from playground.people import MACHINE
+from playground.runs.about import ABOUT, About, clean_name, clean_note
 from playground.runs.files import RunError
 from playground.runs.folder import DEMO, RunFolder
-from playground.runs.status import Status
+from playground.runs.status import STATUS, Status
 
 TASKS = ("classification", "segmentation")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -41,12 +41,10 @@ def create(
     run_id = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(3)}"
     folder = runs_folder()
     draft = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-    about = {"name": " ".join(name.split())[:100], "note": note, "parent": parent, "created": now}
-    about |= {"study": study, "member": member} if study else {}
-    about |= {"owner": owner} if owner else {}
-    (draft / "config.json").write_text(config.model_dump_json(indent=1) + "\n")
-    (draft / "about.json").write_text(json.dumps(about, indent=1))
-    (draft / "status.json").write_text(json.dumps(asdict(Status(epochs=config.training.epochs))))
+    about = About(clean_name(name), clean_note(note), parent, now, study, member if study else None, owner=owner)
+    (draft / "config.json").write_text(to_json(config))
+    (draft / "about.json").write_bytes(ABOUT.dump_json(about, indent=1))
+    (draft / "status.json").write_bytes(STATUS.dump_json(Status("queued", epochs=config.training.epochs), indent=1))
     (draft / "lock").touch()
     draft.chmod(0o755)
     os.replace(draft, folder / run_id)
@@ -75,8 +73,13 @@ def list_runs() -> list[RunFolder]:
     return [*runs, *(demo for demo in map(demo_run, TASKS) if demo)]
 
 
-def open_run(run_id: str) -> RunFolder:
-    """Return a run by its id ("demo" and "demo-segmentation" are the bundled ones).
+def usable_runs() -> Iterator[RunFolder]:
+    """Yield the runs that are not damaged, newest first, the bundled ones last; each is looked at as it comes."""
+    return (run for run in list_runs() if not run.damage)
+
+
+def find_run(run_id: str) -> RunFolder:
+    """Return a run by its id, damaged or not ("demo" and "demo-segmentation" are the bundled ones).
 
     Raises:
         RunError: there is none.
@@ -84,6 +87,18 @@ def open_run(run_id: str) -> RunFolder:
     for demo in map(demo_run, TASKS):
         if demo and demo.id == run_id:
             return demo
-    if _SAFE_ID.fullmatch(run_id) and (runs_folder() / run_id / "config.json").exists():
+    if _SAFE_ID.fullmatch(run_id) and (runs_folder() / run_id).is_dir():
         return RunFolder(runs_folder() / run_id)
     raise RunError(f"there is no run {run_id[:64]!r}; it may have been deleted")
+
+
+def open_run(run_id: str) -> RunFolder:
+    """Return a run by its id, to look at it or to work with it.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    run = find_run(run_id)
+    if reason := run.damage:
+        raise RunError(f"run {run.name} is damaged: {reason}; it can be deleted on the page Runs")
+    return run

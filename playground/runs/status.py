@@ -1,9 +1,30 @@
-"""Where a run stands."""
+"""Where a run stands: status.json."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, TypeAdapter
+
+from playground.events import Count, EpochRow, Fraction, NotNegative, Seconds, best_row
+
+State = Literal[
+    "queued",
+    "preparing",
+    "running",
+    "paused",
+    "finished",
+    "stopped",
+    "interrupted",
+    "diverged",
+    "failed",
+    "died",
+    "damaged",
+]
 ACTIVE = frozenset({"queued", "preparing", "running", "paused"})
 RESUMABLE = frozenset({"paused", "interrupted", "stopped", "died", "failed"})
+METRICS = {"accuracy": "accuracy", "iou": "mean IoU"}
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -11,33 +32,72 @@ class Status:
     """Where a run stands.
 
     Attributes:
-        state: queued, preparing, running, paused, finished, stopped, interrupted, diverged, failed, or died (its
-            status says it works and its lock says nobody does).
+        state: queued, preparing, running, paused, finished, stopped, interrupted, diverged, failed, died (its
+            status says it works and its lock says nobody does), or damaged (a file of the run cannot be read).
         message: one line for a person: progress of a download, or why it failed.
         seconds: time spent training, evaluation included.
-        best_accuracy: the best validation accuracy (the test accuracy where nothing is held back), as a fraction.
-        test_accuracy: of the last epoch, as a fraction.
+        metric: what the run is judged by: "accuracy", or "iou" (the mean over the classes) where it labels pixels.
+        best_epoch: the epoch with the highest score on the images held back for validation; where none are, the
+            latest, since choosing by the test images would flatter the run.
+        best_score: the metric at that epoch on `best_split`, as a fraction.
+        best_split: "val"; or "test" where no images are held back.
+        test_score: the metric at that epoch on the test images.
         threads: CPU threads it computes with; fixed at the first start, because sums depend on it.
         started, finished: seconds since 1970, or None.
     """
 
-    state: str = "queued"
-    message: str = ""
-    epoch: int = 0
-    step: int = 0
-    epochs: int = 0
-    total_steps: int = 0
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    best_accuracy: float | None = None
-    best_epoch: int | None = None
-    test_accuracy: float | None = None
-    parameters: int = 0
-    device: str = ""
-    threads: int = 0
-    started: float | None = None
-    finished: float | None = None
+    state: State
+    message: Annotated[str, Field(max_length=1000)] = ""
+    epoch: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    step: Count = 0
+    epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    total_steps: Count = 0
+    seconds: Seconds = 0.0
+    images_per_second: NotNegative = 0.0
+    metric: Literal["accuracy", "iou"] = "accuracy"
+    best_epoch: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    best_score: Fraction | None = None
+    best_split: Literal["val", "test"] = "val"
+    test_score: Fraction | None = None
+    parameters: Count = 0
+    device: Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:[0-9]{1,2})?)?$")] = ""
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    started: Seconds | None = None
+    finished: Seconds | None = None
+    format: Literal[1] = field(default=1, kw_only=True)
 
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def best_label(self) -> str:
+        """What `best_score` is, in words: "validation accuracy"."""
+        return f"{SPLITS[self.best_split]} {METRICS[self.metric]}"
+
+
+STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+
+
+def best_fields(row: EpochRow) -> dict[str, Any]:
+    """Return the fields of a status that say which epoch is the best, and how good it is."""
+    return {
+        "metric": row.judged.metric,
+        "best_epoch": row.epoch,
+        "best_score": row.judged.figure,
+        "best_split": "val" if row.val else "test",
+        "test_score": row.test.figure,
+    }
+
+
+def migrate_status(stored: dict[str, Any], epochs: Sequence[EpochRow]) -> dict[str, Any]:
+    """Bring the object of format 0 into today's: it knew neither the metric nor the split of its best figure.
+
+    Args:
+        epochs: the run's rows of epochs, from which the best is told again.
+    """
+    kept = {key: value for key, value in stored.items() if not key.endswith("_accuracy") and key != "best_epoch"}
+    if "state" not in stored:  # it would be queued, and a finished run would start again
+        raise ValueError("it has no state")
+    best = best_row(epochs)
+    return kept | (best_fields(best) if best else {"test_score": stored.get("test_accuracy")}) | {"format": 1}

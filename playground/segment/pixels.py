@@ -4,7 +4,6 @@ Large images are computed in tiles that overlap, so that memory stays bounded; s
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from playground.data.catalog import IGNORE
 from playground.inference import InferenceError, dataset_of, load_model
 from playground.metrics import confusion_matrix
 from playground.runs import RunFolder
+from playground.segment.remedies import figures
 from playground.training import uses_bfloat16
 
 TILE, MARGIN = 512, 64
@@ -79,20 +79,20 @@ def blurred(images: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
 
 def judged(
     run: RunFolder, epoch: int, images: NDArray[np.uint8], targets: NDArray[np.integer], scales: Sequence[float]
-) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+) -> tuple[dict[str, float], NDArray[np.uint8]]:
     """Judge a network on images at some scales.
 
     Args:
         images: uint8 (N, C, H, W); targets: (N, H, W), `IGNORE` where there is no class.
 
     Returns:
-        A row as an epoch has it, {"confusion", "test": {"boundary_f1"}}, and the masks (N, H, W).
+        The figures of `remedies.FIGURES`, and the masks (N, H, W).
     """
     masks = np.stack([pixel_probs(run, epoch, image, scales).argmax(0).astype(np.uint8) for image in images])
     known, classes = targets != IGNORE, dataset_of(run)[0].num_classes
     counts = confusion_matrix(targets[known], masks[known], classes)
     edges = boundary_f1(matches(torch.from_numpy(masks), torch.from_numpy(np.ascontiguousarray(targets))))
-    return {"confusion": counts.tolist(), "test": {"boundary_f1": edges}}, masks
+    return figures(counts, edges), masks
 
 
 def _at_scale(net: nn.Module, pixels: Tensor, scale: float) -> Tensor:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from playground.config import RunConfig, from_flat
+from playground.events import EpochRow
 from playground.metrics import f1, iou
 
 SCALES: Mapping[str, tuple[float, ...]] = {"around": (1.0, 0.75, 1.25), "smaller": (1.0, 0.75, 0.5)}
@@ -83,9 +85,14 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 """What two runs are compared by: {name: (title, what it is)}."""
 
 
-def figures(row: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of `FIGURES` from an epoch's row, on the test images; fractions."""
-    counts = np.asarray(row["confusion"])
+def figures(confusion: ArrayLike, boundary_f1: float | None) -> dict[str, float]:
+    """Return the figures of `FIGURES`, fractions.
+
+    Args:
+        confusion: (K, K) counts of pixels, row = true class, column = predicted class.
+        boundary_f1: how well boundaries are met, a fraction; None counts as 0.
+    """
+    counts = np.asarray(confusion)
     occurs = counts.sum(axis=1) > 0
     overlap = iou(counts)[occurs]
     return {
@@ -93,5 +100,10 @@ def figures(row: Mapping[str, Any]) -> dict[str, float]:
         "worst_iou": float(overlap.min()) if overlap.size else 0.0,
         "accuracy": float(np.trace(counts) / max(counts.sum(), 1)),
         "dice": float(f1(counts)[occurs].mean()) if overlap.size else 0.0,
-        "boundary_f1": float(row["test"].get("boundary_f1") or 0.0),
+        "boundary_f1": boundary_f1 or 0.0,
     }
+
+
+def figures_of(row: EpochRow) -> dict[str, float]:
+    """Return the figures of an epoch on the test images."""
+    return figures(row.confusion, row.test.boundary_f1)

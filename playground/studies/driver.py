@@ -140,13 +140,13 @@ class Driver:
 
         feed, trial = self.feeds[number], self.handles[number]
         feed.update()
-        epochs = [row for row in feed.epochs if row["epoch"] > 0]
+        epochs = [row for row in feed.epochs if row.epoch > 0]
         for row in epochs:
-            if row["epoch"] > self.reported.get(number, 0):
-                trial.report(judged(row), row["epoch"])  # again after a kill, which changes nothing
-                self.reported[number] = row["epoch"]
+            if row.epoch > self.reported.get(number, 0):
+                trial.report(judged(row), row.epoch)  # again after a kill, which changes nothing
+                self.reported[number] = row.epoch
                 if self.asked.prune and feed.status.active and trial.should_prune():
-                    feed.run.command(do="stop", why=f"{PRUNED}: behind the median after epoch {row['epoch']}")
+                    feed.run.command(do="stop", why=f"{PRUNED}: behind the median after epoch {row.epoch}")
                     break
         state = feed.status.state
         if feed.status.active or state == "interrupted":

@@ -1,15 +1,14 @@
 """What came out of a study."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from playground.data import store
-from playground.events import judged_by
+from playground.events import EpochRow
 from playground.metrics import confusion_matrix
 from playground.runs import Feed, RunError, Status
 from playground.splits import split
@@ -51,9 +50,9 @@ class Result:
         return "deleted" if self.status is None else PRUNED if self.pruned else self.status.state
 
 
-def judged(row: Mapping[str, Any]) -> float:
-    """Return the figure of an epoch row: on the validation images, or on the test images if none are held back."""
-    return judged_by(row.get("val") or row["test"])
+def judged(row: EpochRow) -> float:
+    """Return the score of an epoch: on the validation images, or on the test images if none are held back."""
+    return row.judged.figure
 
 
 class StudyFeed:
@@ -86,11 +85,11 @@ class StudyFeed:
             return Result(member, None)
         feed = self.feeds.setdefault(member.run_id, Feed(run))
         feed.update()
-        trained = [row for row in feed.epochs if row["epoch"] > 0]
+        trained = [row for row in feed.epochs if row.epoch > 0]
         if not trained:
             return Result(member, feed.status)
         last = trained[-1]
-        return Result(member, feed.status, judged(last), judged_by(last["test"]))
+        return Result(member, feed.status, judged(last), last.test.figure)
 
     @property
     def state(self) -> str:

@@ -10,6 +10,7 @@
 study.json never changes, and what a study has found is in its runs: nothing here has to be kept in step.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +33,6 @@ from playground.home import home
 from playground.jobs import client
 from playground.people import MACHINE, may_change, name_of
 from playground.runs import RunError, RunFolder, write_atomic
-from playground.runs.feed import parse_rows
 from playground.studies import space
 from playground.studies.space import MAX_MEMBERS, Axis, Plan, StudyError, Values, try_values
 
@@ -147,6 +148,15 @@ class Member:
             return None
 
 
+def _parse_rows(chunk: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the objects of whole lines; a damaged line is passed over."""
+    for line in chunk.splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "type" in row:
+                yield row
+
+
 class StudyFolder:
     """A study on disk. Cheap to make: each part is read when it is asked for."""
 
@@ -192,7 +202,7 @@ class StudyFolder:
             content = (self.path / "members.jsonl").read_bytes()
         except OSError:
             return []
-        return parse_rows(content[: content.rfind(b"\n") + 1])
+        return list(_parse_rows(content[: content.rfind(b"\n") + 1]))
 
     def members(self) -> list[Member]:
         """Return the members so far, by number."""
@@ -218,8 +228,9 @@ class StudyFolder:
         since = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.study.created - 2))
         known, lost = {member.run_id for member in self.members()}, {}
         for run in itertools.takewhile(lambda run: not run.read_only and run.id >= since, runs.list_runs()):
-            if run.id not in known and (about := run.about)["study"] == self.id:
-                lost[about["member"]] = run
+            with contextlib.suppress(RunError):  # a damaged one is nobody's
+                if run.id not in known and (about := run.about).study == self.id and about.member is not None:
+                    lost[about.member] = run
         return lost
 
     def add(self, number: int, values: Values, config: RunConfig, lost: RunFolder | None = None) -> RunFolder:

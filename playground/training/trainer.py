@@ -184,7 +184,7 @@ class Trainer:
         if not np.isfinite(test.loss):
             return Diverged(float(self.epoch), self.step, "the loss on the test images is no longer a finite number")
         seconds, counts, state = self.clock(), confusion.tolist(), self.snapshot()
-        return Epoch(self.epoch, self.step, seconds, train, val, test, counts, probs, state, val_probs)
+        return Epoch(self.epoch, self.step, seconds, test, counts, probs, state, val_probs, train=train, val=val)
 
     # The exact state
 

@@ -7,8 +7,6 @@ import streamlit as st
 
 from playground import compare, diagnosis
 from playground.config import KNOBS, ConfigError
-from playground.data import catalog
-from playground.data.catalog import DataError
 from playground.diagnosis import Finding
 from playground.runs import RunError, RunFolder
 from playground.ui.feeds import View
@@ -26,8 +24,8 @@ EXAMINED = 500
 def _findings(path: str, version: int, _view: View) -> list[Finding]:
     config, feed = _view.run.config, _view.feed
     try:
-        classes = catalog.info(config.data.dataset).classes
-    except DataError:
+        classes = _view.run.dataset.classes
+    except RunError:
         classes = ()
     with _view.lock:
         return diagnosis.diagnose(config, feed.status, feed.progress, feed.epochs, feed.changes, classes)
@@ -97,7 +95,7 @@ def cards(view: View, *, key: str) -> None:
     found = findings(view) + (units or [])
     for finding in found:
         card(finding)
-    trained = any(row["epoch"] > 0 for row in view.feed.epochs)
+    trained = any(row.epoch > 0 for row in view.feed.epochs)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if not found and trained:
             st.caption(":material/check_circle: Nothing looks wrong.", width="content")

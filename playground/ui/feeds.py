@@ -41,7 +41,7 @@ class View:
     @property
     def config(self) -> RunConfig:
         """The run's knobs, with the values they were changed to on the way."""
-        changed = {row["knob"]: row["new"] for row in self.feed.changes if row["knob"] in KNOBS}
+        changed = {row.knob: row.new for row in self.feed.changes}
         try:
             return from_flat(changed, self.run.config)
         except ConfigError:
@@ -50,7 +50,7 @@ class View:
     @property
     def latest_epoch(self) -> float:
         """Passes over the training images, as a fraction."""
-        return max([*self.feed.progress.get("epoch", [])[-1:], *(row["epoch"] for row in self.feed.epochs[-1:]), 0.0])
+        return max([*self.feed.progress.get("epoch", [])[-1:], *(row.epoch for row in self.feed.epochs[-1:]), 0.0])
 
     def figures(self, **options: Any) -> dict[str, plots.Figure]:
         """Return the four curves; see `plots.curves`."""
@@ -92,10 +92,10 @@ def figures(view: View, **options: Any) -> tuple[dict[str, plots.Figure], str]:
 
 def latest_run(owner: str, active: bool = False) -> RunFolder | None:
     """Return a person's newest run, those of studies aside; or the newest that waits, works or is paused."""
-    mine = (run for run in list_runs()[:200] if not run.read_only and run.owner == owner)
-    return next((run for run in mine if (run.status().active if active else not run.about["study"])), None)
+    mine = (run for run in list_runs()[:200] if not run.read_only and run.owner == owner and not run.damage)
+    return next((run for run in mine if (run.status().active if active else not run.about.study)), None)
 
 
 def latest_finished() -> RunFolder | None:
     """Return the newest finished run."""
-    return next((run for run in list_runs()[:50] if run.status().state == "finished"), None)
+    return next((run for run in list_runs()[:50] if run.status().state == "finished" and not run.damage), None)

@@ -1,6 +1,7 @@
 """Choosing what a page is about: a run, an epoch of it, an image."""
 
 import contextlib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,9 @@ import streamlit as st
 
 from playground import images, runs
 from playground.config import ConfigError
-from playground.data import catalog
 from playground.data.catalog import DataError, Task
 from playground.images import ImageError
-from playground.runs import RunError, RunFolder, Status, list_runs, open_run
+from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
 from playground.ui.gallery import choose_test_image
 
 OFFERED = 200
@@ -31,13 +31,14 @@ def default_run(task: Task = "classification") -> str:
                 return shown
     if demo := runs.demo_run(task):
         return demo.id
-    return next((run.id for run in list_runs()[:100] if run.epochs() and task_of(run) == task), "")
+    newest = itertools.islice(usable_runs(), OFFERED)
+    return next((run.id for run in newest if run.epochs() and task_of(run) == task), "")
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
 def _task(path: str) -> Task:
     # The config of a run never changes, and its data set keeps its kind.
-    return catalog.info(RunFolder(Path(path)).config.data.dataset).task
+    return RunFolder(Path(path)).dataset.task
 
 
 def task_of(run: RunFolder) -> Task:
@@ -53,9 +54,9 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def accuracy(status: Status) -> float | None:
-    """Return the figure a run is known by: its best accuracy, or the latest on the test images."""
-    return status.best_accuracy if status.best_accuracy is not None else status.test_accuracy
+def score(status: Status) -> str:
+    """Return what a run is known by, with the metric and the split: "validation accuracy 81.3 %"."""
+    return "" if status.best_score is None else f"{status.best_label} {percent(status.best_score)}"
 
 
 def ago(moment: float | None) -> str:
@@ -76,7 +77,7 @@ def ago(moment: float | None) -> str:
 def _describe(run: RunFolder) -> str:
     status = run.status()
     # While it trains its accuracy would change the label at each look, and the browser knows a choice by its label.
-    best = "" if status.active else percent(accuracy(status))
+    best = "" if status.active else score(status)
     return " · ".join(part for part in (run.name, status.state, best) if part)
 
 
@@ -106,12 +107,13 @@ def run_picker(label: str, state: str, *, task: Task | None = None, help: str | 
     known = list_runs()
     chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
     bundled = [run for run in known if run.read_only]
-    offered = [run for run in known[:OFFERED] if not task or task_of(run) == task]
+    offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not run.damage]
     if chosen and task and task_of(chosen) != task:
         does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
         st.info(f"{chosen.name} {does}.", icon=":material/info:")
         chosen = None
-    offered += [run for run in [*bundled, chosen] if run and run not in offered and (not task or task_of(run) == task)]
+    more = [run for run in [*bundled, chosen] if run and run not in offered and not run.damage]
+    offered += [run for run in more if not task or task_of(run) == task]
     if not offered:
         if task:
             what = "whole images" if task == "classification" else "pixels"

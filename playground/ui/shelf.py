@@ -2,22 +2,22 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
-from playground.config import KNOBS, ConfigError, RunConfig, diff
+from playground.config import KNOBS, RunConfig, diff
 from playground.people import may_change
-from playground.runs import RESUMABLE, RunError, RunFolder
-from playground.ui.transport import BADGES
+from playground.runs import METRICS, RESUMABLE, DamagedError, RunFolder, Status
+from playground.runs.about import About
 
 KEPT_ROWS = 20_000
 GROUPS: dict[str, frozenset[str]] = {
     "All": frozenset(),
     "At work": frozenset({"queued", "preparing", "running", "paused"}),
     "Finished": frozenset({"finished"}),
-    "Ended early": frozenset({"stopped", "interrupted", "diverged", "failed", "died"}),
+    "Ended early": frozenset({"stopped", "interrupted", "diverged", "failed", "died", "damaged"}),
 }
 """What the states are filtered by; no states mean all."""
 
@@ -28,7 +28,9 @@ class Row:
 
     Attributes:
         knobs: the knobs that differ from the default, in words; for a damaged config, what is wrong with it.
-        best, test: accuracies, as fractions.
+        best, test: the metric on the validation and the test images after the epoch that validation chose, as
+            fractions; of a run that holds no images back, nothing and the test score of its last epoch.
+        metric: "accuracy" or "mean IoU".
         state: one of `BADGES`.
     """
 
@@ -43,6 +45,7 @@ class Row:
     epoch: int
     epochs: int
     seconds: float
+    metric: str
     best: float | None
     test: float | None
     parameters: int
@@ -79,26 +82,28 @@ def knob_words(config: RunConfig) -> tuple[str, ...]:
 
 
 def _read(run: RunFolder) -> Row:
-    about, status = run.about, run.status()
-    try:
-        config = run.config
-        knobs, epochs = knob_words(config), config.training.epochs
-    except (ConfigError, RunError) as error:
-        knobs, epochs = (str(error),), status.epochs
+    status, about, knobs = run.status(), About(), ()
+    with suppress(DamagedError):
+        about = run.about
+    if damage := run.damage:
+        status = Status("damaged", damage)
+    else:
+        knobs = knob_words(run.config)
     return Row(
         id=run.id,
-        name=about["name"],
-        note=about["note"],
-        created=float(about["created"] or 0),
+        name=about.name or run.id,
+        note=about.note,
+        created=about.created,
         read_only=run.read_only,
         knobs=knobs,
-        state=status.state if status.state in BADGES else "failed",
+        state=status.state,
         message=status.message,
         epoch=status.epoch,
-        epochs=epochs,
+        epochs=status.epochs,
         seconds=status.seconds,
-        best=status.best_accuracy,
-        test=status.test_accuracy,
+        metric=METRICS[status.metric],
+        best=status.best_score if status.best_split == "val" else None,
+        test=status.test_score,
         parameters=status.parameters,
         owner=run.owner,
     )
@@ -133,7 +138,7 @@ def row(run: RunFolder) -> Row:
 
 SORTS: dict[str, Callable[[Row], tuple] | None] = {
     "Newest": None,
-    "Best accuracy": lambda row: (-(row.best if row.best is not None else -1), row.name.lower()),
+    "Best validation": lambda row: (-(row.best if row.best is not None else -1), row.name.lower()),
     "Name": lambda row: (row.name.lower(),),
     "Longest": lambda row: (-row.seconds,),
     "Most parameters": lambda row: (-row.parameters,),

@@ -104,8 +104,11 @@ def _mask_strip(dataset: str, run: RunFolder | None, epoch: int | None, key: str
 def strip(
     dataset: str, run: RunFolder | None = None, epoch: int | None = None, *, key: str = "strip", count: int = COUNT
 ) -> bool:
-    """Draw the strip; without a run or an epoch, only the images. False if the data set is not on this disk yet."""
-    entry = catalog.info(dataset)
+    """Draw the strip; without a run or an epoch, only the images. False if the data set is not on this disk."""
+    try:
+        entry = catalog.info(dataset)
+    except catalog.DataError:
+        return False
     if entry.segments and (entry.bundled or catalog.is_ready(dataset)):
         return _mask_strip(dataset, run, epoch, key, count)
     rows, images, targets = _images(dataset, entry.bundled or catalog.is_ready(dataset), count)

@@ -10,7 +10,7 @@ from playground import runs
 from playground.config import KNOBS, LIVE_KNOBS, RunConfig, diff
 from playground.jobs import client
 from playground.people import name_of
-from playground.runs import RESUMABLE, RunFolder
+from playground.runs import METRICS, RESUMABLE, RunFolder
 from playground.ui import form, person
 from playground.ui.feeds import View
 from playground.ui.network import duration
@@ -26,6 +26,7 @@ BADGES = {
     "interrupted": ("Interrupted", ":material/power_off:", "orange"),
     "diverged": ("Diverged", ":material/trending_up:", "red"),
     "failed": ("Failed", ":material/error:", "red"),
+    "damaged": ("Damaged", ":material/broken_image:", "red"),
     "died": ("Died", ":material/heart_broken:", "red"),
 }
 
@@ -143,8 +144,11 @@ def _where(view: View) -> str:
     """Say how far a run is."""
     status, total = view.status, view.status.epochs
     done = f"epoch {view.latest_epoch:.3g} of {total}"
-    best = f"best {status.best_accuracy:.1%} after epoch {status.best_epoch}" if status.best_epoch else ""
-    test = f"test {status.test_accuracy:.1%}" if status.test_accuracy is not None else ""
+    metric, held_back = METRICS[status.metric], status.best_split == "val"
+    best = f"best {status.best_label} {status.best_score:.1%}" if status.best_epoch and held_back else ""
+    best += f" after epoch {status.best_epoch}" if best else ""
+    test = f"test {metric} {status.test_score:.1%}" if status.test_score is not None else ""
+    test += " then" if best and test and status.best_epoch != status.epoch else ""
     parts: list[str] = []
     match status.state:
         case "queued":

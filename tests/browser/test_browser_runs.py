@@ -24,7 +24,7 @@ def run(server: Server) -> RunFolder:
         if not old.read_only:
             old.delete()
     made = runs.create(from_flat({"kernel_size": 5, "channels": "8-24"}), "first name")
-    made.set_status(state="finished", epoch=3, epochs=10, best_accuracy=0.5, seconds=83.0, parameters=1234)
+    made.set_status(state="finished", epoch=3, epochs=10, best_score=0.5, seconds=83.0, parameters=1234)
     return made
 
 

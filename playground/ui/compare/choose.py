@@ -118,7 +118,8 @@ def picker() -> None:
     """Let a person choose the runs: the newest, the demo, and those that are chosen already."""
     everything = runs.list_runs()
     chosen = set(st.session_state[RUNS])
-    offered = [run for i, run in enumerate(everything) if i < pickers.OFFERED or run.read_only or run.id in chosen]
+    wanted = [run for i, run in enumerate(everything) if i < pickers.OFFERED or run.read_only or run.id in chosen]
+    offered = [run for run in wanted if not run.damage]
     labels = pickers.labels_of(offered)
     # As in the pickers of one run: labels follow the runs' states, so it is the ids that are kept.
     st.session_state["compare_picker"] = st.session_state[RUNS]

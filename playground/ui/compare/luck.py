@@ -29,7 +29,7 @@ def members(views: Sequence[View], names: Sequence[str]) -> list[Member]:
     for view, name in zip(views, names, strict=True):
         figure = reached(view).final.get("test")
         if view.status.state == "finished" and figure is not None:
-            changes = tuple((row["step"], row["knob"], row["new"]) for row in view.feed.changes)
+            changes = tuple((row.step, row.knob, row.new) for row in view.feed.changes)
             found.append(Member(name, view.run.config, changes, figure))
     return found
 

@@ -7,11 +7,11 @@ import streamlit as st
 
 from playground import compare, images
 from playground.compare import CERTAIN, Pair
-from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.data.store import Arrays
 from playground.metrics import confusion_matrix, shares
 from playground.plots.confusion import confusion_heatmap
+from playground.runs import RunError
 from playground.ui.compare import pixels
 from playground.ui.compare.sides import Side, choose
 from playground.ui.feeds import View
@@ -201,6 +201,6 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
 def _classes(side: Side) -> tuple[str, ...]:
     """Return the names of the classes; numbers where the data set is not known here any more."""
     try:
-        return catalog.info(side.run.config.data.dataset).classes
-    except DataError:
+        return side.run.dataset.classes
+    except RunError:
         return tuple(f"class {i}" for i in range(len(side.counts)))

@@ -44,7 +44,7 @@ def _predictions(path: str, epoch: int, written: int, pixels: bool) -> np.ndarra
 
 def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
     """Return a run at its best or its last epoch; None before its first one. Damaged predictions count as none."""
-    rows = {row["epoch"]: row for row in view.feed.epochs if row.get("confusion")}
+    rows = {row.epoch: row for row in view.feed.epochs}
     if not rows:
         return None
     top = view.status.best_epoch
@@ -60,7 +60,7 @@ def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
             said = _predictions(str(view.run.path), epoch, written, pixels)
         except (RunError, OSError) as error:
             st.caption(f":material/warning: {error}")
-    counts = np.array(rows[epoch]["confusion"], np.int64)
+    counts = np.array(rows[epoch].confusion, np.int64)
     probs, masks = (None, said) if pixels else (said, None)
     return Side(letter, name, view.run, epoch, probs, counts, pixels, masks)
 

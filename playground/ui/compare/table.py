@@ -74,7 +74,7 @@ def _reached_rows(found: Sequence[Reached]) -> dict[str, list[str]]:
             if any(having):
                 figure = f"{name} {measured(pixels, split)}"
                 both = list(zip(found, having, strict=True))
-                rows[f"Best {figure}"] = [_best(*one.best[split]) if has else "–" for one, has in both]
+                rows[f"Best epoch's {figure}"] = [_best(one, split) if has else "–" for one, has in both]
                 rows[f"Final {figure}"] = [percent(one.final[split]) if has else "–" for one, has in both]
     return rows
 
@@ -84,8 +84,8 @@ def measured(pixels: bool, split: str = "test") -> str:
     return ("pixel accuracy" if split == "train" else "mean IoU") if pixels else "accuracy"
 
 
-def _best(figure: float, epoch: int) -> str:
-    return f"{percent(figure)} (epoch {epoch})"
+def _best(one: Reached, split: str) -> str:
+    return f"{percent(one.best[split])} (epoch {one.best_epoch})" if split in one.best else "–"
 
 
 def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:

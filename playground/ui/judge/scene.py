@@ -99,20 +99,16 @@ def _answers(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> Answers:
 def _counted(run: RunFolder, epoch: int) -> np.ndarray | None:
     """Return the confusion matrix that training counted after the epoch; None where there is none."""
     for row in feeds.watch(run).feed.epochs:
-        if row.get("epoch") == epoch:
-            try:
-                counts = np.asarray(row.get("confusion"), np.int64)
-            except (TypeError, ValueError):
-                return None
-            return counts if counts.ndim == 2 and len(counts) == counts.shape[1] > 1 else None
+        if row.epoch == epoch:
+            return np.asarray(row.confusion, np.int64)
     return None
 
 
 def _names(run: RunFolder, count: int) -> tuple[str, ...]:
     """Return the classes' names; numbers where the data set is not known here, or has been replaced."""
     try:
-        classes = catalog.info(run.config.data.dataset).classes
-    except ValueError:  # DataError and ConfigError
+        classes = run.dataset.classes
+    except RunError:
         classes = ()
     return classes if len(classes) == count else tuple(f"class {k}" for k in range(count))
 

@@ -10,10 +10,11 @@ from scipy import ndimage
 from playground import metrics
 from playground.data import catalog, shapes
 from playground.data.catalog import IGNORE
+from playground.events import EpochRow
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
 from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
-from playground.segment.remedies import FIGURES, figures
+from playground.segment.remedies import FIGURES, figures_of
 from playground.ui import feeds
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.live_chart import live_chart
@@ -35,7 +36,7 @@ def draw(run: RunFolder, epoch: int) -> None:
     Raises:
         RunError, DataError: the masks or the test images are not there.
     """
-    masks, classes = run.masks(epoch), catalog.info(run.predictions_dataset).classes
+    masks, classes = run.masks(epoch), run.dataset.classes
     images, truth = test_images(run, len(masks))
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
     st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
@@ -95,7 +96,7 @@ def _picture(
 
 
 def _small(run: RunFolder, epoch: int, number: int, image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> Picture:
-    clear = clear_class(catalog.info(run.predictions_dataset).classes)
+    clear = clear_class(run.dataset.classes)
     return _picture(weights_key(run, epoch), number, clear, image, mask, truth)
 
 
@@ -136,23 +137,23 @@ def _edges(mask: np.ndarray) -> np.ndarray:
     return ndimage.maximum_filter(mask, 5) != ndimage.minimum_filter(mask, 5)
 
 
-def _row(run: RunFolder, epoch: int) -> dict | None:
-    return next((row for row in feeds.watch(run).feed.epochs if row["epoch"] == epoch), None)
+def _row(run: RunFolder, epoch: int) -> EpochRow | None:
+    return next((row for row in feeds.watch(run).feed.epochs if row.epoch == epoch), None)
 
 
 def _figures(run: RunFolder, epoch: int) -> None:
     """Draw the figures at this epoch, and how they moved."""
     rows = feeds.watch(run).feed.epochs
     if row := _row(run, epoch):
-        found = figures(row)
+        found = figures_of(row)
         with st.grid(3, min_column_width=120, gap="small"):
             for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
                 title, help = FIGURES[name]
                 st.metric(title, percent(found[name]), help=help)
-    values = {name: [figures(row)[name] for row in rows] for name in CURVES}
+    values = {name: [figures_of(row)[name] for row in rows] for name in CURVES}
     spoken = ", ".join(f"{FIGURES[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
     live_chart(
-        _curve([row["epoch"] for row in rows], values, epoch, run.id),
+        _curve([row.epoch for row in rows], values, epoch, run.id),
         key="segment_curve",
         alt=f"Figures on the test images over {len(rows)} epochs; at the end {spoken}",
         height=230,
@@ -184,7 +185,7 @@ def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
     row = _row(run, epoch)
     if not row:
         return
-    counts = np.asarray(row["confusion"])
+    counts = np.asarray(row.confusion)
     share = counts.sum(1) / max(counts.sum(), 1)
     columns = {"Pixels": share, "IoU": metrics.iou(counts), "Dice": metrics.f1(counts)}
     columns |= {"Precision": metrics.precision(counts), "Recall": metrics.recall(counts)}

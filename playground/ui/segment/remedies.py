@@ -8,7 +8,7 @@ from playground.data.catalog import IGNORE
 from playground.jobs import client
 from playground.plots.masks import as_rgb, errors
 from playground.runs import RunError, RunFolder
-from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures
+from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures_of
 from playground.ui import feeds, person, pickers
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.pickers import percent
@@ -94,10 +94,10 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
     if sides[0] == sides[1]:
         st.info("Choose two runs, or train both.", icon=":material/info:")
         return
-    _table(figures(rows[0][0]), figures(rows[1][0]), remedy)
+    _table(figures_of(rows[0][0]), figures_of(rows[1][0]), remedy)
     if sides[0].predictions_dataset == sides[1].predictions_dataset:
         data = test_set(sides[0])
-        masks = [side.masks(row[0]["epoch"]) for side, row in zip(sides, rows, strict=True)]
+        masks = [side.masks(row[0].epoch) for side, row in zip(sides, rows, strict=True)]
         _beside(np.asarray(data.test_images[:SHOWN]), np.asarray(data.test_targets[:SHOWN]), masks)
 
 
@@ -120,7 +120,7 @@ def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
     (before, one), (after, three) = (
         _judged(f"{weights_key(run, epoch)} {sigma}", run, epoch, sigma, scales) for scales in ((1.0,), SCALES[sizes])
     )
-    _table(figures(before), figures(after), remedy)
+    _table(before, after, remedy)
     from playground.segment.pixels import blurred
 
     data = test_set(run)
@@ -131,7 +131,7 @@ def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
 @st.cache_resource(max_entries=32, show_spinner="Asking the network …")
 def _judged(
     key: str, _run: RunFolder, _epoch: int, _sigma: float, scales: tuple[float, ...]
-) -> tuple[dict, np.ndarray]:
+) -> tuple[dict[str, float], np.ndarray]:
     from playground.segment.pixels import blurred, judged
 
     data = test_set(_run)

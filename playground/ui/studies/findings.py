@@ -97,7 +97,7 @@ def _curves(folder: StudyFolder, feed: StudyFeed) -> None:
     series = []
     for result in feed.results[:DRAWN]:
         if rows := feed.feeds.get(result.member.run_id):
-            points = [(row["epoch"], judged(row)) for row in rows.epochs]
+            points = [(row.epoch, judged(row)) for row in rows.epochs]
             if points:
                 epochs, values = zip(*points, strict=True)
                 series.append((_name(result), epochs, values))
