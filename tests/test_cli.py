@@ -116,7 +116,7 @@ def test_presets_files_and_flags_in_that_order(capsys, tmp_path):
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(capsys, monkeypatch, arguments, expected):
-    monkeypatch.setattr("playground.cli.shelf.list_runs", list)
+    monkeypatch.setattr("playground.cli.shelf.usable_runs", list)
     assert expected in refused(capsys, *arguments)
 
 

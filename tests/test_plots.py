@@ -116,12 +116,14 @@ def test_labels_of_changes_do_not_pile_up():
         for i, (old, new) in enumerate(itertools.pairwise(rates))
     ]
     changes.insert(2, {"step": 11, "epoch": 4.11, "knob": "dropout", "old": 0, "new": 0.5})
-    changes += [{"step": 99 + i, "epoch": 9.9 + 0.1 * i, "knob": "dropout", "old": i, "new": i + 1} for i in (0, 1)]
-    layout = plots.curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]
+    changes += [
+        {"step": 99 + i, "epoch": 9.9 + 0.1 * i, "knob": "dropout", "old": i / 4, "new": i / 4 + 0.25} for i in (0, 1)
+    ]
+    layout = plots.curves({"epoch": [10]}, [], make_rows(changes, "change"), total_epochs=10)["loss"]["layout"]
     assert len(layout["shapes"]) == 7  # a line for each all the same
     labels = {note["text"]: note["x"] for note in layout["annotations"]}
     together = "learning_rate 0.004 → 0.001, in 4 steps<br>dropout 0 → 0.5"
-    assert labels == {together: 4, "dropout 0 → 2, in 2 steps": 9.5}  # the last one before the edge
+    assert labels == {together: 4, "dropout 0 → 0.5, in 2 steps": 9.5}  # the last one before the edge
 
 
 def test_no_two_labels_of_changes_cover_each_other():
@@ -129,9 +131,10 @@ def test_no_two_labels_of_changes_cover_each_other():
     for count in (1, 2, 5, 30, 200):
         at, knobs = rng.uniform(0, 10, count), rng.choice(["learning_rate", "dropout", "weight_decay"], count)
         changes = [
-            {"step": i, "epoch": epoch, "knob": knob, "old": 0, "new": 1}
+            {"step": i, "epoch": float(epoch), "knob": str(knob), "old": 0, "new": 0.5}
             for i, (epoch, knob) in enumerate(zip(at, knobs, strict=True))
         ]
+        changes = make_rows(changes, "change")
         notes = plots.curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]["annotations"]
         ends = [(note["x"], note["x"] + 0.5 * note["text"].count("<br>") + 0.5) for note in notes]
         assert all(end <= start + 1e-3 for (_, end), (start, _) in itertools.pairwise(ends))
