@@ -139,7 +139,7 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
     folder.save_epoch(2, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))  # all taken for ships
     counts = confusion_matrix(targets, ships.argmax(1), 10)
     row = {"type": "epoch", "epoch": 2, "step": 2, "seconds": 2.0, "train": None, "val": None}
-    folder.append(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": counts.tolist()})
+    folder.append(make_row(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": counts.tolist()}))
     run(at)
     assert "After epoch 2: **200 of 2,000**" in texts(at)
     assert chosen() == before
