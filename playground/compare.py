@@ -159,8 +159,8 @@ def reached(
     pixels, counts = labels_pixels(config, epochs), epochs[-1].confusion if epochs else None
     return Reached(
         pixels=pixels,
-        final=_figures(trained[-1]) if trained else {},
-        best=_figures(chosen) if chosen else {},
+        final=trained[-1].figures if trained else {},
+        best=chosen.figures if chosen else {},
         best_epoch=chosen.epoch if chosen else None,
         epochs=done,
         images=None if per_epoch is None else done * per_epoch,
@@ -170,11 +170,6 @@ def reached(
         images_per_second=float(np.median(speeds)) if len(speeds) else 0.0,
         chance=guess(config.training, counts, pixels).figure if counts else 0.0,
     )
-
-
-def _figures(row: EpochRow) -> dict[str, float]:
-    """Return {split: what it is judged by} of an epoch."""
-    return {split: scores.figure for split in SPLITS if (scores := row.get(split))}
 
 
 def images_per_epoch(config: RunConfig) -> int | None:

@@ -127,6 +127,11 @@ class EpochRow:
         """What chooses the best epoch: of the images held back, or of the test images when there are none."""
         return self.val or self.test
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """{split: what it is judged by}, for the splits that were judged."""
+        return {split: scores.figure for split in ("train", "val", "test") if (scores := self.get(split))}
+
     def get(self, split: str) -> Scores | None:
         """Return the scores on "train", "val" or "test", where there are any."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
