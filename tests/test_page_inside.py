@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -272,6 +273,22 @@ def test_the_embedding_stays_where_it_is(trained):
     turned = earlier.T @ last  # aligned: no turn or mirroring brings them nearer
     np.testing.assert_allclose(turned, turned.T, atol=0.02 * np.abs(turned).max())
     assert not errors(at)
+
+
+def test_the_embedding_shows_all_classes_and_fills_the_chart(trained):
+    at = view(trained, "embedding")
+    figure = json.loads(at.get_by_key("inside_embedding").proto.json)["figure"]
+    assert [len(drawn["x"]) for drawn in figure["data"]] == [100] * 10
+    targets = np.asarray(arrays("cifar10-mini").test_targets)
+    for k, drawn in enumerate(figure["data"]):
+        rows = [int(re.search(r"test image (\d+), ", text)[1]) for text in drawn["text"]]
+        assert (targets[rows] == k).all()
+    for axis in "xy":
+        values = [value for drawn in figure["data"] for value in drawn[axis]]
+        low, high = figure["layout"][f"{axis}axis"]["range"]
+        assert low < min(values) and max(values) < high
+        assert max(values) - min(values) > 0.9 * (high - low)
+    assert "scaleanchor" not in figure["layout"]["yaxis"]
 
 
 def test_the_embedding_by_neighbours_is_another_picture_of_the_same_images(trained):

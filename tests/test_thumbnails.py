@@ -24,7 +24,10 @@ def get(name: str) -> Response:
 
 
 def test_each_tile_is_its_image(home):
-    images = store.arrays("cifar10-mini").test_images
+    data = store.arrays("cifar10-mini")
+    rows = thumbnails.shown(data)
+    assert np.bincount(data.test_targets[rows]).tolist() == [100] * 10  # from all classes
+    images = data.test_images[rows]
     made = thumbnails.pictures("cifar10-mini")
     assert (made.columns, made.rows) == (40, 25)
     assert made.path.startswith("assets/test-images/cifar10-mini.webp?v=")

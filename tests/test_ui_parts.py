@@ -1,13 +1,11 @@
 """The arithmetic behind the widgets."""
 
-import numpy as np
 import pytest
 from rows_support import make_row
 from ui_support import make_run
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.ui import errors, feeds, form, knobs, network
-from playground.ui.strip import choose
 
 
 def test_a_logarithmic_slider_has_the_present_value_and_stays_in_bounds():
@@ -69,12 +67,6 @@ def test_durations(seconds, text):
 )
 def test_counts(number, text):
     assert network.short(number) == text
-
-
-def test_the_strip_goes_round_the_classes():
-    targets = np.array([2, 2, 2, 0, 1, 0, 1, 1])
-    assert choose(targets, 5) == [3, 4, 0, 5, 6]
-    assert choose(targets, 99) == [3, 4, 0, 5, 6, 1, 7, 2]
 
 
 def test_many_viewers_cost_one_reader_and_one_figure(home):

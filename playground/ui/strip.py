@@ -10,6 +10,7 @@ from playground.data import catalog, store
 from playground.plots import RIGHT, WRONG
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.runs import RunError, RunFolder
+from playground.splits import round_the_classes
 from playground.ui.gallery import data_url
 
 COUNT = 20
@@ -22,26 +23,13 @@ _mount = st.components.v2.component(
 )
 
 
-def choose(targets: np.ndarray, count: int = COUNT) -> list[int]:
-    """Return the rows of the first `count` test images that go round the classes: as mixed as can be, always the same.
-
-    Args:
-        targets: (N,) class numbers.
-    """
-    turn = np.empty(len(targets), np.int64)
-    for label in np.unique(targets):
-        rows = np.flatnonzero(targets == label)
-        turn[rows] = np.arange(len(rows))
-    return np.lexsort((targets, turn))[:count].tolist()
-
-
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _images(dataset: str, ready: bool, count: int) -> tuple[list[int], list[str], list[int]]:
     """Return the chosen rows, their images as URLs and their classes; nothing while the set is not on this disk."""
     if not ready:
         return [], [], []
     data = store.arrays(dataset)
-    rows = choose(np.asarray(data.test_targets), count)
+    rows = round_the_classes(np.asarray(data.test_targets), count).tolist()
     return rows, [data_url(data.test_images[row]) for row in rows], [int(data.test_targets[row]) for row in rows]
 
 

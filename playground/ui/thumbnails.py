@@ -12,10 +12,11 @@ from starlette.routing import Route
 
 from playground.data import catalog, store
 from playground.data.catalog import DataError
+from playground.splits import round_the_classes
 from playground.ui.live_chart import Pictures
 
 COUNT, COLUMNS = 1000, 40
-"""The sheet of a data set holds its first test images, so many in a row."""
+"""The sheet of a data set holds so many test images, from all classes; so many in a row."""
 
 
 def _written(dataset: str) -> int:
@@ -23,9 +24,14 @@ def _written(dataset: str) -> int:
 
 
 def pictures(dataset: str) -> Pictures:
-    """Return the sheet of a data set's first `COUNT` test images; the set must be on this machine."""
+    """Return the sheet of a data set; the set must be on this machine."""
     rows = -(-min(COUNT, catalog.info(dataset).test_count) // COLUMNS)
     return Pictures(f"assets/test-images/{dataset}.webp?v={_written(dataset)}", COLUMNS, rows)
+
+
+def shown(data: store.Arrays) -> np.ndarray:
+    """Return the test images that are on the sheet, (n,), in the order of its tiles."""
+    return round_the_classes(np.asarray(data.test_targets), COUNT)
 
 
 @lru_cache(maxsize=8)
@@ -36,7 +42,8 @@ def sheet(dataset: str, written: int) -> bytes:
         dataset: one that is on this machine.
         written: when its arrays were; another time, another sheet.
     """
-    images = np.asarray(store.arrays(dataset).test_images[:COUNT])  # (N, C, H, W)
+    data = store.arrays(dataset)
+    images = np.asarray(data.test_images[shown(data)])  # (N, C, H, W)
     rows, side = -(-len(images) // COLUMNS), images.shape[-1]
     tiles = np.zeros((rows * COLUMNS, side, side, 3), np.uint8)
     tiles[: len(images)] = images.transpose(0, 2, 3, 1)  # a grey image's one channel becomes three

@@ -1,6 +1,7 @@
 """The test images in a plane, as the network sees them just before it decides."""
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from playground.ui.live_chart import live_chart
 
 if TYPE_CHECKING:
     from playground.interpret.embedding import Features
-
-MOST = thumbnails.COUNT  # points; an epoch is then computed in a blink, and more would hide each other
 
 METHODS = {"pca": "Principal components", "tsne": "t-SNE"}
 
@@ -69,7 +68,8 @@ def _features(scene: Scene, epoch: int) -> "Features":
     from playground.interpret.embedding import features
     from playground.interpret.network import Budget
 
-    images = scenes.test_set(scene.run).test_images[:MOST]
+    data = scenes.test_set(scene.run)
+    images = np.asarray(data.test_images[thumbnails.shown(data)])
     return features(load_model(scene.run, epoch), images, scene.mean, scene.std, Budget(seconds=15))
 
 
@@ -87,9 +87,9 @@ def _guesses(run: RunFolder, epoch: int) -> np.ndarray | None:
     return None
 
 
-def _choose(point: dict[str, Any]) -> None:
-    """Make the image of a point the one that all views are about."""
-    st.session_state["predict_row"], st.session_state["inside_photo"] = int(point["customdata"]), None
+def _choose(rows: np.ndarray, point: dict[str, Any]) -> None:
+    """Make the image of a point, which knows its tile, the one that all views are about."""
+    st.session_state["predict_row"], st.session_state["inside_photo"] = int(rows[int(point["customdata"])]), None
 
 
 def draw(scene: Scene) -> None:
@@ -103,8 +103,9 @@ def draw(scene: Scene) -> None:
         default="pca",
         required=True,
         persist_state="session",
-        help="Principal components are there at once, and distances in the plane are true distances seen from one "
-        "side. t-SNE takes a second or two an epoch and keeps neighbours together; its distances mean little.",
+        help="Principal components are there at once: true distances seen from one side, though each of the two "
+        "directions is drawn out to fill the chart. t-SNE takes a second or two an epoch and keeps neighbours "
+        "together; its distances mean little.",
     )
     _, shares, averaged = _plane(scene, scene.epoch)
     reference = _reference(scene.run, scene.run.epochs())
@@ -112,20 +113,25 @@ def draw(scene: Scene) -> None:
         points = _layout(scene, scene.epoch, method, reference)
     except ValueError:  # a damaged reference: this epoch lies as it happens to
         points = _layout(scene, scene.epoch, method, scene.epoch)
-    targets = np.asarray(data.test_targets)[: len(points)]
+    rows = thumbnails.shown(data)[: len(points)]  # fewer where the time ran out
+    targets = np.asarray(data.test_targets)[rows]
     guesses = _guesses(scene.run, scene.epoch)
-    guesses = guesses[: len(points)] if guesses is not None and len(guesses) >= len(points) else None
+    guesses = guesses[rows] if guesses is not None and len(guesses) > rows.max() else None
     wrong = "" if guesses is None else f"; {int((guesses != targets).sum()):,} are taken for something else, as crosses"
     alt = f"{len(points):,} test images in a plane after epoch {scene.epoch}, coloured by class{wrong}"
-    st.markdown(f"**{len(points):,} test images as the last layer sees them**, each class in its colour{wrong}")
+    of = "" if len(points) == len(data.test_targets) else f" of {len(data.test_targets):,}"
+    st.markdown(
+        f"**{len(points):,}{of} test images, from all classes, as the last layer sees them**, each class in its "
+        f"colour{wrong}"
+    )
     titles = [f"{share:.0%} of the variance".replace("%", " %") if method == "pca" else "" for share in shares]
     live_chart(
-        figures.scatter(points, targets, guesses, data.info.classes, titles, f"{scene.run.id} {method}"),
+        figures.scatter(points, rows, targets, guesses, data.info.classes, titles, f"{scene.run.id} {method}"),
         key="inside_embedding",
         alt=alt,
         height=620,
         version=f"{scene.weights_key} {method} {reference}",
-        on_click=_choose,
+        on_click=partial(_choose, rows),
         pictures=thumbnails.pictures(scene.run.predictions_dataset),
     )
     words = {"pca": "The two directions in which what the last layer is fed differs most, scaled to one size"}

@@ -68,27 +68,29 @@ def over_time(probs: Mapping[int, np.ndarray], classes: Sequence[str], epoch: in
 
 def scatter(
     points: np.ndarray,
+    rows: np.ndarray,
     targets: np.ndarray,
     guesses: np.ndarray | None,
     classes: Sequence[str],
     titles: Sequence[str],
     revision: str,
 ) -> Figure:
-    """Draw test images as points in a plane, one colour a class, errors as crosses.
+    """Draw test images as points in a plane that they fill, one colour a class, errors as crosses.
 
     Args:
-        points: (N, 2), of about unit size; targets: (N,); guesses: (N,) what they were taken for, None if not known.
+        points: (N, 2).
+        rows: (N,) the test images' numbers; targets: (N,); guesses: (N,) what they were taken for, None if not known.
         titles: what the two axes are.
     """
     traces = []
     for i, name in enumerate(classes):
-        rows = np.flatnonzero(targets == i)
-        wrong = np.zeros(len(rows), bool) if guesses is None else guesses[rows] != i
-        words = [f"test image {row}, {name}" for row in rows]
+        own = np.flatnonzero(targets == i)
+        wrong = np.zeros(len(own), bool) if guesses is None else guesses[own] != i
+        words = [f"test image {row}, {name}" for row in rows[own]]
         if guesses is not None:
             words = [
-                w + (f", taken for {classes[guesses[r]]}" if e else "")
-                for w, r, e in zip(words, rows, wrong, strict=True)
+                w + (f", taken for {classes[guesses[n]]}" if e else "")
+                for w, n, e in zip(words, own, wrong, strict=True)
             ]
         marker = {
             "color": class_colour(i),
@@ -102,10 +104,10 @@ def scatter(
                 "type": "scatter",
                 "mode": "markers",
                 "name": plain(name),
-                "x": to_json(points[rows, 0]),
-                "y": to_json(points[rows, 1]),
+                "x": to_json(points[own, 0]),
+                "y": to_json(points[own, 1]),
                 "text": [plain(text) for text in words],
-                "customdata": rows.tolist(),
+                "customdata": own.tolist(),  # the tile that shows it
                 "marker": marker,
                 "hovertemplate": "%{text}<extra></extra>",
             }
@@ -117,7 +119,14 @@ def scatter(
         "hovermode": "closest",
         "margin": {"l": 34, "r": 8, "t": 48, "b": 34},
         "legend": {"x": 0, "xanchor": "left"},
-        "xaxis": hidden | {"range": [-3, 3], "title": {"text": titles[0]}},
-        "yaxis": hidden | {"range": [-3, 3], "title": {"text": titles[1]}, "scaleanchor": "x"},
+        "xaxis": hidden | {"range": _span(points[:, 0]), "title": {"text": titles[0]}},
+        "yaxis": hidden | {"range": _span(points[:, 1]), "title": {"text": titles[1]}},
     }
     return {"data": traces, "layout": layout}
+
+
+def _span(values: np.ndarray) -> list[float]:
+    """Return a range that holds all values and has little room to spare."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    room = 0.04 * (high - low) or 1.0
+    return [round(low - room, 3), round(high + room, 3)]

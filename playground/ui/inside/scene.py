@@ -16,6 +16,7 @@ from playground.data import catalog, store
 from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import Arrays
 from playground.runs import RunFolder
+from playground.splits import round_the_classes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -195,7 +196,7 @@ def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogra
     except DataError:
         data = None
     if data:
-        some = slice(0, GRADIENT_IMAGES)
+        some = round_the_classes(np.asarray(data.test_targets), GRADIENT_IMAGES)
         slopes = gradients(
             _scene.net,
             data.test_images[some],
