@@ -43,14 +43,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["PLAYGROUND_HOME"] = home
         from playground.config import from_flat
-        from playground.data.masks import import_masks
+        from playground.data.importing import import_any
+        from playground.data.plan import Corrections
         from playground.events import EpochRow
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
         from playground.metrics import iou
         from playground.runs import create
 
-        import_masks(options.folder, "camvid", size=240, classes=CLASSES, ignore=UNLABELLED, train_on=options.train_on)
+        sizes = Corrections(size=240, classes=tuple(CLASSES), ignore=UNLABELLED, train_on=options.train_on)
+        import_any(options.folder, "camvid", sizes)
         config = from_flat(KNOBS | dict(knob.split("=") for knob in options.knobs))
         run = create(config, "CamVid")
 

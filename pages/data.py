@@ -4,14 +4,16 @@ import streamlit as st
 
 from playground.data import catalog
 from playground.jobs import fetch
-from playground.ui import datasets, own_data
+from playground.ui import datasets, draw_shapes, own_data
 
 
-def cards(fetching: bool) -> None:
+def cards(fetching: bool, shown: str) -> None:
     """Draw every data set; while one is being downloaded, again and again."""
     busy = False
     with st.grid(2, min_column_width=420, gap="small", border=True) as grid:
         for info in catalog.available():
+            if info.name == shown:  # It is up there, in view.
+                continue
             with grid.cell(), st.container(gap="xsmall", key=f"card_{info.name}"):
                 busy |= datasets.card(info)
     if busy != fetching:
@@ -23,6 +25,7 @@ if done := st.session_state.pop("data_done", ""):
 with st.expander("Use your own images", icon=":material/add_photo_alternate:", key="own_images"):
     own_data.import_form()
 with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):
-    own_data.draw_form()
+    draw_shapes.draw_form()
+shown = own_data.new_set()
 fetching = any(fetch.progress(info.name).state == "running" for info in catalog.available())
-st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching)
+st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching, shown)

@@ -14,7 +14,8 @@ from PIL import Image
 from playground import cli
 from playground.cli.shelf import default_run
 from playground.config import KNOBS, from_flat
-from playground.data import store
+from playground.data import catalog, store
+from playground.data.plan import SIZE
 from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
@@ -225,9 +226,57 @@ def test_data_with_masks(capsys, tmp_path):
     assert shown.err.splitlines() == ["skipped test/masks/odd.png: It has no image"] * 2
     assert cli.main(["data", "list"]) == 0
     assert " 40 ×  30 px" in capsys.readouterr().out
-    assert "no folder masks/" in refused(
-        capsys, "data", "import", str(tmp_path / "train" / "images"), "--name", "x", "--ignore", "1"
-    )
+
+
+@pytest.fixture
+def nested(tmp_path):
+    """Two class folders that hold folders themselves, which may be the classes instead."""
+    rng = np.random.default_rng(0)
+    for label in ("cats/persian", "cats/siamese", "dogs/poodle", "dogs/pug"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for i in range(3):
+            pixels = rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / label / f"{i}.png")
+    (tmp_path / "pets" / "notes.txt").write_text("x")
+    return str(tmp_path / "pets")
+
+
+def test_data_is_previewed_and_a_doubt_waits_for_its_flag(capsys, nested):
+    command = ["data", "import", nested]
+    assert cli.main([*command, "--preview"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("understood: one label an image: 2 classes, 10 images to learn from and 2 to test on")
+    assert "  cats       5 to learn from       1 to test on" in lines
+    assert "doubt: the class folders hold folders themselves (persian, poodle, pug, siamese)" in lines
+    assert [line.split()[:2] for line in lines if line.startswith("  --")] == [["--yes", "The"], ["--depth", "1"]]
+    assert lines[-1] == "left out notes.txt: Its name is not an image's"
+    assert "there is a doubt" in refused(capsys, *command, "--name", "pets").splitlines()[-1]
+    assert "--name NAME" in refused(capsys, *command)
+    assert cli.main([*command, "--name", "upper", "--yes"]) == 0
+    assert cli.main([*command, "--name", "lower", "--depth", "1"]) == 0
+    assert catalog.info("upper").classes == ("cats", "dogs")
+    assert catalog.info("lower").classes == ("persian", "poodle", "pug", "siamese")
+    assert catalog.info("upper").size == SIZE["classification"]
+
+
+def test_data_is_corrected_by_flags(capsys, nested):
+    command = ["data", "import", nested, "--name", "pets", "--yes"]
+    corrections = ["--part", "cats/siamese=left out", "--rename", "dogs=hounds", "--size", "24", "--test-share", "0.5"]
+    assert cli.main([*command, *corrections]) == 0
+    info = catalog.info("pets")
+    assert (info.classes, info.size, info.train_count, info.test_count) == (("cats", "hounds"), 24, 4, 5)
+    command[4] = "other"
+    capsys.readouterr()
+    for wrong, line in (
+        (["--part", "cats=sheep"], "'sheep' is no part of a folder"),
+        (["--part", "cats"], "write --part FOLDER=PART"),
+        (["--part", "nowhere=class"], "there is no folder nowhere"),
+        (["--rename", "dogs=cats"], "two classes would be called cats"),
+        (["--ignore", "x"], "neither a whole number nor none"),
+        (["--ignore", "3"], "are for masks"),
+        (["--depth", "9"], "cannot lie 9 folders deeper"),
+    ):
+        assert line in refused(capsys, *command, *wrong)
 
 
 def test_data_draw(capsys):

@@ -5,17 +5,22 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import mask_files, masks, own, sources, store
+from playground.data import mask_files, own, sources, store, understanding
 from playground.data.catalog import IGNORE, DataError, is_ready
-from playground.data.importing import has_masks, import_any
+from playground.data.class_lists import parse_classes
+from playground.data.importing import ImportReport, import_any, take
 from playground.data.load import load
-from playground.data.mask_files import parse_classes
-from playground.data.masks import fit_pair, import_masks
+from playground.data.masks import fit_pair
+from playground.data.plan import Corrections, Learn
+from playground.data.sources import Source
+from playground.data.store import Report
+from playground.data.understanding import understand
 
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 Files = dict[str, bytes]
@@ -55,6 +60,13 @@ def pack(files: Files) -> io.BytesIO:
         for name, content in files.items():
             archive.writestr(name, content)
     return out
+
+
+def import_masks(source: Source, name: str, progress: Report | None = None, **corrections: Any) -> ImportReport:
+    """Take in what was understood, doubts included."""
+    given = {key: tuple(value) if key == "classes" else value for key, value in corrections.items()}
+    plan = understand(source, Corrections(**{"size": 128} | given), progress=progress)
+    return take(source, plan.agreed(), name, progress)
 
 
 def refused(files: Files, match: str, **settings: object) -> str:
@@ -119,7 +131,7 @@ def test_the_seed_chooses_the_test_images() -> None:
 
 @pytest.mark.parametrize("layout", ["{split}/{kind}/", "{kind}/{split}/", "top/{split}/{kind}/"])
 @pytest.mark.parametrize(("train_on", "count"), [("train+val", 6), ("train", 4)])
-def test_a_split_is_kept(layout: str, train_on: masks.Learn, count: int) -> None:
+def test_a_split_is_kept(layout: str, train_on: Learn, count: int) -> None:
     files = {}
     for split, first, n in (("Train", 0, 4), ("val", 10, 2), ("test", 20, 3)):
         for k in range(first, first + n):
@@ -136,7 +148,7 @@ def test_without_test_images_validation_takes_their_place() -> None:
     assert import_masks(pack(files), "mine", size=W, train_on="train").info.test_count == 2
     loose = files | {"images/x.png": file(photo(80)), "masks/x.png": file(labels(80))}
     report = import_masks(pack(loose), "loose", size=W)
-    assert report.skipped == [("images/x.png", "It belongs neither to the training nor to the test images")]
+    assert report.skipped == [("images/x.png", "It is in none of the folders train, val")]
 
 
 def test_names_as_in_camvid() -> None:
@@ -163,7 +175,7 @@ def test_what_has_no_partner_is_named_and_the_others_go_on() -> None:
     report = import_masks(pack(files), "mine", size=W)
     # 0.jpg comes before 0.png, so it is the one that is taken; its mask is the one of that name.
     assert sorted(report.skipped) == [
-        ("extra.png", "It is in neither images/ nor masks/"),
+        ("extra.png", "It has no mask"),
         ("images/0.png", "There is 0.jpg of the same name"),
         ("images/alone.png", "It has no mask"),
         ("images/notes.pdf", "Its name is not an image's"),
@@ -324,9 +336,11 @@ def test_equal_images_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("files", "match"),
     [
-        ({}, "no image has a mask"),
-        ({"images/a.png": file(photo(1)), "masks/b.png": file(labels(1))}, "images/a.png: It has no mask"),
-        (pairs(1), "only one image has a mask"),
+        (
+            {"images/a.png": file(photo(1)), "masks/b.png": file(labels(1))},
+            "no mask fits an image; a mask is called like its image",
+        ),
+        (pairs(1), "only 1 of the masks fits an image"),
         (pairs(made=lambda values: file(values * 0)), "only the class class 0; at least two"),
         (pairs(made=lambda values: file(values * 0 + 255)), "no class; at least two"),
         (pairs(made=lambda values: file(photo(int(values.sum())))), "masks/0.png: It has .* different colours"),
@@ -359,7 +373,7 @@ def test_settings_out_of_range_are_one_line() -> None:
     for settings, match in (
         ({"size": 8}, "8 px; choose 32 to 512"),
         ({"test_share": 0.0}, "test share"),
-        ({"ignore": -1}, "ignored value cannot be -1"),
+        ({"ignore": -2}, "ignored value cannot be -2"),
         ({"classes": ["a"]}, "only the class a"),
     ):
         refused(pairs(), match, **settings)
@@ -376,7 +390,7 @@ def test_a_split_needs_images_on_both_sides() -> None:
 
 def test_too_many_pixels_or_values(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(masks, "MAX_TOTAL", 5 * 4 * H * W - 1)
+        patch.setattr(understanding, "MAX_TOTAL", 5 * 4 * H * W - 1)
         refused(pairs(), "choose a smaller size")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "MAX_TOTAL", 2_000)
@@ -396,12 +410,12 @@ def test_an_import_can_be_watched_and_cancelled() -> None:
 
     def report(progress: store.Progress) -> None:
         told.append(progress)
-        if progress.done == 7:
+        if progress.what == "Reading images" and progress.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         import_masks(pack(pairs()), "mine", size=W, progress=report)
-    assert [(p.done, p.total) for p in told] == [(k, 10) for k in range(8)] and not is_ready("mine")
+    assert [(p.done, p.total) for p in told] == [(k, 5) for k in (*range(5), *range(3))] and not is_ready("mine")
     assert [p.what for p in told] == ["Reading masks"] * 5 + ["Reading images"] * 3
 
 
@@ -440,16 +454,13 @@ def test_masks_are_shrunk_without_mixing_values_and_stay_on_their_images() -> No
 
 
 def test_the_kind_is_told_from_the_folders() -> None:
-    assert has_masks(pack(pairs())) and has_masks(pack(pairs(2, "set/train/")))
     folders = {f"{label}/{k}.png": file(photo(k + ord(label[0]))) for label in ("images", "dogs") for k in range(3)}
-    assert not has_masks(pack(folders))
-    assert not has_masks(pack({"a/images/x.png": b"", "b/masks/x.png": b""}))
     assert import_any(pack(pairs()), "mine").info.shape == (3, 96, 128)
     plain = import_any(pack(folders), "plain").info
-    assert (plain.task, plain.shape) == ("classification", (3, 64, 64))
-    for settings in ({"classes": ["a", "b"]}, {"ignore": 3}):
-        with pytest.raises(DataError, match="no folder masks/ lies beside images/"):
-            import_any(pack(folders), "other", **settings)
+    assert (plain.task, plain.shape) == ("classification", (3, 32, 32))
+    for settings in ({"classes": ("a", "b")}, {"ignore": 3}, {"threshold": 9}):
+        with pytest.raises(DataError, match="are for masks, and no masks lie beside images"):
+            import_any(pack(folders), "other", Corrections(**settings))
 
 
 @pytest.mark.parametrize(
@@ -468,7 +479,7 @@ def test_lists_of_classes(text: str, names: tuple[str, ...], colours: tuple[int,
 def test_camvid() -> None:
     if not CAMVID.is_dir():
         pytest.skip("CamVid is not in ../shared")
-    report = import_any(CAMVID, "camvid", 240, ignore=11, train_on="train")
+    report = import_any(CAMVID, "camvid", Corrections(size=240, ignore=11, train_on="train"))
     assert report.skipped == [] and report.info.shape == (3, 180, 240) and report.info.num_classes == 11
     assert (report.info.train_count, report.info.test_count) == (367, 233)
     found = load("camvid")

@@ -8,14 +8,20 @@ import struct
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import own, sources, store
+from playground.data import importing, own, sources, store, understanding
 from playground.data.catalog import DataError, available, folder, info, is_ready
+from playground.data.importing import ImportReport, import_any, take
 from playground.data.load import load
+from playground.data.plan import Corrections
+from playground.data.sources import Source
+from playground.data.store import Report
+from playground.data.understanding import understand
 from playground.images import fit_to, read_image
 
 Files = dict[str, bytes]
@@ -45,10 +51,16 @@ def two_classes(prefix: str = "", count: int = 5, seed: int = 0) -> Files:
     }
 
 
+def import_zip(source: Source, name: str, progress: Report | None = None, **corrections: Any) -> ImportReport:
+    """Take in what was understood, doubts included."""
+    plan = understand(source, Corrections(**{"size": 64} | corrections), progress=progress)
+    return take(source, plan.agreed(), name, progress)
+
+
 def refused(archive: io.BytesIO | Path | str, match: str, name: str = "pets") -> str:
     """Import what must be refused; make sure that the message is one line and nothing is left behind."""
     with pytest.raises(DataError, match=match) as error:
-        own.import_zip(archive, name)
+        import_zip(archive, name)
     assert "\n" not in str(error.value)
     assert not is_ready("pets") and not (folder("pets").parent / ".pets.new").exists()
     return str(error.value)
@@ -58,7 +70,7 @@ def refused(archive: io.BytesIO | Path | str, match: str, name: str = "pets") ->
 @pytest.mark.parametrize("size", [32, 48])
 def test_class_folders_become_a_data_set(prefix: str, size: int) -> None:
     files = two_classes(prefix)
-    report = own.import_zip(pack(files), "My Pets!", size=size)
+    report = import_zip(pack(files), "My Pets!", size=size)
     assert report.skipped == [] and report.duplicates == 0
     assert report.info.name == "my-pets" and report.info.title == "My Pets!" and report.info.own
     assert report.info.classes == ("cats", "dogs") and report.info.shape == (3, size, size)
@@ -83,8 +95,8 @@ def test_a_folder_does_as_well_as_a_zip_and_a_path_as_well_as_a_file(tmp_path: P
     (tmp_path / "set" / "cats" / "link.png").symlink_to(secret)
     (tmp_path / "set" / "birds").symlink_to(tmp_path)
     (tmp_path / "set.zip").write_bytes(pack(two_classes()).getvalue())
-    from_folder = own.import_zip(tmp_path / "set", "one")
-    own.import_zip(str(tmp_path / "set.zip"), "two")
+    from_folder = import_zip(tmp_path / "set", "one")
+    import_zip(str(tmp_path / "set.zip"), "two")
     assert sorted(from_folder.skipped) == [
         ("birds", "It is a link or a device"),
         ("cats/link.png", "It is a link or a device"),
@@ -98,7 +110,7 @@ def test_the_same_seed_splits_alike_and_another_differently() -> None:
     files = pack(two_classes(count=20))
     tests = []
     for k, seed in enumerate((1, 1, 2)):
-        own.import_zip(files, f"set{k}", size=16, test_share=0.25, seed=seed)
+        import_zip(files, f"set{k}", size=16, test_share=0.25, seed=seed)
         found = load(f"set{k}")
         assert len(found.test_images) == 10
         tests.append(found.test_images)
@@ -106,7 +118,7 @@ def test_the_same_seed_splits_alike_and_another_differently() -> None:
 
 
 def test_each_class_is_tested_however_small_the_share() -> None:
-    own.import_zip(pack(two_classes(count=3)), "pets", test_share=0.01)
+    import_zip(pack(two_classes(count=3)), "pets", test_share=0.01)
     assert load("pets").test_targets.tolist() == [0, 1]
 
 
@@ -114,37 +126,58 @@ def test_each_class_is_tested_however_small_the_share() -> None:
 def test_a_split_in_the_zip_is_kept(top: str) -> None:
     files = two_classes(f"{top}Train/", 4) | two_classes(f"{top}test/", 2, 500) | two_classes(f"{top}val/", 1, 900)
     files[f"{top}notes/a.png"] = picture(9999)
-    report = own.import_zip(pack(files), "pets", size=16)
+    report = import_zip(pack(files), "pets", size=16)
     assert (report.info.train_count, report.info.test_count) == (10, 4)  # val/ joins the training images
-    assert report.skipped == [(f"{top}notes/a.png", "It is in no class folder of the training or test images")]
+    assert report.skipped == [(f"{top}notes/a.png", f"It is in none of the folders {top}Train, {top}test, {top}val")]
     wanted = {fit_to(read_image(data), 16, 3).tobytes() for name, data in files.items() if "test/" in name}
     assert {image.tobytes() for image in load("pets").test_images} == wanted
-    own.import_zip(pack(two_classes("train/", 4) | two_classes("val/", 2, 500)), "pets2", size=16)
+    import_zip(pack(two_classes("train/", 4) | two_classes("val/", 2, 500)), "pets2", size=16)
     assert load("pets2").info.test_count == 4  # with no test/, val/ takes its place
 
 
-def test_a_class_that_is_only_tested_is_refused() -> None:
+def test_a_class_that_is_only_tested_is_left_out_once_that_is_agreed() -> None:
     files = two_classes("train/") | {"test/cats/0.png": picture(1000), "test/birds/0.png": picture(1001)}
-    refused(pack(files), "the class birds has no image to learn from")
+    with pytest.raises(DataError, match="there is no image of birds to learn from"):
+        import_any(pack(files), "pets")
+    report = import_zip(pack(files), "pets")
+    assert report.info.classes == ("cats", "dogs")
+    assert report.skipped == [("test/birds/0.png", "Its class birds has no image to learn from")]
 
 
 def test_spelling_of_a_class_may_differ_between_splits() -> None:
     files = two_classes("train/") | {f"test/{c}/{k}.png": picture(500 + k) for k, c in enumerate(("Cats", "DOGS"))}
-    assert [c.lower() for c in own.import_zip(pack(files), "pets").info.classes] == ["cats", "dogs"]
+    assert [c.lower() for c in import_zip(pack(files), "pets").info.classes] == ["cats", "dogs"]
 
 
 def test_equal_images_are_dropped_and_never_tested_and_trained_on() -> None:
-    files = two_classes("train/")
-    files |= {"train/dogs/again.png": picture(0)}  # a cat's
+    files = two_classes("train/") | {"train/cats/again.png": picture(0)}
     pixels = read_image(picture(1))
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "BMP")  # the same pixels in another file
     files |= {"test/cats/1.bmp": out.getvalue(), "test/cats/2.png": picture(700), "test/dogs/1.png": picture(701)}
-    report = own.import_zip(pack(files), "pets")
+    report = import_zip(pack(files), "pets")
     assert report.duplicates == 2 and (report.info.train_count, report.info.test_count) == (10, 2)
     found = load("pets")
     train = {image.tobytes() for image in found.train_images}
     assert not train & {image.tobytes() for image in found.test_images}
+
+
+def test_an_image_with_two_labels_is_none() -> None:
+    files = two_classes() | {"dogs/again.png": picture(0)}  # a cat's, byte by byte
+    pixels = read_image(picture(1))
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "BMP")  # another cat's, in another file
+    files |= {"dogs/other.bmp": out.getvalue()}
+    with pytest.raises(DataError, match=r"1 image with two labels, as cats/0\.png and dogs/again\.png"):
+        import_any(pack(files), "pets")
+    report = import_zip(pack(files), "pets")
+    assert sorted(path for path, why in report.skipped if "another class" in why) == [
+        "cats/0.png",
+        "cats/1.png",
+        "dogs/again.png",
+        "dogs/other.bmp",
+    ]
+    assert report.info.train_count + report.info.test_count == 8 and report.duplicates == 0
 
 
 def test_any_colour_mode_becomes_rgb_and_photos_are_turned_upright() -> None:
@@ -166,7 +199,7 @@ def test_any_colour_mode_becomes_rgb_and_photos_are_turned_upright() -> None:
     out = io.BytesIO()
     turned.save(out, "JPEG", exif=exif, quality=95)
     files["dogs/turned.jpg"] = out.getvalue()
-    report = own.import_zip(pack(files), "pets", size=30)
+    report = import_zip(pack(files), "pets", size=30)
     assert report.skipped == [] and report.info.train_count + report.info.test_count == 18
     found = load("pets")
     images = {image.tobytes() for image in np.concatenate([found.train_images, found.test_images])}
@@ -186,7 +219,7 @@ def test_what_cannot_be_read_is_skipped_counted_and_listed() -> None:
         "cats/.DS_Store": b"x",
         "cats/Thumbs.db": b"x",
     }
-    report = own.import_zip(pack(files), "pets")
+    report = import_zip(pack(files), "pets")
     assert sorted(path for path, _ in report.skipped) == [
         "cats/cut.png",
         "cats/empty.png",
@@ -203,7 +236,7 @@ def test_a_decompression_bomb_in_a_picture_is_skipped() -> None:
     Image.new("1", (20_000, 20_000)).save(out, "PNG")  # 400 million pixels in 50 kB
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = own.import_zip(pack(two_classes() | {"cats/bomb.png": out.getvalue()}), "pets")
+        report = import_zip(pack(two_classes() | {"cats/bomb.png": out.getvalue()}), "pets")
     assert [path for path, _ in report.skipped] == ["cats/bomb.png"]
 
 
@@ -211,7 +244,7 @@ def test_an_entry_that_does_not_unpack_is_skipped() -> None:
     raw = bytearray(pack(two_classes() | {"cats/damaged.png": picture(60)}, zipfile.ZIP_STORED).getvalue())
     at = raw.index(picture(60)) + 500
     raw[at] ^= 0xFF  # its CRC no longer holds
-    report = own.import_zip(io.BytesIO(bytes(raw)), "pets")
+    report = import_zip(io.BytesIO(bytes(raw)), "pets")
     assert report.skipped == [("cats/damaged.png", "It is damaged or cannot be unpacked")]
 
 
@@ -224,7 +257,7 @@ def test_an_entry_that_does_not_unpack_is_skipped() -> None:
         ({"cats/a.png": picture(1), "cats/b.png": picture(2)}, "only the class cats has images"),
         ({"top/cats/a.png": picture(1), "top/cats/b.png": picture(2)}, "only the class cats has images"),
         ({"cats/a.png": picture(1), "dogs/b.png": b"x"}, "only the class cats .*dogs/b.png: This is a text file"),
-        ({"cats/a.png": picture(1), "dogs/b.png": picture(1)}, "only the class cats has images"),
+        ({"cats/a.png": picture(1), "dogs/b.png": picture(1)}, "the same image lies in two classes, cats/a.png and"),
         ({"cats/a.png": picture(1), "dogs/b.png": picture(2)}, "no image is left to test on"),
     ],
 )
@@ -251,7 +284,7 @@ def test_fewer_than_two_classes_is_an_error_that_says_so(files: Files, match: st
 def test_hostile_names_are_refused_before_anything_is_read(
     name: str, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own, "read_image", lambda _: pytest.fail("something was read"))
+    monkeypatch.setattr(importing, "read_image", lambda _: pytest.fail("something was read"))
     before = sorted(tmp_path.parent.rglob("*"))
     refused(pack(two_classes() | {name: picture(70)}), match)
     assert sorted(path for path in tmp_path.parent.rglob("*") if "home" not in str(path)) == [
@@ -261,18 +294,18 @@ def test_hostile_names_are_refused_before_anything_is_read(
 
 def test_names_of_old_systems_are_classes() -> None:
     files = {f"{label}\\{k}.png": picture(100 * c + k) for c, label in enumerate(("cats", "dogs")) for k in range(3)}
-    assert own.import_zip(pack(files), "pets").info.classes == ("cats", "dogs")
+    assert import_zip(pack(files), "pets").info.classes == ("cats", "dogs")
     for codec in ("gbk", "cp932"):
         out = pack(two_classes("", 3))
         raw = out.getvalue()
         for label, name in (("cats", "正常"), ("dogs", "肺炎")):
             raw = raw.replace(label.encode(), name.encode(codec))
-        assert set(own.import_zip(io.BytesIO(raw), f"pets-{codec}").info.classes) == {"正常", "肺炎"}
+        assert set(import_zip(io.BytesIO(raw), f"pets-{codec}").info.classes) == {"正常", "肺炎"}
 
 
 def test_files_whose_names_differ_in_case_are_two() -> None:
     files = two_classes() | {"cats/IMG.png": picture(70), "cats/img.PNG": picture(71)}
-    report = own.import_zip(pack(files), "pets")
+    report = import_zip(pack(files), "pets")
     assert report.info.train_count + report.info.test_count == 12 and report.skipped == []
 
 
@@ -313,7 +346,7 @@ def test_a_size_that_the_directory_makes_smaller_than_it_is_cannot_hide_a_bomb()
     raw = bytearray(pack(two_classes() | {"cats/bomb.png": content}).getvalue())
     position = raw.rindex(b"PK\x01\x02")
     struct.pack_into("<I", raw, position + 24, 1000)  # the uncompressed size, as the directory tells it
-    report = own.import_zip(io.BytesIO(bytes(raw)), "pets")
+    report = import_zip(io.BytesIO(bytes(raw)), "pets")
     assert [path for path, _ in report.skipped] == ["cats/bomb.png"]
 
 
@@ -324,7 +357,7 @@ def test_what_is_no_zip_is_refused() -> None:
 
 
 def test_too_many_pixels_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "MAX_TOTAL", 10 * 3 * 64 * 64 - 1)
+    monkeypatch.setattr(understanding, "MAX_TOTAL", 10 * 3 * 64 * 64 - 1)
     refused(pack(two_classes()), "choose a smaller size")
 
 
@@ -347,17 +380,17 @@ def test_names_become_slugs(typed: str, made: str) -> None:
 def test_sizes_and_shares_out_of_range_are_one_line() -> None:
     for size, share, match in ((8, 0.2, "8 px"), (1000, 0.2, "1000 px"), (64, 0.0, "test share"), (64, 1.0, "share")):
         with pytest.raises(DataError, match=match):
-            own.import_zip(pack(two_classes()), "pets", size, share)
+            import_zip(pack(two_classes()), "pets", size=size, test_share=share)
 
 
 def test_an_existing_set_is_neither_replaced_nor_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    own.import_zip(pack(two_classes()), "pets")
+    import_zip(pack(two_classes()), "pets")
     with pytest.raises(DataError, match="there is a data set pets already"):
-        own.import_zip(pack(two_classes(seed=5000)), "Pets")
+        import_zip(pack(two_classes(seed=5000)), "Pets")
     # Two imports of one name at once: the second finds the first when it comes to writing.
-    monkeypatch.setattr(own, "slug", lambda name: name)
+    monkeypatch.setattr(importing, "slug", lambda name: name)
     with pytest.raises(DataError, match="already"):
-        own.import_zip(pack(two_classes(seed=5000)), "pets")
+        import_zip(pack(two_classes(seed=5000)), "pets")
 
 
 def test_an_import_can_be_watched_and_cancelled() -> None:
@@ -365,20 +398,21 @@ def test_an_import_can_be_watched_and_cancelled() -> None:
 
     def report(progress: store.Progress) -> None:
         told.append(progress)
-        if progress.done == 7:
+        if progress.what == "Reading images" and progress.done == 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        own.import_zip(pack(two_classes()), "pets", progress=report)
-    assert [(p.done, p.total) for p in told] == [(k, 10) for k in range(8)] and not is_ready("pets")
+        import_zip(pack(two_classes()), "pets", progress=report)
+    assert [(p.done, p.total) for p in told] == [(k, 10) for k in (*range(10), *range(8))] and not is_ready("pets")
+    assert {p.what for p in told[:10]} == {"Looking for equal images"}
 
 
 def test_own_sets_can_be_deleted_and_others_not() -> None:
-    own.import_zip(pack(two_classes()), "pets")
+    import_zip(pack(two_classes()), "pets")
     own.delete("pets")
     assert not is_ready("pets") and "pets" not in [item.name for item in available()]
     assert not [name for name in os.listdir(folder("pets").parent) if "pets" in name]
-    own.import_zip(pack(two_classes()), "pets")
+    import_zip(pack(two_classes()), "pets")
     load("cifar10-mini")
     for name, match in (("cifar10-mini", "part of the playground"), ("nope", "no data set"), ("../x", "no data set's")):
         with pytest.raises(DataError, match=match):
@@ -387,7 +421,7 @@ def test_own_sets_can_be_deleted_and_others_not() -> None:
 
 
 def test_a_name_that_is_unknown_is_one_short_line_however_many_sets_there_are() -> None:
-    own.import_zip(pack(two_classes()), "pets")
+    import_zip(pack(two_classes()), "pets")
     for k in range(30):
         shutil.copytree(folder("pets"), folder(f"pets-{k}"))
     with pytest.raises(DataError, match="there is no data set pest; did you mean pets") as near:

@@ -10,6 +10,7 @@ from ui_support import app_home, click, errors, open_page, run, texts, unpacked
 
 from playground.data import catalog, own, shapes
 from playground.data.catalog import CATALOG
+from playground.data.plan import SIZE
 from playground.data.shapes import LIMITS, Difficulty
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
@@ -44,9 +45,14 @@ def archive(classes=("cat", "dog"), count: int = 5, extra: dict[str, bytes] | No
     return file.getvalue()
 
 
-def take_in(at, content: bytes | None, name: str = "", file_name: str = "My pets.zip"):
-    if content is not None:
-        at.file_uploader(key="import_file").upload(file_name, content)
+def choose(at, content: bytes, file_name: str = "My pets.zip"):
+    """Choose a zip; what was understood of it is shown."""
+    at.file_uploader(key="import_file").upload(file_name, content)
+    return run(at)
+
+
+def take_in(at, content: bytes, name: str = "", file_name: str = "My pets.zip"):
+    choose(at, content, file_name)
     at.text_input(key="import_name").set_value(name)
     return click(at, "import_go")
 
@@ -154,17 +160,33 @@ def test_a_failed_download_says_why(monkeypatch):
 # A person's own
 
 
-def test_import_report_use_and_delete():
+def classes_shown(at) -> dict[str, list]:
+    return next(frame.value for frame in at.dataframe if "Class" in frame.value).to_dict("list")
+
+
+def left_out_shown(at) -> list[str]:
+    return sorted(next((frame.value["File"] for frame in at.dataframe if "File" in frame.value), []))
+
+
+def test_a_zip_is_shown_before_it_is_taken_and_then_its_card():
     broken = {"cat/notes.txt": b"no image", "dog/torn.png": b"\x89PNG\r\n\x1a\n"}
-    at = take_in(open_page("data"), archive(extra=broken), "My pets")
+    at = choose(open_page("data"), archive(extra=broken))
+    assert "one label an image: 2 classes, 8 images to learn from and 2 to test on, held back at random" in texts(at)
+    assert classes_shown(at) == {"Class": ["cat", "dog"], "To learn from": [4, 4], "To test on": [1, 1]}
+    assert {"Samples of cat", "Samples of dog"} <= set(alts(at))
+    assert left_out_shown(at) == ["cat/notes.txt", "dog/torn.png"]
+    assert [info.name for info in catalog.available()] == list(CATALOG)
+    at.select_slider(key="import_fix_size_classification").set_value(24)
+    at.text_area(key="import_names").set_value("tom\nrex")
+    at.text_input(key="import_name").set_value("My pets")
+    click(at, "import_go")
     assert not errors(at)
     info = catalog.info("my-pets")
-    assert (info.classes, info.size, info.train_count, info.test_count) == (("cat", "dog"), 32, 8, 2)
-    assert "2 classes, 8 training and 2 test images of 32 × 32 pixels." in at.success[0].value
-    skipped = next(frame.value for frame in at.dataframe if "File" in frame.value)
-    assert sorted(skipped["File"]) == ["cat/notes.txt", "dog/torn.png"]
-    assert f"**{info.title}**" in texts(at)
-    assert "On this machine" in texts(at)
+    assert (info.classes, info.size, info.train_count, info.test_count) == (("tom", "rex"), 24, 8, 2)
+    assert "2 classes, 8 training and 2 test images of 24 × 24 pixels." in at.success[0].value
+    assert left_out_shown(at) == ["cat/notes.txt", "dog/torn.png"]
+    assert texts(at).count(f"**{info.title}** :gray") == 1  # above the others, and not among them again
+    assert "dataset=my-pets" in str(next(link for link in at.page_link if link.value == "Train on it").proto)  # in view
     assert f"Training images of {info.title}, the classes in turn" in alts(at)
 
     assert "delete_yes_cifar10-mini" not in keys(at)
@@ -179,21 +201,86 @@ def test_the_name_of_the_zip_is_the_name_where_none_is_given():
     own.delete("my-pets")
 
 
+def test_the_page_and_the_command_line_take_the_same_size():
+    take_in(open_page("data"), archive())
+    assert catalog.info("my-pets").size == SIZE["classification"]
+    own.delete("my-pets")
+
+
 @pytest.mark.parametrize(
-    ("content", "name", "line"),
-    [
-        (None, "", "Choose a zip first"),
-        (b"no zip", "", "zip"),
-        (archive(classes=("cat",)), "", "only the class cat"),
-        (archive(), "cifar10", "already; choose another name"),
-        (archive(), "!!!", "cannot be a data set's name"),
-    ],
+    ("content", "line"),
+    [(b"no zip", "this is not a zip file"), (archive(classes=("cat",)), "only the class cat")],
 )
-def test_what_cannot_be_taken_in_is_one_line(content, name, line):
-    at = take_in(open_page("data"), content, name)
+def test_what_cannot_be_understood_is_one_line(content, line):
+    at = choose(open_page("data"), content)
     assert len(errors(at)) == 1
     assert line in errors(at)[0]
+    assert "import_go" not in keys(at)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("cifar10", "already; choose another name"), ("!!!", "cannot be a data set's name")]
+)
+def test_a_name_that_cannot_be_is_one_line_and_the_preview_stays(name, line):
+    at = take_in(open_page("data"), archive(), name)
+    assert len(errors(at)) == 1
+    assert line in errors(at)[0]
+    assert classes_shown(at)["Class"] == ["cat", "dog"]
     assert [info.name for info in catalog.available()] == list(CATALOG)
+
+
+def test_nothing_said_of_a_file_stays_when_another_is_chosen():
+    at = take_in(open_page("data"), archive())
+    assert at.success
+    choose(at, b"no zip")
+    assert not at.success and len(errors(at)) == 1 and not [f for f in at.dataframe if "Class" in f.value]
+    choose(at, archive(("sun", "moon")), "sky.zip")
+    assert not errors(at) and classes_shown(at)["Class"] == ["moon", "sun"]
+    at.selectbox(key="import_fix_part_sun").set_value("left out")
+    run(at)
+    assert "only the class moon" in errors(at)[0]
+    choose(at, archive(("sun", "moon")), "again.zip")
+    assert not errors(at) and at.selectbox(key="import_fix_part_sun").value is None
+    own.delete("my-pets")
+
+
+def test_import_waits_until_a_doubt_is_answered():
+    files = {f"both/{k}.png": content for k, content in enumerate(noise(3))}
+    same = {"cat/same.png": files["both/0.png"], "dog/same.png": files["both/0.png"]}
+    at = choose(open_page("data"), archive(extra=same))
+    assert at.button(key="import_go").disabled
+    (doubt,) = at.radio
+    assert "1 image with two labels, as cat/same.png and dog/same.png" in doubt.label
+    doubt.set_value("Leave them out")
+    run(at)
+    assert not at.button(key="import_go").disabled
+    click(at, "import_go")
+    assert catalog.info("my-pets").train_count == 8
+    own.delete("my-pets")
+
+
+def noise(count: int) -> list[bytes]:
+    """Pictures that are in no archive."""
+    random, made = np.random.default_rng(99), []
+    for _ in range(count):
+        image = io.BytesIO()
+        Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8)).save(image, "PNG")
+        made.append(image.getvalue())
+    return made
+
+
+def test_a_folder_may_be_said_to_play_another_part():
+    first, second, third = noise(3)
+    extra = {"cat/hard/1.png": first, "dog/hard/1.png": second, "notes/1.png": third}
+    at = choose(open_page("data"), archive(extra=extra))
+    assert classes_shown(at)["Class"] == ["cat", "dog", "notes"]
+    at.selectbox(key="import_fix_part_notes").set_value("left out")
+    run(at)
+    assert classes_shown(at) == {"Class": ["cat", "dog"], "To learn from": [5, 5], "To test on": [1, 1]}
+    assert left_out_shown(at) == ["notes/1.png"]
+    click(at, "import_go")
+    assert catalog.info("my-pets").classes == ("cat", "dog")
+    own.delete("my-pets")
 
 
 def masks_archive(extra: dict[str, bytes] | None = None) -> bytes:
@@ -207,41 +294,64 @@ def masks_archive(extra: dict[str, bytes] | None = None) -> bytes:
             ):
                 image = io.BytesIO()
                 Image.fromarray(pixels).save(image, "PNG")
-                made.writestr(f"{kind}/{i}.png", image.getvalue())
+                if f"{kind}/{i}.png" not in (extra or {}):
+                    made.writestr(f"{kind}/{i}.png", image.getvalue())
         for name, content in (extra or {}).items():
             made.writestr(name, content)
     return file.getvalue()
 
 
-def test_a_zip_with_masks_is_told_apart_and_taken_in():
-    at = open_page("data")
-    assert "import_ignore" not in [field.key for field in at.number_input]
-    at.file_uploader(key="import_file").upload("streets.zip", masks_archive({"masks/9.png": b"no image"}))
+def test_masks_are_laid_over_their_images_and_taken_in():
+    at = choose(open_page("data"), masks_archive({"masks/9.png": b"no image"}), "streets.zip")
+    assert "a label for each pixel: 2 classes, 5 images to learn from and 1 to test on" in texts(at)
+    assert classes_shown(at) == {
+        "Class": ["class 0", "class 1"],
+        "To learn from": [5, 5],
+        "To test on": [1, 1],
+        "Of the pixels": ["50.0 %", "50.0 %"],
+    }
+    assert "Samples: images, masks over them, masks" in alts(at)
+    assert "0.0 % of the pixels are ignored" in texts(at)
+    assert left_out_shown(at) == ["masks/9.png"]
+    at.select_slider(key="import_fix_size_segmentation").set_value(64)
     run(at)
-    assert "It holds images with masks" in texts(at)
-    at.select_slider(key="import_masks_size").set_value(64)
-    at.text_input(key="import_classes").set_value("left, right")
+    at.text_area(key="import_names").set_value("left\nright")
     click(at, "import_go")
     assert not errors(at)
     info = catalog.info("streets")
     assert (info.classes, info.shape, info.segments) == (("left", "right"), (3, 48, 64), True)
     assert "2 classes, 5 training and 1 test images of 64 × 48 pixels." in at.success[0].value
-    skipped = next(frame.value for frame in at.dataframe if "File" in frame.value)
-    assert (list(skipped["File"]), list(skipped["Why"])) == (["masks/9.png"], ["It has no image"])
     assert "Training images of streets, each above its mask in the colours of the classes" in alts(at)
     click(at, "delete_yes_streets")
     assert not catalog.is_ready("streets")
 
 
 def test_what_is_ignored_is_said_to_be_no_class():
-    at = open_page("data")
-    at.file_uploader(key="import_file").upload("streets.zip", masks_archive({"classes.txt": b"a\nb\nc"}))
+    at = choose(open_page("data"), masks_archive({"classes.txt": b"a\nb\nc"}), "streets.zip")
+    at.number_input(key="import_fix_ignore").set_value(0)
     run(at)
-    at.number_input(key="import_ignore").set_value(0)
+    assert "50.0 % of the pixels are ignored" in texts(at)
     click(at, "import_go")
     assert catalog.info("streets").classes == ("b", "c")
     assert "Shares of the area in these images; grey has no class" in texts(at)
     own.delete("streets")
+
+
+def test_whether_255_is_a_class_is_asked_and_may_be_answered_again():
+    def grey(k: int) -> bytes:
+        image = io.BytesIO()
+        Image.fromarray(np.repeat([[0, 128, 255]], 30, 0).repeat(14, 1)[:, :40].astype(np.uint8)).save(image, "PNG")
+        return image.getvalue()
+
+    at = choose(open_page("data"), masks_archive({f"masks/{k}.png": grey(k) for k in range(6)}), "greys.zip")
+    assert at.button(key="import_go").disabled and classes_shown(at)["Class"] == ["class 0", "class 128"]
+    at.radio(key="import_fix_doubt_ignore").set_value("255 is a class")
+    run(at)
+    assert not at.button(key="import_go").disabled
+    assert classes_shown(at)["Class"] == ["class 0", "class 128", "class 255"]
+    at.radio(key="import_fix_doubt_ignore").set_value("255 stands for no class")
+    run(at)
+    assert not at.button(key="import_go").disabled and classes_shown(at)["Class"] == ["class 0", "class 128"]
 
 
 # Shapes

@@ -3,10 +3,13 @@
 import argparse
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from playground.cli.parser import CTRL_C, Parser
-from playground.data.catalog import DatasetInfo, available, is_ready
+from playground.data.catalog import DataError, DatasetInfo, Task, available, is_ready
+from playground.data.folders import ROLES
+from playground.data.mask_files import NOTHING
+from playground.data.plan import SIZE, Corrections, describe
 from playground.data.shapes import LIMITS, Difficulty
 from playground.jobs.fetch import Cancelled, fetch
 
@@ -29,19 +32,50 @@ def add(commands: Any) -> None:
 
 def _add_import(action: argparse.ArgumentParser) -> None:
     action.add_argument("source", metavar="ZIP_OR_FOLDER")
-    action.add_argument("--name", required=True, help="what to call it")
-    action.add_argument("--size", type=int, help="(long) side of the images in px; default 64, with masks 128")
+    action.add_argument("--name", help="what to call it; needed unless --preview")
+    action.add_argument("--preview", action="store_true", help="say what is understood of it, and take nothing")
+    action.add_argument("--yes", action="store_true", help="where there is a doubt, it is as understood")
+    sizes = f"default {SIZE['classification']}, with masks {SIZE['segmentation']}"
+    action.add_argument("--size", type=int, help=f"(long) side of the images in px; {sizes}")
     action.add_argument("--test-share", type=float, default=0.2, help="kept to test on, if not split; default 0.2")
-    masks = action.add_argument_group("for images/ with masks/")
-    masks.add_argument("--classes", help="their names in the order of the values 0, 1, 2: sky,road,car")
-    masks.add_argument("--ignore", type=int, metavar="VALUE", help="the value of pixels without a class; default 255")
-    masks.add_argument(
+    action.add_argument(
         "--train-on",
         choices=("train+val", "train"),
         default="train+val",
         help="whether val/ counts as training images where there is a test/; default train+val",
     )
+    fixes = action.add_argument_group("where it is understood otherwise than you mean it")
+    fixes.add_argument("--task", choices=get_args(Task), help="one label an image, or one a pixel")
+    fixes.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="FOLDER=PART",
+        help=f"which part a folder plays, as often as needed: {', '.join(ROLES)}",
+    )
+    fixes.add_argument("--depth", type=int, default=0, metavar="N", help="how many folders deeper the classes lie")
+    fixes.add_argument("--rename", action="append", default=[], metavar="CLASS=NAME", help="call a class otherwise")
+    fixes.add_argument("--classes", help="of masks, the names in the order of the values 0, 1, 2: sky,road,car")
+    fixes.add_argument(
+        "--ignore",
+        type=_number_or_none,
+        metavar="VALUE",
+        help="the value of pixels without a class, or none; default 255",
+    )
+    fixes.add_argument(
+        "--threshold",
+        type=_number_or_none,
+        metavar="GREY",
+        help="of masks that are nearly black and white, the grey from which they are white, or none; default 128",
+    )
     action.set_defaults(do=_import_data)
+
+
+def _number_or_none(text: str) -> int:
+    try:
+        return NOTHING if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor none") from None
 
 
 def _add_draw(action: argparse.ArgumentParser) -> None:
@@ -82,21 +116,48 @@ def _fetch_data(options: argparse.Namespace) -> int:
     return 0
 
 
-def _import_data(options: argparse.Namespace) -> None:
-    from playground.data.importing import import_any
+def _import_data(options: argparse.Namespace) -> int:
+    from playground.data.importing import take
+    from playground.data.understanding import understand
 
-    report = import_any(
-        options.source,
-        options.name,
-        options.size,
-        options.classes.split(",") if options.classes else None,
-        options.ignore,
-        options.test_share,
-        options.train_on,
-    )
+    if not options.name and not options.preview:
+        raise DataError("give the new data set a name: --name NAME; or look at it first: --preview")
+    plan = understand(options.source, _corrections(options))
+    for line in describe(plan):
+        print(line)
+    if options.preview:
+        for path, reason in plan.left_out:
+            print(f"left out {path}: {reason}")
+        return 0
+    if plan.open_doubts and not options.yes:
+        raise DataError("it is not taken yet, for there is a doubt: answer it by the flags above, or --yes")
+    report = take(options.source, plan.agreed(), options.name)
     for path, reason in report.skipped:
         print(f"skipped {path}: {reason}", file=sys.stderr)
     _say(report.info)
+    return 0
+
+
+def _corrections(options: argparse.Namespace) -> Corrections:
+    return Corrections(
+        task=options.task,
+        parts=_pairs(options.part, "--part FOLDER=PART"),
+        depth=options.depth,
+        classes=tuple(options.classes.split(",")) if options.classes else (),
+        names=_pairs(options.rename, "--rename CLASS=NAME"),
+        threshold=options.threshold,
+        ignore=options.ignore,
+        size=options.size,
+        test_share=options.test_share,
+        train_on=options.train_on,
+    )
+
+
+def _pairs(given: list[str], wanted: str) -> dict[str, str]:
+    """Read what is given as LEFT=RIGHT."""
+    if wrong := [text for text in given if "=" not in text]:
+        raise DataError(f"{wrong[0]!r} does not say what is what; write {wanted}")
+    return {left: right for left, _, right in (text.rpartition("=") for text in given)}
 
 
 def _draw_data(options: argparse.Namespace) -> None:

@@ -42,9 +42,18 @@ Skipped = list[tuple[str, str]]
 """(path, reason) of each file that is left out."""
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What is in a zip or a folder: its files, those left out, and folders that hold nothing."""
+
+    files: list[File]
+    skipped: Skipped
+    empty: list[PurePosixPath]
+
+
 @contextmanager
-def opened(source: Source) -> Generator[tuple[list[File], Skipped]]:
-    """Open a zip or a folder, and list its files and those that are left out.
+def opened(source: Source) -> Generator[Contents]:
+    """Open a zip or a folder, and list its files, those that are left out, and its empty folders.
 
     Raises:
         DataError: the zip is unsafe, damaged or not one, or there is nothing at that path; one line.
@@ -54,7 +63,7 @@ def opened(source: Source) -> Generator[tuple[list[File], Skipped]]:
         return
     try:
         with open_zip(source, MAX_FILES) as archive:
-            yield zip_files(archive), []
+            yield zip_files(archive)
     except ZipError as error:
         raise DataError(f"{error}; zip the folder of your images again") from None
     except FileNotFoundError:
@@ -71,7 +80,7 @@ def _hidden(path: PurePosixPath) -> bool:
     )
 
 
-def zip_files(archive: Zip) -> list[File]:
+def zip_files(archive: Zip) -> Contents:
     """Check all that a zip says about itself, and list its files.
 
     Raises:
@@ -89,11 +98,14 @@ def zip_files(archive: Zip) -> list[File]:
     counts = Counter(name.rstrip("/") for name in names)
     if counts and counts.most_common(1)[0][1] > 1:
         raise DataError(f"the zip is refused: it has {counts.most_common(1)[0][0][:80]!r} more than once; zip it again")
-    return [
+    files = [
         File(path, lambda entry=entry: archive.read(entry))
         for entry, name in zip(entries, names, strict=True)
         if not name.endswith("/") and not _hidden(path := PurePosixPath(name))
     ]
+    around = {folder for name in names for folder in PurePosixPath(name).parents}
+    empty = [folder for name in names if name.endswith("/") and (folder := PurePosixPath(name)) not in around]
+    return Contents(files, [], [folder for folder in empty if not _hidden(folder)])
 
 
 def _unsafe(entry: zipfile.ZipInfo, name: str) -> str:
@@ -118,15 +130,17 @@ def _unsafe(entry: zipfile.ZipInfo, name: str) -> str:
     return ""
 
 
-def folder_files(folder: Path) -> tuple[list[File], Skipped]:
+def folder_files(folder: Path) -> Contents:
     """List the files of a folder, by paths relative to it, and those that are links."""
-    files, skipped, total = [], [], 0
+    files, skipped, empty, total = [], [], [], 0
     for path in _walk(folder):
         relative = PurePosixPath(path.relative_to(folder).as_posix())
         if _hidden(relative):
             continue
         status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            empty.append(relative)
+        elif not stat.S_ISREG(status.st_mode):
             skipped.append((str(relative), "It is a link or a device"))
         elif status.st_size > MAX_BYTES:
             skipped.append((str(relative), f"It is larger than {MAX_BYTES >> 20} MB"))
@@ -138,12 +152,14 @@ def folder_files(folder: Path) -> tuple[list[File], Skipped]:
                 f"the folder has more than {MAX_FILES:,} files or {MAX_TOTAL >> 30} GB; choose the one that holds the "
                 "class folders"
             )
-    return files, skipped
+    return Contents(files, skipped, empty)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield what is in a folder and below it, except folders; links are not followed."""
+    """Yield what is in a folder and below it, of folders only empty ones; links are not followed."""
     for top, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [name for name in folders if Path(top, name).is_symlink()]
         yield from (Path(top, name) for name in names + links)
+        if not folders and not names and Path(top) != folder:
+            yield Path(top)

@@ -1,242 +1,322 @@
-"""A person's own data sets: taking in a zip, and drawing shapes."""
+"""A person's own images: a zip is looked into, what was understood is shown and corrected, then it is taken in."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from playground.data import own, shapes, store
-from playground.data.catalog import CATALOG, DataError
-from playground.data.importing import has_masks, import_any
-from playground.data.own import ImportReport
-from playground.data.shapes import LIMITS, Difficulty
-from playground.plots.masks import as_rgb, coloured
-from playground.ui.datasets import side_by_side
-from playground.ui.segment.legend import legend
+from playground.data import catalog
+from playground.data.catalog import DataError
+from playground.data.importing import ImportReport, take
+from playground.data.mask_files import NOTHING
+from playground.data.plan import SIZE, Choice, Corrections, Doubt, Plan
+from playground.data.understanding import Memo, list_folders, understand
+from playground.ui import datasets
+from playground.ui.escape import escape
+from playground.ui.import_preview import Samples, draw_samples, show_left_out, show_plan
+from playground.ui.progress import follow
 
-SIZES = (16, 24, 28, 32, 48, 64, 96, 128, 192, 256)
-MASKS_SIZES = (32, 64, 96, 128, 160, 192, 240, 256, 320, 384, 512)
-PREVIEW = 256
-"""Width of the previewed image on the screen, in pixels."""
+SIZES = {
+    "classification": (16, 24, 28, 32, 48, 64, 96, 128, 192, 256),
+    "segmentation": (32, 64, 96, 128, 160, 192, 240, 256, 320, 384, 512),
+}
+MOST_FOLDERS = 40
+"""Folders whose parts can be corrected on the page; the command line takes any."""
 
 UPLOAD_HELP = """\
-Two kinds of zip are known, and told apart:
-
-- one folder of images for each class: `cats/1.jpg`, `dogs/7.jpg` …
-- a label for each pixel: `images/` and `masks/`, a mask called like its image. Masks hold 0, 1, 2 … as grey values or
-  in a palette, or colours. `classes.txt` may name the classes, one a line, with colours as `name r g b`.
-
-Either may lie in `train/`, `val/` and `test/`."""
+Class folders (`cats/1.jpg`, `dogs/7.jpg` …), images with a mask each (`images/` and `masks/`, or as public data sets
+call them), images beside a `labels.csv`, or files called `cat.0.jpg`; in `train/`, `val/` and `test/` or without. A
+mask is called like its image. What was understood is shown before anything is taken."""
 
 
-def _show(report: ImportReport) -> None:
-    info = report.info
-    st.success(
-        f"{info.num_classes} classes, {info.train_count:,} training and {info.test_count:,} test images of "
-        f"{side_by_side(info)}.",
-        title=f"{info.title} is ready",
-        icon=":material/check_circle:",
-    )
-    if report.duplicates:
-        st.caption(f"{report.duplicates:,} images were left out because another one is the same.")
-    if report.skipped:
-        count = len(report.skipped)
-        with st.expander(
-            "1 file was left out" if count == 1 else f"{count:,} files were left out", key="import_skipped"
-        ):
-            st.dataframe(
-                {"File": [path for path, _ in report.skipped], "Why": [why for _, why in report.skipped]},
-                hide_index=True,
-                alt="Files that were left out, and why",
-            )
+@dataclass
+class _Look:
+    """What is known of the file that was chosen; `error` where it cannot be understood."""
+
+    file_id: str
+    memo: Memo
+    folders: dict[str, tuple[str, int]]
+    doubts: dict[str, Doubt]
+    corrections: Corrections | None = None
+    plan: Plan | None = None
+    samples: Samples | None = None
+    error: str = ""
 
 
-def _masks_inside(file: st.typing.UploadedFile | None) -> bool:
-    """Say whether a zip holds masks; looked up once for each upload."""
-    if file is None:
-        return False
-    known: tuple[str, bool] = st.session_state.get("import_kind", ("", False))
-    if known[0] != file.file_id:
-        try:
-            known = (file.file_id, has_masks(file))
-        except DataError:  # Which the import will say.
-            known = (file.file_id, False)
-        st.session_state["import_kind"] = known
-    return known[1]
+def new_set() -> str:
+    """Return the name of the data set that was just imported and is shown above the others, or nothing."""
+    report: ImportReport | None = st.session_state.get("import_report")
+    return report.info.name if report and catalog.is_ready(report.info.name) else ""
 
 
 def import_form() -> None:
-    """Take in a zip of class folders or of images and masks, and say what became of it."""
+    """Let a person choose a zip, see and correct what was understood of it, and take it in."""
     file = st.file_uploader(
-        "A zip with one folder of images for each class, or with images/ and masks/",
+        "A zip of images: in class folders, with masks, or with a table of labels",
         type="zip",
         key="import_file",
         max_upload_size=1024,
         help=UPLOAD_HELP,
     )
-    masks = _masks_inside(file)
-    with st.form("import_form", border=False):
-        if masks:
-            st.caption(":material/texture: It holds images with masks: a label for each pixel.")
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
-            settings = _mask_settings() if masks else _class_settings()
-            asked = st.form_submit_button("Import", icon=":material/upload:", type="primary", key="import_go")
-    if asked:
-        st.session_state.pop("import_report", None)
-        if file is None:
-            st.error(
-                "Choose a zip first; it holds a folder of images for each class, or images/ and masks/.",
-                icon=":material/error:",
-            )
-        else:
-            _take_in(file, name or file.name.removesuffix(".zip"), settings)
-    if report := st.session_state.get("import_report"):
-        _show(report)
+    if file is None:
+        for key in ("import_look", "import_report"):
+            st.session_state.pop(key, None)
+        return
+    if new_set() and st.session_state.get("import_done") == file.file_id:
+        _show_new(st.session_state["import_report"])
+        return
+    look = _look(file)
+    _understand(file, look)
+    if look.error:
+        st.error(escape(look.error), icon=":material/error:")
+    if look.plan:
+        _offer(file, look, look.plan)
+    elif look.folders:
+        _fixes(look)
 
 
-def _share() -> float:
-    return st.slider(
-        "Test share",
-        0.05,
-        0.5,
-        0.2,
-        0.05,
-        key="import_share",
-        width=180,
-        help="The part that is kept for testing, where the zip has no train and test folders.",
-    )
+def _look(file: st.typing.UploadedFile) -> _Look:
+    """Return what is known of this file; of another one, and what was said of it, nothing stays."""
+    look: _Look | None = st.session_state.get("import_look")
+    if look is None or look.file_id != file.file_id:
+        for key in [key for key in st.session_state if str(key).startswith("import_fix_")]:
+            del st.session_state[key]
+        for key in ("import_report", "import_done"):
+            st.session_state.pop(key, None)
+        look = _Look(file.file_id, Memo(), {}, {})
+        try:
+            look.folders = list_folders(file)
+        except DataError as error:
+            look.error = str(error)
+        st.session_state["import_look"] = look
+    return look
 
 
-def _class_settings() -> dict[str, Any]:
-    size = st.select_slider(
-        "Size of the images (px)",
-        SIZES,
-        32,
-        key="import_size",
-        width=220,
-        help="Each image is cropped to its middle square and shrunk to this. Larger ones train slower.",
-    )
-    return {"size": size, "test_share": _share()}
-
-
-def _mask_settings() -> dict[str, Any]:
-    size = st.select_slider(
-        "Long side of the images (px)",
-        MASKS_SIZES,
-        128,
-        key="import_masks_size",
-        width=220,
-        help="Images keep the shape that most of them have; of the others the middle is taken. Larger ones train "
-        "slower.",
-    )
-    share = _share()
-    ignore = st.number_input(
-        "Ignored value",
-        0,
-        65535,
-        None,
-        key="import_ignore",
-        placeholder="255",
-        width=140,
-        help="Pixels with this value in their mask have no class and count for nothing.",
-    )
-    names = st.text_input(
-        "Classes",
-        key="import_classes",
-        placeholder="sky, building, road",
-        width=240,
-        help="Their names in the order of the values 0, 1, 2 …; empty where the zip has a classes.txt, or to call them "
-        "class 0, class 1 …",
-    )
-    return {"size": size, "test_share": share, "ignore": ignore, "classes": names.split(",") if names.strip() else None}
-
-
-def _take_in(file: st.typing.UploadedFile, name: str, settings: dict[str, Any]) -> None:
+def _understand(file: st.typing.UploadedFile, look: _Look) -> None:
+    """Make the plan anew if something is said of the file that was not said before."""
+    said = _said(look)
+    if look.corrections == said:
+        return
     bar = st.progress(0.0, "Looking into the zip")
+    look.corrections, look.plan, look.samples, look.error = said, None, None, ""
     try:
-        st.session_state["import_report"] = import_any(file, name, progress=_follow(bar), **settings)
+        look.plan = understand(file, said, look.memo, follow(bar))
+        look.samples = draw_samples(file, look.plan)
+        look.doubts |= {doubt.key: doubt for doubt in look.plan.doubts}
     except DataError as error:
-        st.error(str(error), icon=":material/error:")
+        look.error = str(error)
     finally:
         bar.empty()
 
 
-def _follow(bar: Any) -> store.Report:
-    def follow(now: store.Progress) -> None:
-        bar.progress(min(1.0, now.done / now.total) if now.total else 0.0, now.what)
+def _said(look: _Look) -> Corrections:
+    """Read what a person has set so far from the widgets, which are drawn further down."""
+    state: Any = st.session_state
+    parts = {folder: part for folder in look.folders if (part := state.get(f"import_fix_part_{folder}"))}
+    each = state.get("import_fix_each")
+    task = look.plan.task if look.plan else ""
+    size = state.get(f"import_fix_size_{task}")
+    said = Corrections(
+        task=state.get("import_fix_task"),
+        parts=parts,
+        threshold=NOTHING if each else state.get("import_fix_threshold"),
+        ignore=NOTHING if each else state.get("import_fix_ignore"),
+        size=None if size == SIZE.get(task) else size,
+        test_share=state.get("import_fix_share", 0.2),
+        train_on="train" if state.get("import_fix_val") else "train+val",
+    )
+    for doubt in look.doubts.values():
+        if choice := _answer(doubt):
+            said = doubt.answered(said, choice)
+    return said
 
-    return follow
+
+def _answer(doubt: Doubt) -> Choice | None:
+    says = st.session_state.get(f"import_fix_doubt_{doubt.key}")
+    return next((choice for choice in doubt.choices if choice.says == says), None)
 
 
-# Shapes
-
-
-def _knob(what: str, label: str, default: float, step: float, help: str) -> Any:
-    low, high = LIMITS[what]
-    return st.slider(label, low, high, type(low)(default), type(low)(step), key=f"draw_{what}", help=help)
-
-
-def _number(what: str, label: str, default: int, help: str | None = None) -> int:
-    low, high = LIMITS[what]
-    return st.number_input(label, int(low), int(high), default, key=f"draw_{what}", help=help)
-
-
-@st.fragment
-def draw_form() -> None:
-    """Let a person draw a set of shapes of their own difficulty, and see an image of it as the knobs move."""
-    left, right = st.columns([3, 2], gap="large")
-    usual = Difficulty()
-    with left:
-        first, second = st.columns(2)
-        with first:
-            most = _knob("shapes", "Shapes", usual.shapes, 1, "An image holds one to this many.")
-            occlusion = _knob(
-                "occlusion",
-                "Occlusion",
-                usual.occlusion,
-                0.05,
-                "0 keeps the shapes apart; up to 1, they cover each other, and bars of background cover them.",
-            )
-            noise = _knob("noise", "Noise", usual.noise, 0.01, "Standard deviation of what is added to each pixel.")
-        with second:
-            contrast = _knob("contrast", "Contrast", usual.contrast, 0.05, "How far the colours lie apart.")
-            size = _knob("size", "Size of the images (px)", 64, 16, "Larger ones train slower.")
-            seed = _number("seed", "Seed", 0, "The same seed and knobs draw the same images.")
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", key="draw_name", placeholder="hard-shapes", max_chars=64, width="stretch")
-            train = _number("train", "Training images", 2000)
-            test = _number("test", "Test images", 500)
-        asked = st.button("Draw", icon=":material/draw:", type="primary", key="draw_go")
-    difficulty = Difficulty(most, occlusion, noise, contrast)
-    with right:
-        _preview(size, seed, difficulty)
+def _offer(file: st.typing.UploadedFile, look: _Look, plan: Plan) -> None:
+    """Show the plan, its doubts and what can be corrected, and the button that takes it."""
+    _doubts(look, plan)
+    show_plan(plan, look.samples)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
+        _settings(plan)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _fixes(look)
+        names = _class_names(plan)
+        waiting = len(plan.open_doubts)
+        asked = st.button(
+            "Import",
+            icon=":material/upload:",
+            type="primary",
+            key="import_go",
+            disabled=waiting > 0,
+            help="Answer what is in doubt first." if waiting else "Make a data set of it, as it is shown here.",
+        )
     if asked:
-        _draw(name, train, test, size, difficulty, seed)
+        _take(file, plan, names, name or file.name.removesuffix(".zip"))
 
 
-def _preview(size: int, seed: int, difficulty: Difficulty) -> None:
-    """Show the first image and its mask."""
-    (image,), (mask,) = shapes.generate(1, size, seed, difficulty)
-    names = ", ".join(CATALOG["shapes"].classes[k] for k in np.unique(mask))
-    factor = -(-PREVIEW // size)
-    with st.container(horizontal=True, gap="small"):
-        for title, pixels in (("The first image", as_rgb(image)), ("Its mask", coloured(mask))):
-            big = pixels.repeat(factor, 0).repeat(factor, 1)
-            st.image(big, title, width=PREVIEW * 3 // 4, alt=f"{title}: {names}", output_format="PNG")
-    legend(mask, CATALOG["shapes"].classes)
+def _doubts(look: _Look, plan: Plan) -> None:
+    """Ask what is in doubt; what was answered stays to be answered otherwise."""
+    raised = {doubt.key for doubt in plan.doubts}
+    for doubt in look.doubts.values():
+        if doubt.key in raised or _answer(doubt):
+            with st.container(border=True, gap="xsmall"):
+                if not _answer(doubt):
+                    st.badge("In doubt", icon=":material/help:", color="orange")
+                st.radio(
+                    escape(doubt.question[:1].upper() + doubt.question[1:]),
+                    [choice.says for choice in doubt.choices],
+                    index=None,
+                    key=f"import_fix_doubt_{doubt.key}",
+                    help="Import waits until this is answered.",
+                )
 
 
-def _draw(name: str, train: int, test: int, size: int, difficulty: Difficulty, seed: int) -> None:
-    if not name.strip():
-        st.error("Give the new data set a name first.", icon=":material/error:")
-        return
-    bar = st.progress(0.0, "Drawing shapes")
+def _settings(plan: Plan) -> None:
+    shrunk = "Each image is cropped to its middle square and shrunk to this."
+    if plan.coding:
+        shrunk = "Images keep the shape that most of them have; of the others the middle is taken."
+    st.select_slider(
+        "Long side of the images (px)" if plan.coding else "Size of the images (px)",
+        SIZES[plan.task],
+        SIZE[plan.task],
+        key=f"import_fix_size_{plan.task}",
+        width=220,
+        help=f"{shrunk} Larger ones train slower.",
+    )
+    if not plan.split:
+        st.slider(
+            "Test share",
+            0.05,
+            0.5,
+            0.2,
+            0.05,
+            key="import_fix_share",
+            width=180,
+            help="The part that is held back for testing, as the zip has no train and test folders.",
+        )
+
+
+def _fixes(look: _Look) -> None:
+    """Offer to say what was understood otherwise than it is meant."""
+    with st.popover("Correct it", icon=":material/tune:", key="import_correct", width="content"):
+        st.segmented_control(
+            "Task",
+            list(TASKS),
+            format_func=TASKS.__getitem__,
+            key="import_fix_task",
+            help="What a network is to learn from it; as understood where neither is chosen.",
+        )
+        segments = look.plan is not None and look.plan.task == "segmentation"
+        if segments or st.session_state.get("import_fix_task") == "segmentation":
+            _mask_fixes()
+        understood = look.plan.folders if look.plan else {}
+        folders = look.folders | dict(understood)
+        if any(role.startswith("val") for role, _ in folders.values()):
+            st.toggle(
+                "Leave validation images out", key="import_fix_val", help="Else they are learnt from, or tested on."
+            )
+        for folder, (role, count) in list(folders.items())[:MOST_FOLDERS]:
+            st.selectbox(
+                escape(folder),
+                [None, *ROLE_NAMES],
+                format_func=lambda role_, was=role: ROLE_NAMES.get(role_, f"as understood: {ROLE_NAMES[was]}"),
+                key=f"import_fix_part_{folder}",
+                help=f"What this folder holds; {count:,} images lie in it.",
+            )
+        if len(folders) > MOST_FOLDERS:
+            st.caption(
+                f"… and {len(folders) - MOST_FOLDERS:,} more folders; `playground data import --part` takes any."
+            )
+
+
+TASKS = {"classification": "One label an image", "segmentation": "A label for each pixel"}
+ROLE_NAMES = {
+    "train": "training images",
+    "val": "validation images",
+    "test": "test images",
+    "images": "images",
+    "masks": "masks",
+    "train images": "images to train on",
+    "train masks": "masks to train on",
+    "val images": "images to validate on",
+    "val masks": "masks to validate on",
+    "test images": "images to test on",
+    "test masks": "masks to test on",
+    "class": "a class",
+    "left out": "left out",
+    "none": "nothing of its own",
+}
+
+
+def _mask_fixes() -> None:
+    st.number_input(
+        "Ignored value",
+        0,
+        65535,
+        None,
+        key="import_fix_ignore",
+        placeholder="as understood",
+        help="Pixels with this value in their mask have no class and count for nothing.",
+    )
+    st.number_input(
+        "Threshold",
+        1,
+        255,
+        None,
+        key="import_fix_threshold",
+        placeholder="as understood",
+        help="Of masks that are nearly black and white: from this grey on, a pixel is white.",
+    )
+    st.toggle("Each value is a class", key="import_fix_each", help="No value is ignored, and no threshold is used.")
+
+
+def _class_names(plan: Plan) -> list[str]:
+    """Let a person call the classes otherwise; return a name for each class, or what they typed instead."""
+    known = "\n".join(plan.names)
+    if st.session_state.get("import_names_of") != known:
+        st.session_state["import_names_of"] = st.session_state["import_names"] = known
+    with st.popover("Class names", icon=":material/label:", key="import_names_popover", width="content"):
+        typed = st.text_area(
+            "Class names",
+            key="import_names",
+            height=240,
+            help="A line for each class, in the order that is shown here.",
+        )
+    return [line.strip() for line in typed.splitlines() if line.strip()]
+
+
+def _take(file: st.typing.UploadedFile, plan: Plan, names: list[str], name: str) -> None:
+    bar = st.progress(0.0, "Reading images")
     try:
-        made = own.draw_shapes(name, train, test, size, difficulty, seed, _follow(bar))
+        if len(names) != len(plan.names):
+            raise DataError(f"there are {len(plan.names)} classes and {len(names)} names; write one a line")
+        report = take(file, plan.renamed(dict(zip(plan.names, names, strict=True))), name, follow(bar))
     except DataError as error:
         bar.empty()
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return
-    st.session_state["data_done"] = f"{made.title} is ready"
+    st.session_state["import_report"] = replace(report, skipped=report.skipped[:10_000])
+    st.session_state["import_done"] = file.file_id
+    del st.session_state["import_look"]
     st.rerun()
+
+
+def _show_new(report: ImportReport) -> None:
+    """Show the card of the new set, and what became of its files."""
+    info = report.info
+    st.success(
+        f"{info.num_classes} classes, {info.train_count:,} training and {info.test_count:,} test images of "
+        f"{datasets.side_by_side(info)}.",
+        title=f"{escape(info.title)} is ready",
+        icon=":material/check_circle:",
+    )
+    with st.container(border=True, gap="xsmall", key="new_card"):
+        datasets.card(info)
+    if report.duplicates:
+        st.caption(f"{report.duplicates:,} images were left out because another one is the same.")
+    show_left_out(report.skipped)

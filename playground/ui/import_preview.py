@@ -1,0 +1,147 @@
+"""What was understood of a person's zip, to be looked at before it is taken."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from playground.data.importing import read_sample
+from playground.data.layout import Item
+from playground.data.plan import Plan, headline
+from playground.data.sources import Skipped, Source, opened
+from playground.images import ImageError
+from playground.plots.masks import as_rgb, coloured, laid_over
+from playground.ui.escape import escape
+from playground.ui.pickers import percent
+from playground.ui.segment.legend import legend
+
+MOST_CLASSES, A_CLASS, PAIRS = 12, 8, 5
+"""Classes with a row of samples, samples in a row, and pairs of image and mask."""
+SIDE = 64
+"""Of a sample on the screen, in pixels, about."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures of a plan.
+
+    Attributes:
+        rows: of some classes, the name and a row of images, uint8 (H, W, 3); of masks the images, the images under
+            their masks, and the masks.
+        masks: (n, H, W); empty where images have one label.
+    """
+
+    rows: dict[str, NDArray[np.uint8]]
+    masks: NDArray[np.uint8]
+
+
+def draw_samples(source: Source, plan: Plan) -> Samples:
+    """Read a few images of each class, or a few with their masks."""
+    with opened(source) as contents:
+        files = {file.path: file for file in contents.files}
+
+        def read(items: list[Item], most: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]:
+            found = []
+            for item in items[: 2 * most]:  # some may be damaged
+                try:
+                    found.append(read_sample(plan, files, item))
+                except ImageError:
+                    continue
+                if len(found) == most:
+                    break
+            return found
+
+        if plan.task == "segmentation":
+            spread = np.unique(np.linspace(0, len(plan.items) - 1, PAIRS).astype(int))  # a film's neighbours are alike
+            return _paired(read([plan.items[k] for k in spread], PAIRS))
+        rows = {}
+        for name in plan.names[:MOST_CLASSES]:
+            if images := [image for image, _ in read([i for i in plan.items if i.label == name], A_CLASS)]:
+                rows[name] = _enlarged(np.concatenate([as_rgb(image) for image in images], axis=1), plan.shape[1])
+        return Samples(rows, np.empty((0, 1, 1), np.uint8))
+
+
+def _paired(found: list) -> Samples:
+    if not found:
+        return Samples({}, np.empty((0, 1, 1), np.uint8))
+    above = np.concatenate([as_rgb(image) for image, _ in found], axis=1)
+    between = np.concatenate([laid_over(as_rgb(image), mask, 0.6) for image, mask in found], axis=1)
+    below = np.concatenate([coloured(mask) for _, mask in found], axis=1)
+    sheet = _enlarged(np.concatenate([above, between, below]), found[0][0].shape[1])
+    return Samples({"": sheet}, np.stack([mask for _, mask in found]))
+
+
+def _enlarged(sheet: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    factor = max(1, round(SIDE / side))
+    return sheet.repeat(factor, 0).repeat(factor, 1)
+
+
+def show_plan(plan: Plan, samples: Samples | None) -> None:
+    """Show a plan: the task, the classes with their counts and samples, the folders, and what is left out."""
+    icon = ":material/texture:" if plan.task == "segmentation" else ":material/label:"
+    line = headline(plan)
+    st.markdown(f"{icon} **Understood:** {line}.")
+    for remark in plan.remarks:
+        st.caption(f":material/info: {escape(remark)}")
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        _show_classes(plan)
+    with right:
+        _show_samples(plan, samples)
+    _show_folders(plan)
+    if plan.duplicates:
+        st.caption(f"{plan.duplicates:,} images are left out because another one is the same.")
+    show_left_out(plan.left_out)
+
+
+def _show_classes(plan: Plan) -> None:
+    table = {
+        "Class": list(plan.names),
+        "To learn from": [count.train for count in plan.classes],
+        "To test on": [count.test for count in plan.classes],
+    }
+    if plan.ignored is not None:
+        table["Of the pixels"] = [percent(count.share) for count in plan.classes]
+    st.dataframe(
+        table, hide_index=True, height="auto" if len(plan.classes) < 9 else 320, alt="Classes and their images"
+    )
+    if plan.ignored is not None:
+        st.caption(f"{percent(plan.ignored)} of the pixels are ignored: they have no class.")
+
+
+def _show_samples(plan: Plan, samples: Samples | None) -> None:
+    if samples is None or not samples.rows:
+        st.caption("No sample can be shown: the first images cannot be read.")
+        return
+    if plan.task == "segmentation":
+        st.image(samples.rows[""], width="stretch", alt="Samples: images, masks over them, masks", output_format="PNG")
+        legend(samples.masks, plan.names)
+        return
+    for name, row in samples.rows.items():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(name, width=130)
+            st.image(row, width=min(row.shape[1], 560), alt=f"Samples of {name}", output_format="PNG")
+    if len(plan.names) > len(samples.rows):
+        st.caption(f"… and {len(plan.names) - len(samples.rows):,} more classes")
+
+
+def _show_folders(plan: Plan) -> None:
+    folders = {path: found for path, found in plan.folders.items() if found[0] != "class"}
+    if folders:
+        words = [f"`{path.replace('`', ' ')}`: {role}, {count:,} images" for path, (role, count) in folders.items()]
+        more = f" · … and {len(words) - 12:,} more" if len(words) > 12 else ""
+        st.caption(f":material/folder: {' · '.join(words[:12])}{more}")
+
+
+def show_left_out(left_out: Skipped) -> None:
+    """List the files that are left out, and why."""
+    if not left_out:
+        return
+    count = len(left_out)
+    with st.expander("1 file was left out" if count == 1 else f"{count:,} files were left out", key="import_skipped"):
+        st.dataframe(
+            {"File": [path for path, _ in left_out], "Why": [why for _, why in left_out]},
+            hide_index=True,
+            alt="Files that were left out, and why",
+        )
