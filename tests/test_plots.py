@@ -257,6 +257,33 @@ def test_class_colours_are_distinct_and_never_run_out():
     assert plots.class_colour(1000) in plots.CLASS_COLOURS
 
 
+# From linear RGB to Oklab (B. Ottosson, 2020), and to what the colour-blind see (Machado et al., 2009).
+TO_LMS = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+TO_LAB = np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+SEEN_BY = {
+    "most": np.eye(3),
+    "protanopes": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "deuteranopes": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+}
+
+
+def oklab(colour: str, seen: np.ndarray) -> np.ndarray:
+    channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return TO_LAB @ np.cbrt(TO_LMS @ (seen @ linear).clip(0))
+
+
+def test_no_class_is_grey_which_is_what_has_no_class():
+    for colour in plots.CLASS_COLOURS:
+        assert np.hypot(*oklab(colour, SEEN_BY["most"])[1:]) > 0.05, colour
+
+
+@pytest.mark.parametrize("seen", SEEN_BY)
+def test_the_first_ten_classes_are_told_apart_by_all(seen):
+    for one, other in itertools.combinations(plots.CLASS_COLOURS[:10], 2):
+        assert np.linalg.norm(oklab(one, SEEN_BY[seen]) - oklab(other, SEEN_BY[seen])) > 0.065, (one, other)
+
+
 @pytest.mark.parametrize("val", [True, False])
 def test_the_gap_of_an_overfitting_run_is_shaded_from_an_epoch_on(val):
     progress, epochs = a_run(val=val)

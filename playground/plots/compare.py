@@ -9,7 +9,7 @@ from playground.plots.style import TEMPLATE, Figure, class_colour, line, smooth
 
 MAX_RUNS = 20
 PALETTE = 10
-"""M. Petroff's ten colours, which the colour-blind can tell apart; beyond them the lines are dashed as well."""
+"""Of the classes' colours, which the colour-blind can tell apart; beyond them the lines are dashed as well."""
 AXES = {"step": "step", "epoch": "epoch", "images": "images seen", "seconds": "seconds of training"}
 
 

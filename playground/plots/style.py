@@ -18,11 +18,12 @@ RIGHT, WRONG = "#2a9d5c", "#d8473d"
 NEUTRAL = "#8490a3"
 
 CLASS_COLOURS = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
-    *("#1f5f9c", "#b87400", "#f0654a", "#5f706e", "#b678dd", "#70433a", "#ffa060", "#7d7140", "#a9adba", "#3f9ea3"),
+    *("#3f90da", "#ffa90e", "#bd1f01", "#e58bc0", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#a01868", "#92dadd"),
+    *("#1f5f9c", "#b87400", "#f0654a", "#f2b8d8", "#b678dd", "#70433a", "#ffa060", "#7d7140", "#6d1047", "#3f9ea3"),
 )
 """A colour for each class: M. Petroff's sequence of ten ("Accessible color sequences for data visualization", 2021),
-then ten more of the same hues, lighter or darker; further classes start again."""
+but for its two greys, which are hard to tell apart and look like what has no class; here they are a pink and a wine
+red. Then ten more of the same hues, lighter or darker; further classes start again."""
 
 SEQUENTIAL = "Cividis"
 """Perceptually uniform and the same to the colour-blind."""
