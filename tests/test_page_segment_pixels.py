@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ui_support import click, errors, open_page, run, texts
 from playground import runs
 from playground.config import from_flat
 from playground.data import shapes, store
-from playground.data.catalog import DatasetInfo
+from playground.data.catalog import IGNORE, DatasetInfo
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
@@ -21,7 +22,8 @@ from playground.runs import RunFolder
 from playground.segment.pixels import blurred, judged, pixel_probs
 from playground.segment.remedies import FIGURES, REMEDIES, figures
 from playground.ui import pickers
-from playground.ui.segment.legend import shares
+from playground.ui.segment import masks as mask_view
+from playground.ui.segment.legend import entries, shares
 from playground.ui.segment.photo import indexed_png
 
 TINY = {
@@ -248,3 +250,29 @@ def test_the_first_visit_shows_the_bundled_run_without_drawing_the_whole_set(hom
     assert len(component(at, "segment_strip")["items"]) == 24
     assert not (home / "data" / "shapes").exists()
     assert float(metric(at, "Mean IoU").split()[0]) > 80
+
+
+def test_the_legend_shows_the_colours_that_are_in_the_pictures():
+    classes = ("background", "disc", "star")
+    mask = np.array([[0, 1], [1, 1]], np.uint8)
+    truth = np.array([[0, 1], [2, IGNORE]], np.uint8)
+    image = np.full((2, 2, 3), 200, np.uint8)
+    told = "".join(entries(mask, classes, truth, clear_class(classes)))
+    colours = {tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in re.findall(r"background:(#\w{6})", told)}
+    colours |= {tuple(map(int, c)) for c in re.findall(r"rgb\((\d+), (\d+), (\d+)\)", told)}
+    drawn = [laid_over(image, some, 1, clear_class(classes)).reshape(-1, 3) for some in (mask, truth)]
+    assert colours == {tuple(c) for c in np.concatenate(drawn).tolist()} - {(200, 200, 200)}
+    assert '<i class="clear"></i>background <small>25.0 %, truly 33.3 %, left as it is' in told
+    assert "no class <small>25.0 % of the truth" in told
+    assert "clear" not in "".join(entries(mask, classes, None, None))  # where masks stand alone it has its colour
+
+
+def test_every_percentage_beside_a_picture_has_its_name():
+    rgb, truth = np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8), np.uint8)
+    mask = truth.copy()
+    mask[:2] = 1
+    notes = {picture.title: picture.note for picture in mask_view._large(rgb, mask, truth, 0.5, None)}
+    assert notes["What the network says"] == "mean IoU 75 %"
+    assert notes["Errors"] == "25.0 % of the pixels are wrong"
+    assert notes["Errors at boundaries"] == "100 % of the errors lie here"
+    assert mask_view._picture("k", 3, None, rgb, mask, truth).note == "IoU 75 %"

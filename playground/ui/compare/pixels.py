@@ -111,7 +111,7 @@ def _pictures(a: Side, b: Side, found: Masks, images: np.ndarray, truth: np.ndar
     for side, mask, column in zip((a, b), masks, st.columns(2), strict=True):
         with column:
             st.caption(f"The classes of {side.letter}")
-            legend(mask, classes, truth[chosen])
+            legend(mask, classes, truth[chosen], clear)
 
 
 def better(first: float, second: float) -> str:

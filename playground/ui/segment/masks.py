@@ -27,6 +27,11 @@ SMALL, LARGE = 92, 260
 """Widths of pictures on the screen."""
 MANY = 24
 """A table of more classes than this scrolls."""
+ERROR_WORDS = (
+    "In the pictures of errors what is wrong is red, and what is right is the image, greyed and greenish; flat grey is "
+    "left out, as it has no true class or is no boundary (no nearer than two pixels to another class). The mean IoU of "
+    "an image is over the classes of its truth."
+)
 CURVES = {"iou": TEST, "boundary_f1": NEUTRAL}
 
 
@@ -39,7 +44,10 @@ def draw(run: RunFolder, epoch: int) -> None:
     masks, classes = run.masks(epoch), run.dataset.classes
     images, truth = test_images(run, len(masks))
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
-    st.markdown(f"**Test images after epoch {epoch}**; click one to see it large, or move with the arrow keys")
+    st.markdown(
+        f"**Test images after epoch {epoch}**, each with its mean IoU; click one to see it large, or move with the "
+        "arrow keys"
+    )
     strip = [_small(run, epoch, i, images[i], masks[i], truth[i]) for i in range(len(masks))]
     strip[chosen] = replace(strip[chosen], box=(0, 0, *strip[chosen].size))
     sheets(
@@ -51,7 +59,8 @@ def draw(run: RunFolder, epoch: int) -> None:
     opacity = st.slider("Opacity", 0.0, 1.0, 0.7, 0.05, key="segment_opacity", persist_state="session", width=240)
     large = _large(images[chosen], masks[chosen], truth[chosen], opacity, clear_class(classes))
     sheets(large, key="segment_large", label="One test image")
-    legend(masks[chosen], classes, truth[chosen])
+    legend(masks[chosen], classes, truth[chosen], clear_class(classes))
+    st.caption(ERROR_WORDS)
     left, right = st.columns([1, 1], gap="medium")
     with left:
         _figures(run, epoch)
@@ -77,7 +86,7 @@ def _drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
-    """Return the mean IoU of one image, over the classes that occur in it."""
+    """Return the mean IoU of one image, over the classes of its truth."""
     known = truth != IGNORE
     counts = metrics.confusion_matrix(truth[known], pred[known], int(max(pred.max(), truth[known].max(initial=0))) + 1)
     occurs = counts.sum(1) > 0
@@ -88,10 +97,10 @@ def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
 def _picture(
     key: str, number: int, clear: int | None, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray
 ) -> Picture:
-    note = percent(_overlap(_mask, _truth), 0)
+    note = f"IoU {percent(_overlap(_mask, _truth), 0)}"
     shown = laid_over(as_rgb(_image), _mask, 0.6, clear)
     return of_image(
-        shown, str(number), f"Test image {number}, IoU {note}", note=note, width=SMALL, pick=True, unit="image"
+        shown, str(number), f"Test image {number}, mean {note}", note=note, width=SMALL, pick=True, unit="image"
     )
 
 
@@ -104,12 +113,16 @@ def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: floa
     rgb, known = as_rgb(image), truth != IGNORE
     wrong = (mask != truth) & known
     at_edges = _edges(truth) | _edges(mask)
-    shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels"
+    shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels are wrong"
     near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
     made = [
         ("The image", rgb, f"{rgb.shape[1]} × {rgb.shape[0]} pixels"),
         ("The truth", laid_over(rgb, truth, opacity, clear), classes_in(truth)),
-        ("What the network says", laid_over(rgb, mask, opacity, clear), f"IoU {percent(_overlap(mask, truth), 0)}"),
+        (
+            "What the network says",
+            laid_over(rgb, mask, opacity, clear),
+            f"mean IoU {percent(_overlap(mask, truth), 0)}",
+        ),
         ("Errors", errors(rgb, wrong, known), shares),
         ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),
     ]
@@ -146,6 +159,7 @@ def _figures(run: RunFolder, epoch: int) -> None:
     rows = feeds.watch(run).feed.epochs
     if row := _row(run, epoch):
         found = figures_of(row)
+        st.markdown(f"**All test images together**, after epoch {epoch}")
         with st.grid(3, min_column_width=120, gap="small"):
             for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
                 title, help = FIGURES[name]
@@ -173,6 +187,7 @@ def _curve(epochs: list[int], values: dict[str, list[float]], epoch: int, revisi
     layout = {
         "template": TEMPLATE,
         "uirevision": revision,
+        "title": {"text": "On the test images"},
         "xaxis": {"title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8},
         "yaxis": {"range": [0, 101], "ticksuffix": " %", "nticks": 6},
         "shapes": [cursor | {"line": {"color": NEUTRAL, "width": 1.5}}],

@@ -141,7 +141,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
         ),
     ]
     sheets(pictures, key="segment_photo_pictures", label="The photo and its mask")
-    legend(mask, classes)
+    legend(mask, classes, clear=clear_class(classes))
     stem = name.rsplit(".", 1)[0][:60] or "photo"
     with st.container(horizontal=True):
         st.download_button(
