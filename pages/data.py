@@ -16,6 +16,9 @@ def cards(fetching: bool, shown: str) -> None:
                 continue
             with grid.cell(), st.container(gap="xsmall", key=f"card_{info.name}"):
                 busy |= datasets.card(info)
+        for name, reason in catalog.damaged().items():
+            with grid.cell(), st.container(gap="xsmall", key=f"card_{name}"):
+                datasets.damaged_card(name, reason)
     if busy != fetching:
         st.rerun()
 

@@ -99,9 +99,10 @@ if folder is None:
     new.draw(start)
 else:
     try:
-        running = view.watch(folder).state == "running"
+        running = bool(folder.study) and view.watch(folder).state == "running"
     except StudyError as error:
         st.error(str(error), icon=":material/error:")
+        view.delete_popover(folder)
     else:
         tick = TICK if running else 0.0
         st.fragment(view.draw, run_every=tick or None)(folder, tick)

@@ -226,7 +226,7 @@ def test_damaged_files_are_named(damage: str) -> None:
         np.save(file, np.zeros((6, 3, 4, 5), dtype=np.uint8))
     else:
         file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(DataError, match="is damaged; delete that folder"):
+    with pytest.raises(DataError, match=r"is damaged.* delete"):
         load("dots")
     assert "cifar10-mini" in [item.name for item in available()]
 

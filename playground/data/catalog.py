@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from playground.home import home
 
@@ -16,6 +20,11 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Task = Literal["classification", "segmentation"]
 IGNORE = 255
 """The value in a mask that belongs to no class and counts for nothing."""
+
+
+MAX_INFO = 2**20
+"""Bytes of an info.json."""
+_Words = Annotated[str, Field(max_length=10_000)]
 
 
 class DataError(ValueError):
@@ -39,22 +48,22 @@ class DatasetInfo:
         height: of images that are not square, else 0.
     """
 
-    name: str
-    title: str
-    classes: tuple[str, ...]
-    channels: int
-    size: int
-    train_count: int
-    test_count: int
-    licence: str
-    source: str
-    citation: str
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    classes: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=1000)]
+    channels: Literal[1, 3]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    train_count: Annotated[int, Field(ge=1, le=10**8)]
+    test_count: Annotated[int, Field(ge=0, le=10**8)]
+    licence: _Words
+    source: _Words
+    citation: _Words
     task: Task = "classification"
-    download_mb: float = 0.0
+    download_mb: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     bundled: bool = False
-    mean: tuple[float, ...] = field(default=())
-    std: tuple[float, ...] = field(default=())
-    height: int = 0
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    std: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    height: Annotated[int, Field(ge=0, le=4096)] = 0
 
     @property
     def num_classes(self) -> int:
@@ -78,11 +87,43 @@ class DatasetInfo:
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
 
+    def check(self) -> None:
+        """Make sure that every field is of its type and within its range.
+
+        Raises:
+            ValueError: one is not, or they do not fit together; one line.
+        """
+        DatasetInfo.from_json(self.to_json())
+
+    def _fit(self) -> None:
+        if len(set(self.classes)) < len(self.classes) or len(self.classes) < 2:
+            raise ValueError("classes: at least two different names are needed, none of them twice")
+        if {len(self.mean), len(self.std)} - {0, self.channels} or len(self.mean) != len(self.std):
+            raise ValueError("mean, std: one number a channel is needed")
+
     @staticmethod
-    def from_json(text: str) -> "DatasetInfo":
-        values: dict[str, Any] = json.loads(text)
-        values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-        return DatasetInfo(**values)
+    def from_json(text: str | bytes) -> "DatasetInfo":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else; one line.
+        """
+        try:
+            found = _MODEL.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ValueError(_first(error)) from None
+        found._fit()
+        return found
+
+
+_MODEL = TypeAdapter(DatasetInfo)
+
+
+def _first(error: ValidationError) -> str:
+    """Say the first thing that is wrong, in one line."""
+    first = error.errors(include_url=False)[0]
+    said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    return "".join(letter if letter.isprintable() else " " for letter in said)[:120]
 
 
 _CIFAR_CITATION = (
@@ -276,20 +317,19 @@ def folder(name: str) -> Path:
 
 def is_ready(name: str) -> bool:
     """Say whether the images are on this disk, so that nothing has to be downloaded (or unpacked) first."""
-    return (folder(name) / "info.json").is_file()
+    return isinstance(_stored(name), DatasetInfo)
 
 
 def info(name: str) -> DatasetInfo:
     """Look a data set up in the catalog and among the imported ones; with mean and std once it is ready.
 
     Raises:
-        DataError: there is none of that name.
+        DataError: there is none of that name, or an imported one is damaged.
     """
-    if is_ready(name):
-        try:
-            stored = DatasetInfo.from_json((folder(name) / "info.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError):
-            raise DataError(f"{folder(name)} is damaged; delete that folder, and get the data set again") from None
+    stored = _stored(name)
+    if isinstance(stored, str) and name not in CATALOG:
+        raise DataError(f"the data set {name} is damaged ({stored}); delete it on the Data page and get it again")
+    if isinstance(stored, DatasetInfo):
         if name not in CATALOG:
             return stored
         # The words come from the catalog, so that they can be mended; what depends on the arrays, from beside them.
@@ -300,7 +340,7 @@ def info(name: str) -> DatasetInfo:
             mean=stored.mean,
             std=stored.std,
         )
-    if name in CATALOG:
+    if name in CATALOG:  # A damaged one counts as not there: getting it again replaces it.
         return CATALOG[name]
     near = get_close_matches(name, [entry.name for entry in available()], 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "the Data page names those that there are"
@@ -308,13 +348,45 @@ def info(name: str) -> DatasetInfo:
 
 
 def available() -> list[DatasetInfo]:
-    """Return every data set: the catalog's in its order, then the imported ones by name."""
-    found = sorted(path.parent.name for path in (home() / "data").glob("*/info.json"))
-    own = []
-    for name in found:
-        if name not in CATALOG:
-            try:
-                own.append(info(name))
-            except DataError:  # Half-written, or damaged, which it says when asked for by name; it hides no other.
-                continue
+    """Return every data set: the catalog's in its order, then the imported ones by name. Damaged ones are left out."""
+    own = [found for name in _own_names() if isinstance(found := _stored(name), DatasetInfo)]
     return [info(name) for name in CATALOG] + own
+
+
+def damaged() -> dict[str, str]:
+    """Return {name: reason} of the imported data sets of which nothing can be read."""
+    return {name: found for name in _own_names() if isinstance(found := _stored(name), str)}
+
+
+def _own_names() -> list[str]:
+    try:
+        with os.scandir(home() / "data") as entries:
+            names = sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
+    except OSError:  # no data set was ever kept, or what is called data is no folder
+        return []
+    return [name for name in names if name not in CATALOG and os.path.lexists(folder(name) / "info.json")]
+
+
+def _stored(name: str) -> DatasetInfo | str | None:
+    """Return what the folder of a data set says of it, or why that cannot be read; None where there is nothing."""
+    path = folder(name) / "info.json"
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "info.json leads nowhere" if path.is_symlink() else None
+    except OSError as error:
+        return f"info.json: {error.strerror}"
+    return _read(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, changed: int, size: int) -> DatasetInfo | str:
+    if size > MAX_INFO:
+        return f"info.json is larger than {MAX_INFO >> 20} MB"
+    try:
+        found = DatasetInfo.from_json(path.read_bytes())
+    except OSError as error:
+        return f"info.json: {error.strerror}"
+    except ValueError as error:
+        return f"info.json: {error}"
+    return found if found.name == path.parent.name else f"info.json: it is that of {found.name}"

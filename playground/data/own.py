@@ -1,5 +1,6 @@
 """A person's own data sets: their names and entries, sets of shapes drawn to their wishes, and deleting one."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Generator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 from playground.data import shapes, store
-from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, is_ready
+from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, folder
 from playground.data.shapes import Difficulty
 from playground.data.store import Report
 
@@ -22,7 +23,7 @@ def slug(name: str) -> str:
     made = re.sub(r"[^a-z0-9_]+", "-", plain).lstrip("-_")[:64].rstrip("-")
     if not NAME.fullmatch(made):
         raise DataError(f"{name[:60]!r} cannot be a data set's name; use some of the letters a to z and digits")
-    if made in CATALOG or is_ready(made):
+    if made in CATALOG or folder(made).exists():
         raise DataError(f"there is a data set {made} already; choose another name")
     return made
 
@@ -35,7 +36,7 @@ def claimed(name: str) -> Generator[None]:
         DataError: there is one of that name by now.
     """
     with store.locked(name):
-        if is_ready(name):
+        if folder(name).exists():
             raise DataError(f"there is a data set {name} already; choose another name")
         yield
 
@@ -92,13 +93,13 @@ def draw_shapes(
 
 
 def delete(name: str) -> None:
-    """Delete a data set that a person imported.
+    """Delete a data set that a person imported, or one that is damaged.
 
     Raises:
         DataError: it is none of theirs, or there is none of that name.
     """
-    if name in CATALOG:
+    if name in CATALOG and store.is_sound(name):
         raise DataError(f"{name} is part of the playground; only imported data sets can be deleted")
-    if not is_ready(name):
+    if not os.path.lexists(folder(name)):
         raise DataError(f"there is no data set {name}")
     store.remove(name)

@@ -68,9 +68,17 @@ def arrays(name: str) -> Arrays:
     try:
         found = [np.load(folder(name) / f"{part}.npy", mmap_mode="c") for part in _PARTS]
         _check(entry, *found)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # numpy raises anything on hostile bytes
         raise DataError(f"{folder(name)} is damaged; delete that folder, and get the data set again") from None
     return Arrays(entry, *found)
+
+
+def is_sound(name: str) -> bool:
+    """Say whether a data set, if it is on this disk, can be used."""
+    try:
+        return not os.path.lexists(folder(name)) or bool(arrays(name))
+    except DataError:
+        return False
 
 
 def write(
@@ -98,6 +106,7 @@ def write(
     entry = dataclasses.replace(entry, mean=mean, std=std, train_count=len(train_images), test_count=len(test_images))
     kind = np.uint8 if entry.segments else np.int64
     parts = (train_images, train_targets.astype(kind), test_images, test_targets.astype(kind))
+    entry.check()
     _check(entry, *parts)
     target = folder(entry.name)
     draft = target.with_name(f".{entry.name}.new")  # No data set's name starts with a dot, so nobody reads it.
@@ -112,8 +121,8 @@ def write(
             file.write(entry.to_json())
             file.flush()
             _sync(file.fileno())
-        if target.exists():  # Damaged: without its info.json, or it would not be written again.
-            shutil.rmtree(target)
+        if os.path.lexists(target):  # Damaged, or it would not be written again.
+            _clear(target)
         draft.rename(target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -169,7 +178,10 @@ def locked(name: str, report: Report | None = None) -> Generator[None]:
         report: told again and again while there is someone to wait for; it may raise to wait no longer.
     """
     locks = home() / "data" / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{locks.parent} cannot hold data sets ({error.strerror}); it has to be a folder") from None
     with (locks / f"{folder(name).name}.lock").open("a") as file:
         while True:
             try:
@@ -197,9 +209,17 @@ def remove(name: str) -> None:
             draft = folder(name).with_name(f".{name}.gone")
             shutil.rmtree(draft, ignore_errors=True)
             folder(name).rename(draft)
-            shutil.rmtree(draft)
+            _clear(draft)
         except OSError as error:
             raise DataError(f"{name} cannot be deleted ({error.strerror}); is a run using it?") from None
+
+
+def _clear(path: Path) -> None:
+    """Delete a folder, or whatever else lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _tiles(file: Path, size: int) -> NDArray[np.uint8]:

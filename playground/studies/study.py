@@ -19,13 +19,12 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
@@ -38,6 +37,8 @@ from playground.studies.space import MAX_MEMBERS, Axis, Plan, StudyError, Values
 
 Kind = Literal["folds", "seeds", "sweep", "range_test"]
 Sampler = Literal["grid", "random", "tpe"]
+LAST_SECOND = 4e9
+"""What a time may be at most, in seconds since 1970; the year 2096."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -67,7 +68,7 @@ class Study:
     prune: bool = True
     seed: int = 0
     name: str = ""
-    created: float = 0.0
+    created: Annotated[float, Field(ge=0, le=LAST_SECOND)] = 0.0
     owner: str = MACHINE
 
     def __post_init__(self) -> None:
@@ -88,6 +89,20 @@ class Study:
 
 _COUNTED = {"folds": "folds", "seeds": "seeds", "sweep": "runs", "range_test": "runs of a range test"}
 _JSON = TypeAdapter(Study)
+
+
+@dataclass
+class _Row:
+    """A line of members.jsonl."""
+
+    type: Literal["member", "left_out"]
+    values: dict[str, str]
+    number: Annotated[int, Field(ge=0, lt=MAX_MEMBERS)] = 0
+    run: str = ""
+    why: str = ""
+
+
+_ROW = TypeAdapter(_Row)
 
 
 def member_base(base: RunConfig) -> RunConfig:
@@ -148,15 +163,6 @@ class Member:
             return None
 
 
-def _parse_rows(chunk: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the objects of whole lines; a damaged line is passed over."""
-    for line in chunk.splitlines():
-        with contextlib.suppress(ValueError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "type" in row:
-                yield row
-
-
 class StudyFolder:
     """A study on disk. Cheap to make: each part is read when it is asked for."""
 
@@ -182,8 +188,10 @@ class StudyFolder:
         """
         try:
             return _JSON.validate_json((self.path / "study.json").read_bytes())
-        except OSError:
-            raise StudyError(f"there is no study {self.id[:64]!r}; it may have been deleted") from None
+        except OSError as error:
+            if not self.path.is_dir():
+                raise StudyError(f"there is no study {self.id[:64]!r}; it may have been deleted") from None
+            raise StudyError(f"study {self.id}: study.json cannot be read ({error.strerror}); delete it") from None
         except (ValidationError, ValueError):
             raise StudyError(f"study {self.id}: study.json is damaged; delete the study") from None
 
@@ -197,23 +205,28 @@ class StudyFolder:
         """How many members it is to have."""
         return self.study.count if self.study.driven else len(self.plan.members)
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[_Row]:
+        """Return the rows so far; a damaged one is passed over."""
         try:
             content = (self.path / "members.jsonl").read_bytes()
         except OSError:
             return []
-        return list(_parse_rows(content[: content.rfind(b"\n") + 1]))
+        found = []
+        for line in content[: content.rfind(b"\n") + 1].splitlines():
+            with contextlib.suppress(ValidationError):
+                found.append(_ROW.validate_json(line))
+        return found
 
     def members(self) -> list[Member]:
         """Return the members so far, by number."""
-        rows = {row["number"]: row for row in self._rows() if row["type"] == "member"}
-        return [Member(number, row["run"], row["values"]) for number, row in sorted(rows.items())]
+        rows = {row.number: row for row in self._rows() if row.type == "member"}
+        return [Member(number, row.run, row.values) for number, row in sorted(rows.items())]
 
     def left_out(self) -> list[tuple[dict[str, str], str]]:
         """Return the values that were left out, and why."""
         if not self.study.driven:
             return list(self.plan.left_out)
-        return [(row["values"], row["why"]) for row in self._rows() if row["type"] == "left_out"]
+        return [(row.values, row.why) for row in self._rows() if row.type == "left_out"]
 
     def append(self, row: dict[str, Any]) -> None:
         """Write down a member, or what was left out. The lock must be held."""
@@ -251,7 +264,11 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        return self.study.name or self.id
+        """What it is called; a damaged one by its id."""
+        try:
+            return self.study.name or self.id
+        except StudyError:
+            return self.id
 
     @property
     def owner(self) -> str:
@@ -292,9 +309,16 @@ class StudyFolder:
 
 
 def studies_folder() -> Path:
-    """Return the folder that holds the studies, made if need be."""
+    """Return the folder that holds the studies, made if need be.
+
+    Raises:
+        StudyError: there cannot be one, because a file lies in its place, for example.
+    """
     folder = home() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{folder} cannot hold studies ({error.strerror}); it has to be a folder") from None
     return folder
 
 
@@ -318,9 +342,12 @@ def create(study: Study) -> StudyFolder:
 
 def list_studies() -> list[StudyFolder]:
     """Return all studies, newest first. Reads names only."""
-    with os.scandir(studies_folder()) as entries:
-        names = sorted((e.name for e in entries if _SAFE_ID.fullmatch(e.name)), reverse=True)
-    return [StudyFolder(studies_folder() / name) for name in names]
+    try:
+        with os.scandir(home() / "studies") as entries:
+            found = [entry.name for entry in entries if _SAFE_ID.fullmatch(entry.name) and entry.is_dir()]
+    except OSError:  # there was none yet, or no folder can be there
+        return []
+    return [StudyFolder(home() / "studies" / name) for name in sorted(found, reverse=True)]
 
 
 def open_study(study_id: str) -> StudyFolder:
@@ -329,6 +356,6 @@ def open_study(study_id: str) -> StudyFolder:
     Raises:
         StudyError: there is none.
     """
-    if _SAFE_ID.fullmatch(study_id) and (studies_folder() / study_id / "study.json").exists():
-        return StudyFolder(studies_folder() / study_id)
+    if _SAFE_ID.fullmatch(study_id) and (path := home() / "studies" / study_id).is_dir():
+        return StudyFolder(path)
     raise StudyError(f"there is no study {study_id[:64]!r}; it may have been deleted")

@@ -91,12 +91,12 @@ def _attempt_start(name: str) -> None:
         st.session_state[f"data_error_{name}"] = str(error)
 
 
-def _delete(info: DatasetInfo) -> None:
+def _delete(name: str, title: str) -> None:
     try:
-        own.delete(info.name)
-        st.session_state["data_done"] = f"Deleted {info.title}"
+        own.delete(name)
+        st.session_state["data_done"] = f"Deleted {title}"
     except DataError as error:
-        st.session_state[f"data_error_{info.name}"] = str(error)
+        st.session_state[f"data_error_{name}"] = str(error)
 
 
 def _badge(info: DatasetInfo, here: bool, progress: FetchProgress) -> None:
@@ -121,10 +121,11 @@ def _facts(info: DatasetInfo) -> None:
     st.caption(f"{names}{more}  \nLicence: {info.licence}")
 
 
-def _pictures(info: DatasetInfo, here: bool) -> None:
+def _pictures(info: DatasetInfo, here: bool) -> bool:
+    """Show some images; return whether they could be read."""
     if not here:
         st.caption(":material/image: Sample images appear once it is downloaded.")
-        return
+        return True
     try:
         folder = catalog.folder(info.name)
         written = folder.stat().st_mtime_ns if folder.exists() else 0
@@ -134,12 +135,13 @@ def _pictures(info: DatasetInfo, here: bool) -> None:
             sheet, masks = samples(info.name, written), None
     except DataError as error:
         st.error(str(error), icon=":material/error:")
-        return
+        return False
     what = "the classes in turn" if masks is None else "each above its mask in the colours of the classes"
     st.image(sheet, alt=f"Training images of {info.title}, {what}", width="stretch", output_format="PNG")
     if masks is not None:
         legend(masks, info.classes)
         st.caption("Shares of the area in these images" + ("; grey has no class" if (masks == IGNORE).any() else ""))
+    return True
 
 
 def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
@@ -152,7 +154,7 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
         )
 
 
-def _actions(info: DatasetInfo, here: bool) -> None:
+def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if here:
             st.page_link(
@@ -168,17 +170,32 @@ def _actions(info: DatasetInfo, here: bool) -> None:
             )
         with st.popover("Source and citation", icon=":material/info:", type="tertiary", key=f"source_{info.name}"):
             st.markdown(f"**Source**  \n{info.source}\n\n**Cite as**  \n{info.citation}")
-        if info.own:
-            with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"delete_{info.name}"):
-                st.write(f"Delete **{info.title}** from this machine? Runs that learned from it stay.")
-                st.button(
-                    "Delete for good",
-                    icon=":material/delete_forever:",
-                    type="primary",
-                    key=f"delete_yes_{info.name}",
-                    on_click=_delete,
-                    args=(info,),
-                )
+        if info.own or damaged:
+            _delete_popover(info.name, info.title)
+
+
+def _delete_popover(name: str, title: str) -> None:
+    with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"delete_{name}"):
+        st.write(f"Delete **{title}** from this machine? Runs that learned from it stay.")
+        st.button(
+            "Delete for good",
+            icon=":material/delete_forever:",
+            type="primary",
+            key=f"delete_yes_{name}",
+            on_click=_delete,
+            args=(name, title),
+        )
+
+
+def damaged_card(name: str, reason: str) -> None:
+    """Draw a data set of which nothing can be read, and let a person delete it."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{name}**", width="stretch")
+        st.badge("Damaged", icon=":material/broken_image:", color="red")
+    st.caption(f"It cannot be read: {reason}")
+    if error := st.session_state.pop(f"data_error_{name}", ""):
+        st.error(error, icon=":material/error:")
+    _delete_popover(name, name)
 
 
 def card(info: DatasetInfo) -> bool:
@@ -189,7 +206,7 @@ def card(info: DatasetInfo) -> bool:
         st.markdown(f"**{info.title}** :gray[{info.name}]", width="stretch")
         _badge(info, here, progress)
     _facts(info)
-    _pictures(info, here)
+    damaged = not _pictures(info, here)
     if error := st.session_state.pop(f"data_error_{info.name}", ""):
         st.error(error, icon=":material/error:")
     elif progress.state == "failed":
@@ -199,5 +216,5 @@ def card(info: DatasetInfo) -> bool:
     if progress.state == "running":
         _progress(info, progress)
     else:
-        _actions(info, here)
+        _actions(info, here, damaged)
     return progress.state == "running"

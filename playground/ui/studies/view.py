@@ -130,14 +130,15 @@ def _buttons(folder: StudyFolder, state: str) -> None:
             on_click=attempt,
             args=(lambda: control.resume(folder, by=person.current()),),
         )
-    _delete_popover(folder, state)
+    delete_popover(folder, state)
 
 
 def _stop(folder: StudyFolder) -> Callable[[], None]:
     return lambda: control.stop(folder, by=person.current())
 
 
-def _delete_popover(folder: StudyFolder, state: str) -> None:
+def delete_popover(folder: StudyFolder, state: str = "") -> None:
+    """Let a person delete a study, a damaged one too."""
     with st.popover("Delete", icon=":material/delete:", key=f"study_delete_{folder.id}", disabled=state == "running"):
         st.write(f"Delete **{folder.name}**?")
         with_runs = st.toggle(
