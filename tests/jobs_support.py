@@ -60,9 +60,12 @@ def processes(home: Path) -> list[int]:
 
 
 def worker_of(run: RunFolder) -> int | None:
-    """Return the process that has the run's lock open, other than in passing."""
-    lock = str(run.path / "lock")
-    for pid in processes(run.path.parent.parent):
+    """Return the worker's process: it has the run's lock open, as the service has now and then in passing."""
+    lock, home = str(run.path / "lock"), run.path.parent.parent
+    service = (home / "service.pid").read_text() if (home / "service.pid").exists() else ""
+    for pid in processes(home):
+        if str(pid) == service:
+            continue
         try:
             if any(os.readlink(link) == lock for link in Path(f"/proc/{pid}/fd").iterdir()):
                 return pid

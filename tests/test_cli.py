@@ -327,6 +327,28 @@ def test_ctrl_c_saves_and_resume_goes_on(home):
     assert run.status().state == "stopped"
 
 
+def test_runs_are_led_from_the_command_line(home, capsys):
+    run = create(tiny(epochs=1000))
+    try:
+        assert cli.main(["runs", "note", run.id, "for the talk"]) == 0
+        assert run.about.note == "for the talk"
+        assert cli.main(["runs", "pause", run.id]) == 0
+        client.submit(run)
+        wait_for_state(run, "paused", seconds=60)
+        assert cli.main(["runs", "resume", run.id]) == 0
+        assert run.status().state == "running"
+        assert cli.main(["runs", "stop", run.id]) == 0
+        wait_for_state(run, "stopped")
+        assert cli.main(["runs", "resume", run.id]) == 0
+        wait_for_state(run, "running")
+        assert cli.main(["runs", "stop", run.id]) == 0
+        wait_for_state(run, "stopped")
+        assert "is stopped: there is nothing to stop" in refused(capsys, "runs", "stop", run.id)
+        assert "is stopped: there is nothing to pause" in refused(capsys, "runs", "pause", run.id)
+    finally:
+        kill_all(home)
+
+
 def test_detached(home, capsys):
     try:
         assert cli.main(["train", *SMALL, "--detach"]) == 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from jobs_support import kill, kill_all, processes, tiny, wait_for, wait_for_state, worker_of
@@ -172,6 +173,19 @@ def test_a_killed_worker_is_seen_at_once_and_explained():
     client.resume(run)
     wait_for_state(run, "running")
     wait_for(lambda: len([row for row in run.rows() if row.type == "epoch"]) > seen)
+
+
+def test_a_resume_in_the_moment_of_a_death_takes():
+    """Whether the service has noticed the death, is writing it down or has done so: the run goes on."""
+    run, random = create(tiny(**LONG)), Random(0)
+    client.submit(run)
+    for _ in range(8):
+        wait_for_state(run, "preparing", "running")
+        before = wait_for(lambda: worker_of(run))
+        kill(before)
+        time.sleep(random.uniform(0, 0.06))
+        client.resume(run)
+        wait_for(lambda before=before: worker_of(run) not in (None, before))
 
 
 def test_a_terminated_worker_saves_and_is_interrupted():

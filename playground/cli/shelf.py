@@ -9,6 +9,7 @@ from typing import Any
 from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import KNOBS, RunConfig, diff
 from playground.events import EpochRow, Scores
+from playground.jobs import client
 from playground.runs import RunError, RunFolder, export_zip, find_run, import_zip, list_runs, open_run, usable_runs
 
 
@@ -72,13 +73,17 @@ def _predict(options: argparse.Namespace) -> int:
 
 def add_runs(commands: Any) -> None:
     """Add `runs` and its actions."""
-    runs = commands.add_parser("runs", help="list, show, rename, delete, export, import runs")
+    runs = commands.add_parser("runs", help="list, show, stop, resume, rename, delete … runs")
     runs.set_defaults(do=_list_runs)
     actions = runs.add_subparsers(metavar="ACTION", parser_class=Parser)
     actions.add_parser("list", help="list all runs, newest first").set_defaults(do=_list_runs)
     for name, do, extra, text in (
         ("show", _show_run, [], "show a run's knobs and epochs"),
+        ("stop", _stop_run, [], "end a run; its state is saved, so it can be resumed"),
+        ("pause", _pause_run, [], "let a run wait between two steps"),
+        ("resume", _resume_run, [], "let a run go on, in the background"),
         ("rename", _rename_run, ["name"], "give a run another name"),
+        ("note", _note_run, ["text"], "write a note to a run; an empty one takes it away"),
         ("delete", _delete_run, [], "delete a run"),
         ("export", _export_run, ["file"], "write a run to a zip"),
     ):
@@ -127,6 +132,25 @@ def _show_run(options: argparse.Namespace) -> None:
 def _scores(scores: Scores) -> str:
     overlap = "" if scores.iou is None else f" mean IoU {scores.iou:.1%}"
     return f"loss {scores.loss:.3f} accuracy {scores.accuracy:.1%}{overlap}"
+
+
+def _stop_run(options: argparse.Namespace) -> None:
+    run = open_run(options.run)
+    if not (status := run.status()).active:
+        raise RunError(f"run {run.name} is {status.state}: there is nothing to stop")
+    client.stop(run)
+
+
+def _pause_run(options: argparse.Namespace) -> None:
+    client.pause(open_run(options.run))
+
+
+def _resume_run(options: argparse.Namespace) -> None:
+    client.resume(open_run(options.run))
+
+
+def _note_run(options: argparse.Namespace) -> None:
+    open_run(options.run).annotate(options.text)
 
 
 def _rename_run(options: argparse.Namespace) -> None:

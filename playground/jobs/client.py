@@ -17,6 +17,7 @@ from collections.abc import Generator
 
 from playground.home import home
 from playground.jobs import locks, queue
+from playground.jobs.control import Control
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE
 from playground.runs import RESUMABLE, RunError, RunFolder
@@ -32,6 +33,10 @@ DEVICES = "devices.json"
 LOG_LIMIT = 1_000_000
 KEEP_SECONDS = 2.0
 """How often a server looks whether the service is still there."""
+ANSWER_SECONDS = 2.0
+"""How long a paused worker gets to go on, or one that has ended to go."""
+BURIAL_SECONDS = 0.5
+"""How long the service holds the lock of a run whose worker died, at most, to write down how it ended."""
 
 
 class ServiceError(OSError):
@@ -154,8 +159,11 @@ def submit(run: RunFolder) -> None:
     ensure_service()
 
 
-def requeue(run: RunFolder) -> None:
+def requeue(run: RunFolder, enter: bool = False) -> None:
     """Make a run that ended early wait for a worker again, without telling the service.
+
+    Args:
+        enter: put it into the queue, too.
 
     Raises:
         RunError: it has not ended, or has nothing left to do.
@@ -168,39 +176,61 @@ def requeue(run: RunFolder) -> None:
         if state not in RESUMABLE | {"queued", "preparing", "running"}:
             raise RunError(f"run {run.name} is {state}: there is nothing to resume")
         (run.path / "control.jsonl").unlink(missing_ok=True)  # it was for the earlier worker
+        if enter and (state != "queued" or queue.queued_at(run.id) is None):
+            # In place of what a killed worker may have left there: it is another wish now. And before the status, so
+            # that no run says it is queued while it is not, wherever this process is killed.
+            queue.put(run.id)
         run.set_status(state="queued", message="", finished=None)
 
 
 def resume(run: RunFolder, by: str = MACHINE) -> None:
     """Let a paused run go on; put one that ended early back into the queue, to go on from where it was saved.
 
+    A run whose lock is held has a worker that lives, or one that just ended and is being written off: which of the two
+    shows within moments, so this waits for it.
+
     Args:
         by: the person who wishes it; see `playground.people`.
 
     Raises:
-        RunError: it is somebody else's, or has nothing left to do.
+        RunError: it is somebody else's, has nothing left to do, or its worker does not answer.
         ServiceError: the service does not start.
     """
     run.check_owner(by)
-    status = run.status()
-    if status.active and run.is_locked():  # a worker that has written its last status lives for a moment longer
-        run.command(do="play")
-        return
-    if status.state != "queued":
-        requeue(run)
-        queue.put(run.id)  # in place of what a killed worker may have left there: it is another wish now
-    elif queue.queued_at(run.id) is None:
-        queue.put(run.id)
+    asked, since = False, time.monotonic()
+    while run.is_locked():
+        state, waited = run.status().state, time.monotonic() - since
+        if state in ("preparing", "running") and (asked or waited > BURIAL_SECONDS):
+            if not asked and _is_stopping(run):
+                raise RunError(f"run {run.name} is being stopped; resume it once it has ended")
+            run.command(do="play")  # it may have been asked to pause, and not have come to it
+            return
+        if state == "paused" and not asked:
+            run.command(do="play")
+            asked = True
+        if waited > ANSWER_SECONDS:
+            raise RunError(f"run {run.name} does not answer; try again, or stop it and resume it")
+        time.sleep(0.01)
+    requeue(run, enter=True)
     ensure_service()
+
+
+def _is_stopping(run: RunFolder) -> bool:
+    """Whether the last thing that the worker was told is to end."""
+    told = [command["do"] for command in Control(run).read() if "do" in command]
+    return told[-1:] == ["stop"]
 
 
 def pause(run: RunFolder, by: str = MACHINE) -> None:
     """Make a run wait between two steps; one in the queue will wait before its second.
 
     Raises:
-        RunError: it is somebody else's.
+        RunError: it is somebody else's, or over, so nobody would wait.
     """
-    run.command(by=by, do="pause")
+    run.check_owner(by)
+    if not run.read_only and not (status := run.status()).active:
+        raise RunError(f"run {run.name} is {status.state}: there is nothing to pause")
+    run.command(do="pause")
 
 
 def stop(run: RunFolder, by: str = MACHINE) -> None:

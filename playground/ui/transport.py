@@ -66,10 +66,15 @@ def _continue(run: RunFolder, do: str) -> None:
     """Let an active run go on or step."""
 
     def action() -> None:
-        if run.status().state == "paused" and not run.is_locked():
-            client.resume(run, by=person.current())  # it waited so long that its worker gave its memory back
-        if do != "play" or run.is_locked() or run.status().state != "queued":
-            run.command(by=person.current(), do=do)
+        by = person.current()
+        if do == "play":
+            client.resume(run, by=by)
+        elif do == "pause":
+            client.pause(run, by=by)
+        else:
+            if run.status().state == "paused" and not run.is_locked():
+                client.resume(run, by=by)  # it waited so long that its worker gave its memory back
+            run.command(by=by, do=do)
 
     _attempt(action)
 

@@ -1,0 +1,116 @@
+"""A resume takes, or says that it did not: whoever holds the run's lock, and however shortly."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from jobs_support import tiny
+
+from playground.jobs import client, queue
+from playground.jobs.control import Control
+from playground.runs import RunError, RunFolder, create
+
+
+@pytest.fixture(autouse=True)
+def alone(home, monkeypatch):
+    """No service: what is asked of it stays where it was put."""
+    monkeypatch.setattr(client, "ensure_service", lambda: None)
+
+
+def made(state: str) -> RunFolder:
+    run = create(tiny(), name=state)
+    run.set_status(state=state)
+    return run
+
+
+def held(run: RunFolder, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> threading.Thread:
+    """Hold the run's lock in a thread, as a worker or the service does; returns once it is held."""
+    ready = threading.Event()
+
+    def hold() -> None:
+        with run.hold():
+            ready.set()
+            meanwhile()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    ready.wait(5)
+    return thread
+
+
+@pytest.mark.parametrize("state", ["preparing", "running", "paused", "stopped", "interrupted", "died", "failed"])
+def test_it_waits_for_a_lock_that_is_let_go(state):
+    """The service holds it to write down a death; a worker that has ended, or gives its memory back, for a moment."""
+    run = made(state)
+    run.command(do="pause")
+    thread = held(run, 0.15)
+    client.resume(run)
+    thread.join(5)
+    assert run.status().state == "queued"
+    assert queue.queued_at(run.id) is not None
+    assert Control(run).read() == []  # what was asked of the earlier worker is not asked of the next
+
+
+def test_a_paused_worker_is_told_and_waited_for():
+    run = made("paused")
+
+    def answer() -> None:
+        control = Control(run)
+        while not (told := control.read()):
+            time.sleep(0.005)
+        assert told == [{"do": "play"}]
+        time.sleep(0.1)
+        run.set_status(state="running")
+
+    thread = held(run, 0.2, answer)
+    client.resume(run)
+    assert run.status().state == "running"
+    assert queue.queued_at(run.id) is None
+    thread.join(5)
+
+
+def test_a_worker_that_lives_is_told_to_go_on(monkeypatch):
+    monkeypatch.setattr(client, "BURIAL_SECONDS", 0.05)
+    run = made("running")
+    run.command(do="pause")  # not yet come to
+    with run.hold():
+        client.resume(run)
+        assert Control(run).read() == [{"do": "pause"}, {"do": "play"}]
+
+
+def test_a_worker_that_does_not_answer_is_said(monkeypatch):
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
+    run = made("paused")
+    with run.hold(), pytest.raises(RunError, match="does not answer"):
+        client.resume(run)
+
+
+def test_a_worker_that_is_being_stopped_is_said(monkeypatch):
+    monkeypatch.setattr(client, "BURIAL_SECONDS", 0.05)
+    run = made("running")
+    with run.hold():
+        client.stop(run)
+        with pytest.raises(RunError, match="being stopped"):
+            client.resume(run)
+
+
+def test_whoever_dies_in_the_middle_of_a_resume_leaves_no_run_that_is_queued_and_not_in_the_queue(monkeypatch):
+    run = made("died")
+
+    def killed(self: RunFolder, **changes: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "set_status", killed)
+    with pytest.raises(KeyboardInterrupt):
+        client.resume(run)
+    monkeypatch.undo()
+    assert run.status().state == "died"
+
+
+def test_nobody_waits_on_a_run_that_is_over():
+    run = made("finished")
+    with pytest.raises(RunError, match="is finished: there is nothing to pause"):
+        client.pause(run)
+    assert Control(run).read() == []
