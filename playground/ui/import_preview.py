@@ -1,10 +1,13 @@
 """What was understood of a person's zip, to be looked at before it is taken."""
 
+import base64
+import io
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from playground.data.importing import read_sample
 from playground.data.layout import Item
@@ -16,10 +19,10 @@ from playground.ui.escape import escape
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend
 
-MOST_CLASSES, A_CLASS, PAIRS = 12, 8, 5
+MOST_CLASSES, A_CLASS, PAIRS = 24, 8, 5
 """Classes with a row of samples, samples in a row, and pairs of image and mask."""
 SIDE = 64
-"""Of a sample on the screen, in pixels, about."""
+"""Of a small sample on the screen, in pixels, about."""
 
 
 @dataclass(frozen=True)
@@ -58,72 +61,81 @@ def draw_samples(source: Source, plan: Plan) -> Samples:
         rows = {}
         for name in plan.names[:MOST_CLASSES]:
             if images := [image for image, _ in read([i for i in plan.items if i.label == name], A_CLASS)]:
-                rows[name] = _enlarged(np.concatenate([as_rgb(image) for image in images], axis=1), plan.shape[1])
+                rows[name] = np.concatenate([_edged(as_rgb(image)) for image in images], axis=1)
         return Samples(rows, np.empty((0, 1, 1), np.uint8))
+
+
+def _edged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Part a picture from the next by a line of white: sky beside sky would be one picture."""
+    return np.pad(picture, ((0, 1), (0, 1), (0, 0)), constant_values=255)
 
 
 def _paired(found: list) -> Samples:
     if not found:
         return Samples({}, np.empty((0, 1, 1), np.uint8))
-    above = np.concatenate([as_rgb(image) for image, _ in found], axis=1)
-    between = np.concatenate([laid_over(as_rgb(image), mask, 0.6) for image, mask in found], axis=1)
-    below = np.concatenate([coloured(mask) for _, mask in found], axis=1)
-    sheet = _enlarged(np.concatenate([above, between, below]), found[0][0].shape[1])
-    return Samples({"": sheet}, np.stack([mask for _, mask in found]))
+    rows = (
+        [_edged(as_rgb(image)) for image, _ in found],
+        [_edged(laid_over(as_rgb(image), mask, 0.6)) for image, mask in found],
+        [_edged(coloured(mask)) for _, mask in found],
+    )
+    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    factor = max(1, round(SIDE / found[0][0].shape[1]))
+    return Samples({"": sheet.repeat(factor, 0).repeat(factor, 1)}, np.stack([mask for _, mask in found]))
 
 
-def _enlarged(sheet: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    factor = max(1, round(SIDE / side))
-    return sheet.repeat(factor, 0).repeat(factor, 1)
+def show_headline(plan: Plan) -> None:
+    """Say in a line what was understood, and what is worth knowing of it."""
+    icon = ":material/texture:" if plan.task == "segmentation" else ":material/label:"
+    st.markdown(f"{icon} **Understood:** {headline(plan)}.")
+    for remark in plan.remarks:
+        st.caption(f":material/info: {escape(remark)}")
 
 
 def show_plan(plan: Plan, samples: Samples | None) -> None:
-    """Show a plan: the task, the classes with their counts and samples, the folders, and what is left out."""
-    icon = ":material/texture:" if plan.task == "segmentation" else ":material/label:"
-    line = headline(plan)
-    st.markdown(f"{icon} **Understood:** {line}.")
-    for remark in plan.remarks:
-        st.caption(f":material/info: {escape(remark)}")
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        _show_classes(plan)
-    with right:
-        _show_samples(plan, samples)
+    """Show a plan: the classes with their counts and samples, the folders, and what is left out."""
+    rows = samples.rows if samples else {}
+    if not rows:
+        st.caption("No sample can be shown: the first images cannot be read.")
+    if plan.task == "segmentation" and samples and rows:
+        left, right = st.columns([2, 3], gap="medium")
+        with left:
+            _show_classes(plan, {})
+        with right:
+            st.image(rows[""], width="stretch", alt="Samples: images, masks over them, masks", output_format="PNG")
+            legend(samples.masks, plan.names)
+    else:
+        _show_classes(plan, rows)
     _show_folders(plan)
     if plan.duplicates:
         st.caption(f"{plan.duplicates:,} images are left out because another one is the same.")
     show_left_out(plan.left_out)
 
 
-def _show_classes(plan: Plan) -> None:
-    table = {
-        "Class": list(plan.names),
-        "To learn from": [count.train for count in plan.classes],
-        "To test on": [count.test for count in plan.classes],
-    }
+def _show_classes(plan: Plan, rows: dict[str, NDArray[np.uint8]]) -> None:
+    table: dict[str, list] = {"Class": list(plan.names)}
+    if rows:
+        table["Samples"] = [data_url(rows[name]) if name in rows else None for name in plan.names]
+    table["To learn from"] = [count.train for count in plan.classes]
+    table["To test on"] = [count.test for count in plan.classes]
     if plan.ignored is not None:
         table["Of the pixels"] = [percent(count.share) for count in plan.classes]
     st.dataframe(
-        table, hide_index=True, height="auto" if len(plan.classes) < 9 else 320, alt="Classes and their images"
+        table,
+        hide_index=True,
+        column_config={"Samples": st.column_config.ImageColumn(width="large")},
+        row_height=44 if rows else None,
+        height="auto" if len(plan.classes) <= 9 else 450,
+        alt="Classes, with samples and how many images there are of each",
     )
     if plan.ignored is not None:
         st.caption(f"{percent(plan.ignored)} of the pixels are ignored: they have no class.")
 
 
-def _show_samples(plan: Plan, samples: Samples | None) -> None:
-    if samples is None or not samples.rows:
-        st.caption("No sample can be shown: the first images cannot be read.")
-        return
-    if plan.task == "segmentation":
-        st.image(samples.rows[""], width="stretch", alt="Samples: images, masks over them, masks", output_format="PNG")
-        legend(samples.masks, plan.names)
-        return
-    for name, row in samples.rows.items():
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(name, width=130)
-            st.image(row, width=min(row.shape[1], 560), alt=f"Samples of {name}", output_format="PNG")
-    if len(plan.names) > len(samples.rows):
-        st.caption(f"… and {len(plan.names) - len(samples.rows):,} more classes")
+def data_url(picture: NDArray[np.uint8]) -> str:
+    """Return a picture (H, W, 3) as a PNG in an address."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _show_folders(plan: Plan) -> None:

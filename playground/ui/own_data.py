@@ -7,13 +7,14 @@ import streamlit as st
 
 from playground.data import catalog
 from playground.data.catalog import DataError
+from playground.data.folders import CLASS
 from playground.data.importing import ImportReport, take
 from playground.data.mask_files import NOTHING
 from playground.data.plan import SIZE, Choice, Corrections, Doubt, Plan
 from playground.data.understanding import Memo, list_folders, understand
 from playground.ui import datasets
 from playground.ui.escape import escape
-from playground.ui.import_preview import Samples, draw_samples, show_left_out, show_plan
+from playground.ui.import_preview import Samples, draw_samples, show_headline, show_left_out, show_plan
 from playground.ui.progress import follow
 
 SIZES = {
@@ -138,8 +139,8 @@ def _answer(doubt: Doubt) -> Choice | None:
 
 def _offer(file: st.typing.UploadedFile, look: _Look, plan: Plan) -> None:
     """Show the plan, its doubts and what can be corrected, and the button that takes it."""
+    show_headline(plan)
     _doubts(look, plan)
-    show_plan(plan, look.samples)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
         _settings(plan)
@@ -155,6 +156,7 @@ def _offer(file: st.typing.UploadedFile, look: _Look, plan: Plan) -> None:
             disabled=waiting > 0,
             help="Answer what is in doubt first." if waiting else "Make a data set of it, as it is shown here.",
         )
+    show_plan(plan, look.samples)
     if asked:
         _take(file, plan, names, name or file.name.removesuffix(".zip"))
 
@@ -220,7 +222,7 @@ def _fixes(look: _Look) -> None:
             st.toggle(
                 "Leave validation images out", key="import_fix_val", help="Else they are learnt from, or tested on."
             )
-        for folder, (role, count) in list(folders.items())[:MOST_FOLDERS]:
+        for folder, (role, count) in sorted(folders.items(), key=lambda item: item[1][0] == CLASS)[:MOST_FOLDERS]:
             st.selectbox(
                 escape(folder),
                 [None, *ROLE_NAMES],
