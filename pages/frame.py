@@ -33,4 +33,7 @@ page = st.navigation(
     position="top",
 )
 st.set_page_config(page_title=f"{page.title} · CNN playground")
+if page.url_path:  # Home has a title of its own; the others' stands in the navigation, for those who see it
+    with st.container(key="page_heading"):
+        st.title(page.title, anchor=False)
 page.run()

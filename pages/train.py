@@ -126,7 +126,7 @@ with st.sidebar:
     for error in errors:
         st.error(error, icon=":material/link_off:")
     knobs.presets()
-    st.caption(":primary[:material/bolt:] acts on the run in progress; every other knob starts a new run.")
+    st.caption("A bolt marks what acts on the run in progress; every other knob starts a new run.")
     config = knobs.knobs(on_live_change=send_live)
 mirror_in_url(config, run)
 

@@ -22,6 +22,7 @@ DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]
 
 OWN = {"playground", "scripts", "benchmarks", "tests", "conftest"}
 DISTRIBUTIONS = {
+    "axe_playwright_python": "axe-playwright-python",
     "pi_heif": "pi-heif",
     "PIL": "pillow",
     "sklearn": "scikit-learn",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import streamlit as st
@@ -13,11 +14,7 @@ from playground.jobs import client
 from playground.presets import PRESETS, Preset
 from playground.ui import form
 
-GROUPS = {
-    "data": ("Data", ":material/photo_library:"),
-    "model": ("Network", ":material/account_tree:"),
-    "training": ("Training", ":material/trending_down:"),
-}
+GROUPS = {"data": "Data", "model": "Network", "training": "Training"}
 HIDDEN = ("folds", "fold")  # a study sets them
 FIRST = frozenset(
     "dataset flip shift channels convs_per_block kernel_size activation batch_norm dropout "
@@ -143,11 +140,13 @@ def _channels(knob: Knob, help: str, disabled: bool, on_change: Callable[[], Non
 
 
 def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) -> None:
-    """Draw one knob by its kind."""
+    """Draw one knob by its kind.
+
+    The label is read out as it stands, markup and all, so what it says is plain text; style.css puts the bolt after it.
+    """
     key, value = f"knob_{knob.name}", st.session_state.get(f"knob_{knob.name}")
     unit = f" ({knob.unit})" if knob.unit else ""
-    mark = " :primary[:material/bolt:]" if knob.live else ""
-    label = f"{knob.label}{unit}{mark}" + (f" :gray-badge[{reason}]" if reason else "")
+    label = f"{knob.label}{unit}" + (f" · {reason}" if reason else "")
     help = f"{knob.help}\n\n{LIVE_HELP if knob.live else NEW_HELP}"
     shared: dict[str, Any] = {"key": key, "help": help, "disabled": bool(reason)}
     if on_change and knob.live:
@@ -172,6 +171,11 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
         st.select_slider(label, _steps(knob, value or 0), format_func=lambda v: f"{v:g}", **shared)
     else:
         _number(knob, label, shared)
+
+
+def _marked(knob: Knob) -> AbstractContextManager[Any]:
+    """Return where a knob is drawn: one that a run in progress takes, with a bolt."""
+    return st.container(key=f"live_{knob.name}") if knob.live else nullcontext()
 
 
 def _number(knob: Knob, label: str, shared: dict[str, Any]) -> None:
@@ -223,17 +227,19 @@ def knobs(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
         on_live_change: called with the knob's name when a person changes one that a run in progress takes.
     """
     reasons = unused(flatten(form.current()))
-    for group, (title, icon) in GROUPS.items():
+    for group, title in GROUPS.items():
         members = [knob for knob in KNOBS.values() if knob.group == group and knob.name not in HIDDEN]
         with st.container(gap="xsmall", key=f"knobs_{group}"):
-            st.markdown(f"**{icon} {title}**")
+            st.markdown(f"**{title}**")
             for knob in members:
                 if knob.name in FIRST:
-                    _widget(knob, reasons.get(knob.name, ""), on_live_change)
+                    with _marked(knob):
+                        _widget(knob, reasons.get(knob.name, ""), on_live_change)
             with st.expander(f"More {title.lower()} knobs", type="compact", key=f"more_{group}"):
                 for knob in members:
                     if knob.name not in FIRST:
-                        _widget(knob, reasons.get(knob.name, ""), on_live_change)
+                        with _marked(knob):
+                            _widget(knob, reasons.get(knob.name, ""), on_live_change)
     config = form.current()
     st.session_state["form"] = config
     return config

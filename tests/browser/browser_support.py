@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from playground.jobs import client
 
@@ -24,6 +24,10 @@ FLAGS = (
     "--disable-sync --disable-quic"
 ).split()
 COMPLAINTS = re.compile(r"^\d{4}-\d\d-\d\d |warning|error|traceback|exception|deprecat", re.IGNORECASE)
+NOT_OURS = re.compile(r"/_stcore/(health|host-config)$")
+"""On a page below the root Streamlit asks for these there first and logs its own 404s."""
+complaints_of_tabs: list[str] = []
+"""What the tabs of the test at hand had on their consoles: errors, warnings, uncaught exceptions."""
 START_SECONDS = 60.0
 PATIENCE = 30_000
 """Milliseconds a test waits for what must come; a machine under load is slow, not wrong."""
@@ -88,7 +92,14 @@ def stop_server(server: Server) -> None:
 
 
 def new_page(browser: Browser, **options: object) -> Page:
-    """Open a tab of its own, as another person would."""
+    """Open a tab of its own, as another person would; what its console complains of is kept."""
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 1000}, **options})
     page.set_default_timeout(PATIENCE)
+    page.on("console", _listen)
+    page.on("pageerror", lambda error: complaints_of_tabs.append(f"{error} {error.stack}"))
     return page
+
+
+def _listen(message: ConsoleMessage) -> None:
+    if message.type in ("error", "warning") and not NOT_OURS.search(where := message.location["url"]):
+        complaints_of_tabs.append(f"{message.type}: {message.text} at {where}")

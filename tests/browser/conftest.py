@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from browser_support import FLAGS, PATIENCE, Server, chromium, new_page, start_server, stop_server
+from browser_support import FLAGS, PATIENCE, Server, chromium, complaints_of_tabs, new_page, start_server, stop_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from playground import runs
@@ -37,6 +37,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet_consoles() -> Iterator[None]:
+    """Fail if the console of any tab that the test opened shows an error or a warning."""
+    complaints_of_tabs.clear()
+    yield
+    assert not complaints_of_tabs
 
 
 @pytest.fixture
