@@ -1,7 +1,5 @@
 """How long an epoch will take, from the layers' arithmetic and from what runs on this machine have shown. No torch."""
 
-from statistics import median
-
 from playground.config import RunConfig
 from playground.data import catalog
 from playground.geometry import Layer, layers
@@ -17,6 +15,8 @@ FITTED_THREADS = 2
 THREADS_POWER = 0.55
 """One thread alone reached 2,240 images/s where two together reached 3,300: 2 ** 0.55 times as long."""
 RECENT_RUNS = 12
+LONG_ENOUGH = 1.0
+"""Seconds of training under which a run says nothing about the pace: the first steps of a process are slow."""
 
 
 def images_to_train(config: RunConfig) -> int:
@@ -52,7 +52,7 @@ def seconds_per_epoch(config: RunConfig) -> float:
     Raises:
         GeometryError, DataError: as `network`.
     """
-    return _seconds_per_epoch(config, config.training.threads or min(4, cores())) * _pace()
+    return _seconds_per_epoch(config, config.training.threads or min(4, cores())) * _pace(config.training.device)
 
 
 def _seconds_per_epoch(config: RunConfig, threads: int) -> float:
@@ -76,15 +76,20 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def _pace() -> float:
-    """Return how much slower than the fitted machine this one is, by its recent runs' seconds; 1 before any run."""
+def _pace(device: str) -> float:
+    """Return how many times as long as the fitted machine this one takes; 1 before any run.
+
+    It is the least of its recent runs on the device that a config names: what else it does can only slow a run down.
+    """
     ratios = []
     for run in list_runs()[:RECENT_RUNS]:
         status = run.status()
-        if not run.read_only and status.state == "finished" and status.epoch:
-            try:
+        if run.read_only or status.state != "finished" or status.seconds < LONG_ENOUGH or not status.epoch:
+            continue
+        try:
+            if run.config.training.device == device:
                 expected = status.epoch * _seconds_per_epoch(run.config, status.threads or FITTED_THREADS)
                 ratios.append(status.seconds / expected)
-            except (RunError, ValueError):
-                continue
-    return median(ratios) if ratios else 1.0
+        except (RunError, ValueError):
+            continue
+    return min(ratios, default=1.0)

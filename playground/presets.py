@@ -14,7 +14,7 @@ KEPT = ("dataset", "device", "threads")
 
 @dataclass(frozen=True)
 class Preset:
-    """A title and the knobs that differ from the default."""
+    """A title and the knobs that it sets; it says its own values, so that it stays what it is if a default changes."""
 
     name: str
     title: str
@@ -54,6 +54,8 @@ PRESETS: Mapping[str, Preset] = {
             "Three blocks and plain SGD with momentum, four images a step. It learns steadily, and slowly: "
             "most of the time goes into very many very small steps.",
             {
+                "flip": False,
+                "batch_norm": False,
                 "optimizer": "momentum",
                 "learning_rate": 0.001,
                 "momentum": 0.9,
@@ -69,6 +71,8 @@ PRESETS: Mapping[str, Preset] = {
             "The article's network with Muon and a one-cycle schedule: a single epoch over all of CIFAR-10 takes it to "
             "the accuracy that the article's training reaches in four.",
             {
+                "flip": False,
+                "batch_norm": False,
                 "validation_share": 0.02,
                 "label_smoothing": 0.1,
                 "optimizer": "muon",
@@ -121,6 +125,8 @@ PRESETS: Mapping[str, Preset] = {
             "Fails: leaps too far",
             "A learning rate a thousand times the article's. The loss jumps up instead of down, and soon is no number.",
             {
+                "flip": False,
+                "batch_norm": False,
                 "optimizer": "momentum",
                 "learning_rate": 1.0,
                 "schedule": "constant",
@@ -135,6 +141,8 @@ PRESETS: Mapping[str, Preset] = {
             "Sigmoids in five layers under plain SGD. Each passes on a quarter of the gradient at most, so the first "
             "layers never wake up: the loss stays at ln 10 = 2.30.",
             {
+                "flip": False,
+                "batch_norm": False,
                 "activation": "sigmoid",
                 "channels": (16, 32, 64, 64),
                 "optimizer": "sgd",

@@ -69,11 +69,11 @@ def test_every_command_has_help(capsys, command):
 
 
 def test_train_in_the_foreground(capsys):
-    assert cli.main(["train", *SMALL, "--name", "first", "--flip", "--no-batch-norm"]) == 0
+    assert cli.main(["train", *SMALL, "--name", "first", "--no-flip", "--batch-norm"]) == 0
     run = list_runs()[0]
     assert run.status().state == "finished"
     assert run.name == "first"
-    assert run.config == tiny(flip=True)
+    assert run.config == tiny(flip=False)
     out = capsys.readouterr().out
     assert run.id in out
     assert "epoch   2" in out

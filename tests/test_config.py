@@ -4,13 +4,16 @@ import json
 import random
 from urllib.parse import parse_qsl, urlencode
 
+import numpy as np
 import pytest
+import torch
 
 from playground.config import (
     KNOBS,
     LIVE_KNOBS,
     ConfigError,
     DataConfig,
+    ModelConfig,
     RunConfig,
     diff,
     flatten,
@@ -18,6 +21,8 @@ from playground.config import (
     from_json,
     to_query,
 )
+from playground.geometry import layers
+from playground.losses import loss_function
 
 NUMBERS = [knob for knob in KNOBS.values() if knob.kind in ("int", "float")]
 DATASETS = ("cifar10", "cifar10-mini", "my_own-set2", "0")
@@ -92,10 +97,10 @@ def test_the_live_knobs_are_numbers():
     assert {KNOBS[name].kind for name in LIVE_KNOBS} == {"float"}
 
 
-def test_the_default_network_is_the_article_s():
+def test_the_default_network_is_the_article_s_with_batch_normalisation():
     model = RunConfig().model
     assert (model.channels, model.kernel_size, model.stride, model.pooling) == ((16, 32, 64), 3, 1, "max")
-    assert (model.activation, model.fc_width, model.batch_norm, model.dropout) == ("relu", 128, False, 0.0)
+    assert (model.activation, model.fc_width, model.batch_norm, model.dropout) == ("relu", 128, True, 0.0)
 
 
 # Bounds
@@ -264,9 +269,9 @@ def test_the_default_config_has_an_empty_query():
 
 
 def test_values_in_a_query_are_readable():
-    config = from_flat({"channels": [8, 16], "flip": True, "learning_rate": 1e-5, "padding": "2", "epochs": 3})
+    config = from_flat({"channels": [8, 16], "flip": False, "learning_rate": 1e-5, "padding": "2", "epochs": 3})
     assert to_query(config) == {
-        "flip": "true",
+        "flip": "false",
         "channels": "8-16",
         "padding": "2",
         "learning_rate": "1e-05",
@@ -292,7 +297,7 @@ def test_diff_names_both_values_in_the_order_of_the_form():
         ("{", "JSON"),
         (b"\xff\xfe", "JSON"),
         ("[" * 100_000, "JSON"),
-        ("[]", "the config: input should be an object"),
+        ("[]", "the config: this is no JSON object"),
         ('{"model": 5}', "model: input should be an object"),
         ('{"surprise": 1}', "surprise: extra inputs are not permitted"),
         ('{"model": {"new\\nline": 1}}', "model.new"),
@@ -315,6 +320,28 @@ def test_json_that_is_refused(text, says):
 
 
 def test_json_of_an_older_program_gets_the_defaults():
-    stored = json.loads(RunConfig(data=DataConfig(flip=True)).model_dump_json())
+    stored = json.loads(RunConfig(data=DataConfig(flip=False)).model_dump_json())
     del stored["data"]["cutout"], stored["model"]["dilation"]
-    assert from_json(json.dumps(stored)) == RunConfig(data=DataConfig(flip=True))
+    assert from_json(json.dumps(stored)) == RunConfig(data=DataConfig(flip=False))
+
+
+# Words that state a figure
+
+
+def test_what_the_help_says_of_two_3x3_in_place_of_one_5x5():
+    def multiplications(into: int, out: int, kernel_size: int, convs: int) -> int:
+        model = ModelConfig(channels=(into, out), kernel_size=kernel_size, convs_per_block=convs)
+        return sum(layer.macs for layer in layers(model, (3, 32, 32), 10) if layer.name.startswith("block2.conv"))
+
+    assert multiplications(64, 64, 3, 2) / multiplications(64, 64, 5, 1) == pytest.approx(18 / 25)
+    assert multiplications(32, 64, 3, 2) > multiplications(32, 64, 5, 1)
+    assert "18/25" in KNOBS["convs_per_block"].help
+
+
+def test_what_the_help_says_of_label_smoothing():
+    """The loss is least where the probabilities are the target: of two classes 0.9 and 0.1."""
+    loss = loss_function(from_flat({"label_smoothing": 0.2}).training)
+    probs = torch.linspace(0.01, 0.99, 99)
+    losses = [float(loss(torch.stack([p, 1 - p]).log()[None], torch.tensor([0]))) for p in probs]
+    assert float(probs[int(np.argmin(losses))]) == pytest.approx(0.9)
+    assert "of two classes, 0.2 leaves it 0.9" in KNOBS["label_smoothing"].help

@@ -26,7 +26,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def test_nothing_on_returns_the_very_same_images() -> None:
     batch, random = images(), generator()
     before = random.get_state()
-    assert augment(batch, DataConfig(), random) is batch
+    assert augment(batch, DataConfig(flip=False), random) is batch
     assert torch.equal(random.get_state(), before)
 
 
@@ -75,14 +75,14 @@ def test_random_shifts_reach_each_offset_and_none_beyond() -> None:
     size, most = 16, 2
     batch = torch.zeros(3000, 1, size, size, dtype=torch.uint8)
     batch[:, :, 8, 8] = 255
-    rows, columns = augment(batch, DataConfig(shift=most), generator())[:, 0].nonzero()[:, 1:].T.tolist()
+    rows, columns = augment(batch, DataConfig(flip=False, shift=most), generator())[:, 0].nonzero()[:, 1:].T.tolist()
     seen = set(zip(rows, columns, strict=True))
     assert seen == {(8 + a, 8 + b) for a in range(-most, most + 1) for b in range(-most, most + 1)}
 
 
 def test_a_shift_as_large_as_the_image_is_held_to_what_reflection_can_fill() -> None:
     batch = images(size=8)
-    assert augment(batch, DataConfig(shift=16), generator()).shape == batch.shape
+    assert augment(batch, DataConfig(flip=False, shift=16), generator()).shape == batch.shape
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -111,7 +111,7 @@ def test_rotation_of_an_oblong_image_keeps_its_aspect() -> None:
 def test_random_angles_span_the_knobs_range() -> None:
     dot = torch.zeros(400, 1, 41, 41, dtype=torch.uint8)
     dot[:, :, 19:22, 38:] = 255  # a hand that points right
-    turned = augment(dot, DataConfig(rotation=30.0), generator())[:, 0].double().numpy()
+    turned = augment(dot, DataConfig(flip=False, rotation=30.0), generator())[:, 0].double().numpy()
     rows, columns = np.mgrid[-20:21, -20:21]
     angles = np.degrees(np.arctan2((turned * -rows).sum((1, 2)), (turned * columns).sum((1, 2))))
     assert -31 < angles.min() < -27 and 27 < angles.max() < 31 and abs(angles.mean()) < 3
@@ -132,7 +132,7 @@ def test_colours_are_torchvisions(channels: int) -> None:
 
 def test_each_image_gets_its_own_colours_within_the_knobs_range() -> None:
     flat = torch.full((500, 1, 8, 8), 100, dtype=torch.uint8)
-    levels = augment(flat, DataConfig(colour=0.3), generator())[:, 0, 0, 0].double()
+    levels = augment(flat, DataConfig(flip=False, colour=0.3), generator())[:, 0, 0, 0].double()
     assert 70 <= levels.min() < 73 and 127 < levels.max() <= 130
 
 
@@ -158,7 +158,7 @@ def test_cutout_reaches_every_pixel() -> None:
     # A checkerboard of 0 and 200: the mean colour, 100, is seen only where something was erased.
     board = (torch.arange(10)[:, None] + torch.arange(10)) % 2 * 200
     batch = board.to(torch.uint8).expand(2000, 1, 10, 10)
-    result = augment(batch, DataConfig(cutout=1), generator())[:, 0]
+    result = augment(batch, DataConfig(flip=False, cutout=1), generator())[:, 0]
     assert bool((result != batch[:, 0]).any(0).all())
     assert int((result != batch[:, 0]).sum()) == 2000
 
@@ -181,7 +181,7 @@ def test_what_inference_caches_can_be_trained_with() -> None:
     batch, statistics = images(channels=1), ((0.123,), (0.456,))
     with torch.inference_mode():
         normalise(batch, *statistics)
-        augment(batch, DataConfig(cutout=5), generator())
+        augment(batch, DataConfig(flip=False, cutout=5), generator())
     weight = torch.ones(1, requires_grad=True)
-    (normalise(augment(batch, DataConfig(cutout=5), generator()), *statistics) * weight).sum().backward()
+    (normalise(augment(batch, DataConfig(flip=False, cutout=5), generator()), *statistics) * weight).sum().backward()
     assert weight.grad is not None

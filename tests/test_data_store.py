@@ -271,3 +271,10 @@ def test_waiting_can_be_cancelled() -> None:
 
     with store.locked("dots"), pytest.raises(Enough), store.locked("dots", report):
         pass
+
+
+def test_digits_and_letters_are_not_mirrored():
+    assert {name for name, entry in CATALOG.items() if not entry.mirrors} == {"mnist", "svhn"}
+    letters = dataclasses.replace(CATALOG["mnist"], classes=("a", "b", "Q"))
+    assert not letters.mirrors
+    assert dataclasses.replace(letters, classes=("a", "bee")).mirrors

@@ -36,6 +36,8 @@ __all__ = ["unpacked", "with_images"]
 
 RUNS = {
     "plain": {
+        "flip": False,
+        "batch_norm": False,
         "fc_width": 8,
         "schedule": "constant",
         "optimizer": "sgd",

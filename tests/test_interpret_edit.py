@@ -1,6 +1,6 @@
 """Edited kernels change the copy alone; saving makes a run of its own and writes nothing else."""
 
-from dataclasses import replace
+import dataclasses
 from io import BytesIO
 
 import numpy as np
@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from playground import runs
-from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.store import arrays
+from playground.events import Epoch, to_row
 from playground.inference import load_model, predict
 from playground.interpret import InterpretError
 from playground.interpret.edit import Edit, edited, edited_network, preset, save
@@ -18,6 +19,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.models import build
 from playground.runs import RunError, export_zip, list_runs
+from playground.training import fit
 
 torch.set_num_threads(1)
 PRESETS = ("blur", "sharpen", "edge", "emboss")
@@ -48,6 +50,11 @@ def run(trained):
     for other in list_runs():
         if other != trained and not other.read_only:
             other.delete()
+
+
+def first_of(data, count):
+    """A data set with only the first test images."""
+    return dataclasses.replace(data, test_images=data.test_images[:count], test_targets=data.test_targets[:count])
 
 
 @pytest.mark.parametrize("size", range(1, 12))
@@ -108,7 +115,7 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
     data = arrays("cifar10-mini")
     files = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     edits = [Edit.of("block1.conv1", 1, None, SQUARE)]
-    child = save(run, 1, edits, data.test_images, data.test_targets, data.info.mean, data.info.std, "mine")
+    child = save(run, 1, edits, data, data.info.mean, data.info.std, "mine")
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == files
     assert {found.id for found in list_runs() if not found.read_only} == {run.id, child.id}
     assert child.about.parent == run.id and child.name == "mine"
@@ -128,6 +135,31 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
     assert runs.import_zip(BytesIO(export_zip(child))).epochs() == [1]
 
 
+def test_a_kernel_saved_unchanged_has_the_loss_it_had(run):
+    """Also where classes have weights, which are those of the images that the run learned from."""
+    config = from_flat({"class_weights": True, "batch_norm": False}, base=SMALL)
+    data = arrays("cifar10-mini")
+    rare = data.train_targets != 3
+    rare[np.flatnonzero(~rare)[:3]] = True  # three images of one class are left
+    data = dataclasses.replace(data, train_images=data.train_images[rare], train_targets=data.train_targets[rare])
+    events = [event for event in fit(config, data) if isinstance(event, Epoch)]
+    parent = runs.create(config, "weighted")
+    with parent.hold():
+        for event in events:
+            parent.append(to_row(event))
+            tensors = event.snapshot.tensors.items()
+            weights = {name.removeprefix("model."): t for name, t in tensors if name.startswith("model.")}
+            parent.save_epoch(event.epoch, weights, event.test_probs)
+        parent.set_status(state="finished", epoch=2, epochs=2)
+    kernel = parent.weights(2)["block1_conv1.weight"][0, 0]
+    child = save(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], data, data.info.mean, data.info.std)
+    assert child.rows()[0].test.loss == pytest.approx(events[-1].test.loss, rel=1e-5)
+    parent.describe(predictions_dataset="shapes")
+    other = dataclasses.replace(data, info=dataclasses.replace(data.info, name="other"))
+    with pytest.raises(InterpretError, match="weighs classes by the images of cifar10-mini, which are not here"):
+        save(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], other, data.info.mean, data.info.std)
+
+
 def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
     """Until then it says it is queued, and a job service would train it."""
     data, seen, real = arrays("cifar10-mini"), [], runs.RunFolder.save_epoch
@@ -137,24 +169,23 @@ def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
         real(child, *args)
 
     monkeypatch.setattr(runs.RunFolder, "save_epoch", spy)
-    rest = data.test_images[:8], data.test_targets[:8], data.info.mean, data.info.std
+    rest = first_of(data, 8), data.info.mean, data.info.std
     child = save(run, 1, [Edit.of("block1.conv1", 0, 0, SQUARE)], *rest)
     assert seen == [(True, "queued")] and child.status().state == "finished"
 
 
 def test_a_child_is_judged_on_the_images_its_parent_was(run):
-    other = replace(run.dataset, mean=(0.4,) * 3, std=(0.3,) * 3)
+    other = dataclasses.replace(run.dataset, mean=(0.4,) * 3, std=(0.3,) * 3)
     run.describe(predictions_dataset="cifar10-mini", dataset=other)
     data = arrays("cifar10-mini")
-    images, targets = data.test_images[:50], data.test_targets[:50]
-    child = save(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], images, targets, (0.4,) * 3, (0.3,) * 3)
+    child = save(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], first_of(data, 50), (0.4,) * 3, (0.3,) * 3)
     assert child.dataset == other and child.predictions_dataset == "cifar10-mini"
     assert child.name == "parent, edited"
 
 
 def test_nothing_is_left_of_a_run_that_could_not_be_saved(run, monkeypatch):
     data = arrays("cifar10-mini")
-    rest = data.test_images[:8], data.test_targets[:8], data.info.mean, data.info.std
+    rest = first_of(data, 8), data.info.mean, data.info.std
     edit = Edit.of("block1.conv1", 0, 0, SQUARE)
     with pytest.raises(InterpretError, match="Nothing was edited"):
         save(run, 1, [], *rest)

@@ -265,6 +265,31 @@ def test_pause_and_single_steps(reference):
     assert same(weights(run), reference[1])
 
 
+@pytest.mark.parametrize(("do", "steps"), [("step_batch", 3), ("step_epoch", 12)])
+def test_quick_step_commands_are_counted(do, steps):
+    """Three that come before the first is done are three, each batch with its row; then the run waits."""
+    run = create(tiny(epochs=6))
+    for _ in range(3):
+        run.command(do=do)
+    seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
+    seen.start()
+    assert work(run, SLOT).state == "stopped"
+    seen.join(20)
+    assert [status.step for status in seen.seen] == [steps]
+    assert [row.step for row in run.rows() if row.type == "progress"][:3] == [1, 2, 3]
+
+
+def test_another_kind_of_step_replaces_those_before():
+    run = create(tiny(epochs=6))
+    for do in ("step_epoch", "step_epoch", "step_batch"):
+        run.command(do=do)
+    seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
+    seen.start()
+    work(run, SLOT)
+    seen.join(20)
+    assert [status.step for status in seen.seen] == [1]
+
+
 def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
     run = create(tiny())
     run.command(do="pause")

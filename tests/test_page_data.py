@@ -108,6 +108,11 @@ def test_the_samples_are_the_classes_in_turn():
     np.testing.assert_array_equal(sheet[:64:2, 3 * 64 : 4 * 64 : 2], first.transpose(1, 2, 0))
 
 
+def test_a_link_to_a_set_of_digits_asks_for_no_flips():
+    assert datasets._knobs(catalog.info("mnist")) == {"dataset": "mnist", "flip": "false"}
+    assert datasets._knobs(catalog.info("cifar10")) == {"dataset": "cifar10"}
+
+
 def test_train_on_it_is_a_link_with_the_set():
     link = next(link for link in open_page("data").page_link if link.value == "Train on it")
     assert "dataset=cifar10-mini" in str(link.proto)

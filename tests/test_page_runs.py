@@ -72,9 +72,9 @@ def test_the_shelf_says_what_each_run_is(monkeypatch):
 
 
 def test_knobs_in_words():
-    config = from_flat({"channels": "8-16", "flip": True, "learning_rate": 0.01, "activation": "leaky_relu"})
+    config = from_flat({"channels": "8-16", "flip": False, "learning_rate": 0.01, "activation": "leaky_relu"})
     assert shelf.knob_words(config) == (
-        "flip",
+        "no flip",
         "channels 8-16",
         "activation leaky_relu",
         "learning rate 0.01",

@@ -79,6 +79,18 @@ def test_a_knob_goes_to_the_url_and_back(name):
     assert form_config(open_page("train", **query)) == form_config(at)
 
 
+def test_choosing_a_set_of_digits_turns_flips_off():
+    at = open_page("train")
+    for dataset, flip in (("mnist", False), ("svhn", False), ("cifar10", True)):
+        at.get_by_key("knob_dataset").set_value(dataset)
+        assert form_config(run(at)).data.flip == at.get_by_key("knob_flip").value == flip
+        assert ("flip" in at.query_params) == (not flip)
+    at.get_by_key("knob_flip").set_value(False)
+    run(at)
+    at.get_by_key("knob_dataset").set_value("fashion-mnist")  # garments can be mirrored: what was chosen stays
+    assert not form_config(run(at)).data.flip
+
+
 def test_channels_are_a_number_of_blocks_and_a_number_for_each():
     at = open_page("train", channels="8-24")
     assert form_config(at).model.channels == (8, 24)

@@ -31,6 +31,8 @@ E = TypeVar("E", bound=Event)
 CLASSES = 4
 CALM = {
     "channels": (4, 6),
+    "batch_norm": False,
+    "flip": False,
     "fc_width": 8,
     "epochs": 2,
     "batch_size": 16,

@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     )
     sweep.add_argument("--sampler", choices=get_args(Sampler), default="grid", help="default grid: every combination")
     sweep.add_argument("--trials", type=int, default=8, metavar="N", help="runs of random and tpe; default 8")
-    sweep.add_argument("--no-prune", action="store_true", help="with tpe, do not stop runs that fall behind")
+    sweep.add_argument("--no-prune", action="store_true", help="with tpe, stop no run for falling behind")
     sweep.add_argument("--sampler-seed", type=int, default=0, metavar="N", help="of the choice of values; default 0")
     _add_shared(sweep)
     sweep.set_defaults(do=_sweep)

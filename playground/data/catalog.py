@@ -80,6 +80,11 @@ class DatasetInfo:
         return self.channels, self.height or self.size, self.size
 
     @property
+    def mirrors(self) -> bool:
+        """Whether an image mirrored left to right still shows its class: not so where classes are digits or letters."""
+        return not all(len(name) == 1 and name.isalnum() for name in self.classes)
+
+    @property
     def segments(self) -> bool:
         """Whether each pixel has a label."""
         return self.task == "segmentation"

@@ -103,7 +103,7 @@ def knobs(facts: Facts) -> str:
     lines = []
     for name in used_knobs(facts):
         knob, value = KNOBS[name], getattr(getattr(facts.config, KNOBS[name].group), name)
-        words = knob.label.lower().replace("(l2)", "(L2)") + (f", {knob.unit}" if knob.unit else "")
+        words = knob.label.lower() + (f", {knob.unit}" if knob.unit else "")
         lines.append(f"{name.upper()} = {value!r}" + (f"  # {words}" if words != name.replace("_", " ") else ""))
     if facts.epoch < facts.config.training.epochs:
         lines.append(f"LAST_EPOCH = {facts.epoch}  # where this script ends")

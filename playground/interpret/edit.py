@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from playground import runs
+from playground.data.store import Arrays
 from playground.events import Epoch, EpochRow, Scores, Snapshot, to_row
 from playground.inference import load_model
 from playground.interpret.errors import InterpretError
@@ -20,7 +21,7 @@ from playground.metrics import accuracy, confusion_matrix
 from playground.people import MACHINE
 from playground.runs import RunFolder
 from playground.runs.status import best_fields
-from playground.training import uses_bfloat16
+from playground.training import class_weights, uses_bfloat16
 
 Preset = Literal["blur", "sharpen", "edge", "emboss"]
 LARGEST = 1e4
@@ -131,8 +132,7 @@ def save(
     run: RunFolder,
     epoch: int,
     edits: Sequence[Edit],
-    images: np.ndarray,
-    targets: np.ndarray,
+    data: Arrays,
     mean: Sequence[float],
     std: Sequence[float],
     name: str = "",
@@ -143,22 +143,24 @@ def save(
     Args:
         run, epoch: whose network was edited.
         edits: at least one.
-        images, targets: the test set of `run.predictions_dataset`, which the new run is judged on.
+        data: the data set `run.predictions_dataset`, on whose test images the new run is judged.
         mean, std: what its images are normalised with.
         name: of the new run.
         owner: the person who made the edits.
 
     Raises:
-        InterpretError: there is nothing to save, or an edit does not fit; RunError, InferenceError: the epoch cannot be
-            read. Then nothing is kept.
+        InterpretError: there is nothing to save, an edit does not fit, or the loss cannot be computed; RunError,
+            InferenceError: the epoch cannot be read. Then nothing is kept.
     """
     if not edits:
         raise InterpretError("Nothing was edited; change a kernel first")
+    if run.config.training.class_weights and data.info.name != run.config.data.dataset:
+        raise InterpretError(f"The loss weighs classes by the images of {run.config.data.dataset}, which are not here")
     weights = run.weights(epoch)
     for edit in edits:
         weights = edited(weights, edit.layer, edit.out_channel, edit.in_channel, edit.values)
-    logits = _logits(run, edited_network(load_model(run, epoch), edits), images, mean, std)
-    event = _judged(run, epoch, logits, targets)
+    logits = _logits(run, edited_network(load_model(run, epoch), edits), data.test_images, mean, std)
+    event = _judged(run, epoch, logits, data)
     lines = [f"Edited after epoch {epoch} of {run.name}:", *(edit.sentence for edit in edits)]
     note = "\n".join(lines)[:2000]
     child = runs.create(run.config, name or f"{run.name}, edited", note=note, parent=run.id, owner=owner)
@@ -214,10 +216,11 @@ def _logits(run: RunFolder, net: nn.Module, images: np.ndarray, mean: Sequence[f
     return torch.cat(parts)
 
 
-def _judged(run: RunFolder, epoch: int, logits: Tensor, targets: np.ndarray) -> Epoch:
-    wanted = torch.from_numpy(np.asarray(targets, np.int64))
-    confusion = confusion_matrix(targets, logits.argmax(1).numpy(), logits.shape[1])
-    test = Scores(float(loss_function(run.config.training)(logits, wanted)), accuracy(confusion))
+def _judged(run: RunFolder, epoch: int, logits: Tensor, data: Arrays) -> Epoch:
+    wanted = torch.from_numpy(np.asarray(data.test_targets, np.int64))
+    confusion = confusion_matrix(data.test_targets, logits.argmax(1).numpy(), logits.shape[1])
+    loss = loss_function(run.config.training, class_weights(run.config, data))
+    test = Scores(float(loss(logits, wanted)), accuracy(confusion))
     row = next((row for row in run.rows() if isinstance(row, EpochRow) and row.epoch == epoch), None)
     step = row.step if row else 0
     return Epoch(

@@ -70,8 +70,8 @@ class Worker:
         self.status = run.status()
         self.written = 0.0  # when the status was written last
         self.paused = False
-        self.until = ""  # "step" or "epoch": what to pause after
-        self.report = False
+        self.until = ""  # "step" or "epoch": what to pause after …
+        self.left = 0  # … and how many of them
         self.ending: Ended | None = None
         self.sets: dict[str, float] = {}  # knobs that wait for a new value
         self.replay: list[tuple[int, str, float]] = []  # (step, knob, value) that a killed worker had set
@@ -180,8 +180,8 @@ class Worker:
             case Batch():
                 self.between_steps = event.step > self.step
                 self.step = event.step
-                if self.between_steps and self.until == "step":
-                    self.paused, self.until = True, ""
+                if self.between_steps:
+                    self.count_down("step")
             case Progress():
                 self.run.append(event)
                 self.on_progress(event)
@@ -234,8 +234,7 @@ class Worker:
         )
         self.between_steps = True
         self.step = event.step
-        if self.until == "epoch":
-            self.paused, self.until = True, ""
+        self.count_down("epoch")
 
     # What is asked of it
 
@@ -255,13 +254,24 @@ class Worker:
             if not self.paused:
                 if self.status.state == "paused":
                     self.say("running")
-                report, self.report = self.report, False
-                return {"report": True} if report else None
+                return {"report": True} if self.until == "step" else None
             if self.status.state != "paused":
                 self.say("paused", step=max(self.step, 0))
             if time.monotonic() - since > PAUSE_LIMIT:
                 self.ending = Ended("paused", "paused for long, so its memory was given back; play goes on from here")
             time.sleep(0.02)
+
+    def ask_for(self, what: str) -> None:
+        """Go on for one more step or epoch; three that are asked for before the first is done are three."""
+        self.left = self.left + 1 if self.until == what else 1
+        self.paused, self.until = False, what
+
+    def count_down(self, what: str) -> None:
+        """Note that a step or an epoch is done, and pause after the last one asked for."""
+        if self.until == what:
+            self.left -= 1
+            if not self.left:
+                self.paused, self.until = True, ""
 
     def obey_all(self) -> None:
         for command in self.control.read():
@@ -274,9 +284,9 @@ class Worker:
             case "play":
                 self.paused, self.until = False, ""
             case "step_batch":
-                self.paused, self.until, self.report = False, "step", True
+                self.ask_for("step")
             case "step_epoch":
-                self.paused, self.until = False, "epoch"
+                self.ask_for("epoch")
             case "stop":
                 self.ending = Ended("stopped", " ".join(str(command.get("why", "")).split())[:200])
             case "interrupt":

@@ -34,6 +34,21 @@ class ResumeError(ValueError):
     """A saved state that does not belong to this config; the message is one line."""
 
 
+def split_rows(config: RunConfig, data: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the training images that are learned from, and of those held back."""
+    # Classes are what a split keeps in proportion; where each pixel has one, an image has none.
+    labels = np.zeros(len(data.train_targets), np.int64) if data.info.segments else data.train_targets
+    return split(labels, config.data)
+
+
+def class_weights(config: RunConfig, data: Arrays) -> Tensor | None:
+    """Return what each class counts in the loss, (num_classes,) float32; None where all count the same."""
+    if not config.training.class_weights:
+        return None
+    learned_from = data.train_targets[split_rows(config, data)[0]]
+    return torch.from_numpy(median_frequency(learned_from, data.info.num_classes))
+
+
 class Trainer:
     """A network, its data and its optimizer, with the steps that `fit` takes them through."""
 
@@ -49,14 +64,9 @@ class Trainer:
         self.optimizers = optimizers(self.net, training, fused=self.device.type in ("cpu", "cuda", "mps"))
         self.parameters = list(self.net.parameters())
 
-        # Classes are what a split keeps in proportion; where each pixel has one, an image has none.
-        labels = np.zeros(len(data.train_targets), np.int64) if data.info.segments else data.train_targets
-        train_rows, val_rows = split(labels, config.data)
-        weights = None
-        if training.class_weights:
-            found = median_frequency(data.train_targets[train_rows], data.info.num_classes)
-            weights = torch.from_numpy(found).to(self.device)
-        self.loss = loss_function(training, weights)
+        train_rows, val_rows = split_rows(config, data)
+        weights = class_weights(config, data)
+        self.loss = loss_function(training, None if weights is None else weights.to(self.device))
         images = torch.from_numpy(data.train_images)
         targets = torch.from_numpy(data.train_targets)
         if self.device.type != "cpu":
@@ -174,7 +184,8 @@ class Trainer:
 
     def end_epoch(self, train: Scores | None) -> Epoch | Diverged:
         """Judge the network as it is now on the validation and test images."""
-        if not all(bool(torch.isfinite(p).all()) for p in self.parameters):
+        # The running averages of batch normalisation can leave all bounds while the weights are still finite.
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in self.net.state_dict().values()):
             return Diverged(float(self.epoch), self.step, "a weight is no longer a finite number")
         val = val_probs = None
         if len(self.val_rows):

@@ -154,12 +154,15 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
         )
 
 
+def _knobs(info: DatasetInfo) -> dict[str, str]:
+    """Return what a link to the form says: the data set, and no flips where a mirrored image is no longer its class."""
+    return {"dataset": info.name} | ({} if info.mirrors else {"flip": "false"})
+
+
 def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if here:
-            st.page_link(
-                "train.py", label="Train on it", icon=":material/model_training:", query_params={"dataset": info.name}
-            )
+            st.page_link("train.py", label="Train on it", icon=":material/model_training:", query_params=_knobs(info))
         else:
             st.button(
                 f"Download, {info.download_mb:,.0f} MB",

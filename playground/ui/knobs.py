@@ -96,6 +96,20 @@ def _steps(knob: Knob, value: float) -> list[float]:
     return sorted(stops | {value})
 
 
+def _mirrors(dataset: str) -> bool:
+    try:
+        return catalog.info(dataset).mirrors
+    except DataError:
+        return True
+
+
+def _suit_data_set() -> None:
+    """Turn flips off where a mirrored image is no longer of its class, and on again when such a data set is left."""
+    before, now = st.session_state["form"].data.dataset, st.session_state["knob_dataset"]
+    if _mirrors(before) != _mirrors(now):
+        st.session_state["knob_flip"] = _mirrors(now)
+
+
 def _options(knob: Knob, value: str) -> list[str]:
     """Return what a choice, the data set or the device can be here."""
     if knob.name == "dataset":
@@ -166,6 +180,8 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
         if knob.kind == "choice" and len(options) <= 3:
             st.segmented_control(label, options, required=True, format_func=format_func, width="stretch", **shared)
         else:
+            if knob.name == "dataset":
+                shared["on_change"] = _suit_data_set
             st.selectbox(label, options, format_func=format_func, **shared)
     elif knob.log:
         st.select_slider(label, _steps(knob, value or 0), format_func=lambda v: f"{v:g}", **shared)

@@ -156,9 +156,9 @@ def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme
 def test_going_back_undoes_a_knob(server: Server, page: Page):
     page.goto(f"{server.url}/train?epochs=7")
     toggle = page.get_by_role("switch", name="Random flip").or_(page.get_by_role("checkbox", name="Random flip"))
-    expect(toggle).not_to_be_checked()
+    expect(toggle).to_be_checked()
     page.get_by_text("Random flip").first.click()
-    page.wait_for_url("**flip=true**")
+    page.wait_for_url("**flip=false**")
     page.go_back()
-    expect(toggle).not_to_be_checked()
+    expect(toggle).to_be_checked()
     page.wait_for_url("**/train?epochs=7")

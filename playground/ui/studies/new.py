@@ -217,7 +217,8 @@ def _sweep(base: RunConfig) -> Study:
                     True,
                     key=_keyed("prune"),
                     persist_state="session",
-                    help="A run that is below the median of the others at the same epoch is stopped (pruned).",
+                    help="Once three runs have finished, one whose best epoch so far is below the median of the "
+                    "finished runs at the same epoch is stopped (pruned).",
                 )
     if problems:
         raise StudyError(problems[0])
