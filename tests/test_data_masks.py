@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import mask_files, own, sources, store, understanding
+from playground.data import mask_files, own, plan_steps, sources, store
 from playground.data.catalog import IGNORE, DataError, is_ready
 from playground.data.class_lists import parse_classes
 from playground.data.importing import ImportReport, import_any, take
@@ -390,7 +390,7 @@ def test_a_split_needs_images_on_both_sides() -> None:
 
 def test_too_many_pixels_or_values(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(understanding, "MAX_TOTAL", 5 * 4 * H * W - 1)
+        patch.setattr(plan_steps, "MAX_TOTAL", 5 * 4 * H * W - 1)
         refused(pairs(), "choose a smaller size")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "MAX_TOTAL", 2_000)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import importing, own, sources, store, understanding
+from playground.data import importing, own, plan_steps, sources, store
 from playground.data.catalog import DataError, available, folder, info, is_ready
 from playground.data.importing import ImportReport, import_any, take
 from playground.data.load import load
@@ -357,7 +357,7 @@ def test_what_is_no_zip_is_refused() -> None:
 
 
 def test_too_many_pixels_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(understanding, "MAX_TOTAL", 10 * 3 * 64 * 64 - 1)
+    monkeypatch.setattr(plan_steps, "MAX_TOTAL", 10 * 3 * 64 * 64 - 1)
     refused(pack(two_classes()), "choose a smaller size")
 
 

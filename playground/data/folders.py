@@ -1,5 +1,6 @@
 """Which part each folder of a set plays: a part of a split, images or masks, a class, or none."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,18 @@ def read_role(text: str) -> Role:
     return Role(found.part, found.kind)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What holds for all files of a folder; see the methods of `Folders`."""
+
+    part: Part | None
+    kind: Role
+    out: bool
+    label: str
+    rest: tuple[str, ...]
+    around: tuple[str, ...]
+
+
 class Folders:
     """The folders around a set's images, and what each is for.
 
@@ -64,11 +77,12 @@ class Folders:
         self._children: dict[PurePosixPath, set[str]] = {}
         self._count = 0
         self._inside: dict[PurePosixPath, int] = {}
-        for path in paths:
-            self._count += 1
-            for folder in path.parents[:-1]:
+        self._places: dict[PurePosixPath, _Place] = {}
+        for parent, count in Counter(path.parent for path in paths).items():
+            self._count += count
+            for folder in (parent, *parent.parents)[:-1]:
                 self._children.setdefault(folder.parent, set()).add(folder.name)
-                self._inside[folder] = self._inside.get(folder, 0) + 1
+                self._inside[folder] = self._inside.get(folder, 0) + count
         for folder in self.forced:
             if folder not in self._inside:
                 raise DataError(f"there is no folder {folder} with images in it")
@@ -93,33 +107,47 @@ class Folders:
 
     def part(self, path: PurePosixPath) -> Part | None:
         """Return the part of a split that an image belongs to."""
-        return next((role.part for folder in path.parents[:-1] if (role := self.roles[folder]).part), None)
+        return self._place(path).part
 
     def kind(self, path: PurePosixPath) -> Role:
         """Return the role of the nearest folder of images or masks around a file; an empty one outside of all."""
-        return next((role for folder in path.parents[:-1] if (role := self.roles[folder]).kind), Role())
+        return self._place(path).kind
 
     def is_out(self, path: PurePosixPath) -> bool:
         """Say whether a person leaves out a folder around an image."""
-        return any(self.roles[folder].out for folder in path.parents[:-1])
+        return self._place(path).out
 
     def label(self, path: PurePosixPath) -> str:
         """Return the class folder around an image that a person has named."""
-        return next((folder.name for folder in path.parents[:-1] if self.roles[folder].label), "")
+        return self._place(path).label
 
-    def rest(self, path: PurePosixPath, *, kinds: bool = False) -> tuple[str, ...]:
-        """Return the names around an image and its own, without the folders of a split.
+    def rest(self, path: PurePosixPath) -> tuple[str, ...]:
+        """Return the names around an image and its own, without the folders of a split."""
+        return (*self._place(path).rest, path.name)
 
-        Args:
-            kinds: without those of images and masks, too.
-        """
-        keep = []
-        for folder in reversed(path.parents[:-1]):
-            role = self.roles[folder]
-            none = folder in self.forced and not role.label
-            if not role.part and not none and not (kinds and (role.kind or role.aside)):
-                keep.append(folder.name)
-        return (*keep, path.name)
+    def around(self, path: PurePosixPath) -> tuple[str, ...]:
+        """Return the names around a file, casefolded, without the folders of a split, of images and of masks."""
+        return self._place(path).around
+
+    def _place(self, path: PurePosixPath) -> "_Place":
+        """Return what holds for all files of a folder; there are many files, and few folders."""
+        parent = path.parent
+        if parent not in self._places:
+            around = [(folder, self.roles[folder]) for folder in path.parents[:-1]]  # the nearest first
+            rest = [
+                (folder.name, role)
+                for folder, role in reversed(around)
+                if not role.part and (folder not in self.forced or role.label)
+            ]
+            self._places[parent] = _Place(
+                next((role.part for _, role in around if role.part), None),
+                next((role for _, role in around if role.kind), Role()),
+                any(role.out for _, role in around),
+                next((folder.name for folder, role in around if role.label), ""),
+                tuple(name for name, _ in rest),
+                tuple(name.casefold() for name, role in rest if not role.kind and not role.aside),
+            )
+        return self._places[parent]
 
     def splits(self) -> list[str]:
         """Return the folders of a split, as paths."""

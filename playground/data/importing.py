@@ -15,9 +15,11 @@ from playground.data.layout import Item
 from playground.data.masks import fit_pair
 from playground.data.own import claimed, describe, slug
 from playground.data.plan import Corrections, Plan
+from playground.data.plan_steps import UNPACKING, first_error
 from playground.data.sources import File, Skipped, Source, opened
 from playground.data.store import Progress, Report
-from playground.data.understanding import IN_TWO, UNPACKING, first_error, need_two_classes, understand
+from playground.data.understanding import understand
+from playground.data.understanding_classes import IN_TWO, need_two_classes
 from playground.images import ImageError, fit_to, read_image
 
 

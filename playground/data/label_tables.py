@@ -3,14 +3,14 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 _LABELS = ("label", "labels", "class", "classes", "category", "species", "breed", "target", "diagnosis", "dx", "y")
 _NAMED = re.compile(r"(.*?[^\W\d_].*?)[._\- ]*\(?\d+\)?")
 _DELIMITERS = ",;\t"
 
 
-def read_table(raw: bytes, known: Collection[str]) -> dict[str, str]:
+def read_table(raw: bytes, known: Set[str]) -> dict[str, str]:
     """Read which image has which label; nothing if it is no such table.
 
     A table has a column of file names, with or without their endings, and a column of labels; or a column for each
@@ -32,7 +32,7 @@ def read_table(raw: bytes, known: Collection[str]) -> dict[str, str]:
     if len(rows) < 2:
         return {}
     width = min(len(row) for row in rows)
-    column = max(range(width), key=lambda c: sum(_key(row[c]) in known for row in rows), default=0)
+    column = max(range(width), key=lambda c: len({_key(row[c]) for row in rows}.intersection(known)), default=0)
     head = rows.pop(0) if width and _key(rows[0][column]) not in known else []
     rows = [row for row in rows if width and _key(row[column]) in known]
     others = [c for c in range(width) if c != column]

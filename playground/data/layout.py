@@ -41,6 +41,7 @@ class Layout:
         folders: {folder: (role, images)} of all folders that play a part.
         deeper: names of folders inside of class folders, which may be the classes instead.
         labels_from: what the labels are read from.
+        explicit: of masks, whether folders are called so, of images as well as of masks.
     """
 
     task: Task
@@ -50,6 +51,7 @@ class Layout:
     classes: tuple[str, ...] = ()
     deeper: list[str] = field(default_factory=list)
     labels_from: str = "folders"
+    explicit: bool = False
     merged: list[str] = field(default_factory=list)
     tested_only: list[str] = field(default_factory=list)
 
@@ -82,7 +84,9 @@ def arrange(
         masks = len(found.pairs) + sum(why == "It has no image" for _, why in found.left_out)
         if task == "segmentation" or (len(found.pairs) >= 2 and len(found.pairs) >= masks / 2):
             items = [Item(image, folders.part(image), mask=mask) for image, mask in found.pairs]
-            return _with_parts(Layout("segmentation", items, _shown(folders, ()), left_out + found.left_out), folders)
+            layout = Layout("segmentation", items, _shown(folders, ()), left_out + found.left_out)
+            layout.explicit = found.explicit
+            return _with_parts(layout, folders)
         if found.explicit and task is None:
             names = f"only {len(found.pairs)} of the masks fits an image" if found.pairs else "no mask fits an image"
             raise DataError(f"there are folders of images and of masks, but {names}; {HOW_MASKS}")

@@ -167,10 +167,12 @@ def middle_share(looks: Sequence[MaskLook]) -> float | None:
     none are not of this kind: only one of their values is bright.
     """
     greys = [look.greys for look in looks if look.greys is not None]
-    # Masks that are exactly black and white need no threshold, and say nothing of the others.
-    inexact = [look for look in looks if look.greys is None or look.greys[[0, 255]].sum() < look.greys.sum()]
+    if len(greys) < len(looks):
+        return None
+    # Masks that are exactly black and white need no threshold, and say nothing of the others, unless they are JPEGs.
+    inexact = [look for look, grey in zip(looks, greys, strict=True) if look.lossy or grey[[0, 255]].sum() < grey.sum()]
     noisy = sum(_is_noisy(look) for look in inexact)
-    if len(greys) < len(looks) or not noisy or noisy < len(inexact) / 2:
+    if not noisy or noisy < len(inexact) / 2:
         return None
     total = np.sum(greys, axis=0)
     middle = float(total[_DARK:_BRIGHT].sum()) / float(total.sum())

@@ -39,10 +39,11 @@ _AFFIX = re.compile(
     r"|[_\- .]+(?:l|img|image|images|sat|rgb|leftimg8bit|mask|masks|label|labels|labelids|labeltrainids|gt|gtfine|"
     r"gtcoarse|seg|segmentation|segmentations|annotation|annotations|groundtruth|instanceids|color)$"
 )
-MASK_ENDING = re.compile(
-    r"[_\- .]+(?:mask|masks|label|labels|seg|segmentation|gt|gtfine[_\- .]labelids|groundtruth)$", re.IGNORECASE
+_MASK_NAME = re.compile(
+    r"^(?:mask|label|gt|seg)[_\- .].*"
+    r"|.*[_\- .](?:mask|masks|label|labels|seg|segmentation|gt|gtfine[_\- .]labelids|groundtruth)$",
+    re.IGNORECASE,
 )
-"""How the file of a mask ends that lies beside its image."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def read_words(name: str, shared: frozenset[str] = frozenset()) -> Words:
 def shared_words(names: Sequence[str]) -> frozenset[str]:
     """Return the words that all of these names have."""
     return frozenset.intersection(*(frozenset(tokens(name)) for name in names)) if len(names) > 1 else frozenset()
+
+
+def is_mask_name(stem: str) -> bool:
+    """Say whether a file is called like the mask of one beside it: "0_mask", "mask_0"."""
+    return bool(_MASK_NAME.fullmatch(stem))
 
 
 def plain_stem(stem: str) -> str:

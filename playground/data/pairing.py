@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from playground.data.folders import Folders
-from playground.data.names import MASK_ENDING, natural_key, plain_stem
+from playground.data.names import is_mask_name, natural_key, plain_stem
 from playground.data.sources import Skipped
 
 Pair = tuple[PurePosixPath, PurePosixPath]
@@ -30,6 +30,8 @@ class Pairing:
 def pair_masks(paths: Iterable[PurePosixPath], folders: Folders) -> Pairing:
     """Find each image's mask: first by the same name in the same place, then by what is alike of it."""
     images, masks, aside = _kinds(sorted(paths, key=lambda path: natural_key(str(path))), folders)
+    if not masks and not aside:
+        return Pairing()
     found = Pairing(explicit=any(folders.kind(path).kind == "images" for path in images) and bool(masks or aside))
     for candidates in (masks, aside):
         for key, unique in _keys(folders):
@@ -58,11 +60,11 @@ def _kinds(paths: list[PurePosixPath], folders: Folders) -> tuple[list[PurePosix
     images, masks, aside = [], [], []
     stems = defaultdict(set)
     for path in paths:
-        stems[path.parent].add(plain_stem(path.stem))
+        if not is_mask_name(path.stem):
+            stems[path.parent].add(plain_stem(path.stem))
     for path in paths:
         role = folders.kind(path)
-        ending = MASK_ENDING.search(path.stem)
-        beside = role.kind is None and ending and plain_stem(path.stem[: ending.start()]) in stems[path.parent]
+        beside = role.kind is None and is_mask_name(path.stem) and plain_stem(path.stem) in stems[path.parent]
         if role.kind == "masks" and (role.aside or _is_aside(path)):
             aside.append(path)
         elif role.kind == "masks" or beside:
@@ -78,18 +80,9 @@ def _is_aside(path: PurePosixPath) -> bool:
 
 def _keys(folders: Folders) -> list[tuple[Key, bool]]:
     """Return what must be equal of an image and its mask, at first much, then less; and whether it must be unique."""
-
-    def exact(path: PurePosixPath) -> Hashable:
-        *around, _ = folders.rest(path, kinds=True)
-        return folders.part(path), tuple(name.casefold() for name in around), _stem(path)
-
-    def alike(path: PurePosixPath) -> Hashable:
-        *around, _ = folders.rest(path, kinds=True)
-        return folders.part(path), tuple(name.casefold() for name in around), plain_stem(path.stem)
-
     return [
-        (exact, False),
-        (alike, False),
+        (lambda path: (folders.part(path), folders.around(path), _stem(path)), False),
+        (lambda path: (folders.part(path), folders.around(path), plain_stem(path.stem)), False),
         (lambda path: (folders.part(path), plain_stem(path.stem)), True),
         (lambda path: plain_stem(path.stem), True),
     ]

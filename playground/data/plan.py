@@ -78,8 +78,12 @@ class Choice:
     @property
     def flags(self) -> str:
         """The answer on the command line."""
-        flags = {NOTHING: "none"}
-        return " ".join(f"--{name.replace('_', '-')} {flags.get(v, v)}" for name, v in self.change.items()) or "--yes"
+        said = [f'--part "{folder}={part}"' for folder, part in self.change.get("parts", {}).items()] + [
+            f"--{name} {'none' if value == NOTHING else value}"
+            for name, value in self.change.items()
+            if name != "parts"
+        ]
+        return " ".join(said) or "--yes"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ class Doubt:
 
     def answered(self, corrections: Corrections, choice: Choice) -> Corrections:
         """Return the corrections with this doubt answered."""
-        return replace(corrections, agreed=corrections.agreed | {self.key}, **choice.change)
+        parts = {**corrections.parts, **choice.change.get("parts", {})}
+        return replace(corrections, **{**choice.change, "parts": parts, "agreed": corrections.agreed | {self.key}})
 
 
 @dataclass(frozen=True)

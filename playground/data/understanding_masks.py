@@ -27,9 +27,7 @@ from playground.data.mask_files import (
 )
 from playground.data.masks import common_shape, lies_on
 from playground.data.plan import Choice, ClassCount, Corrections, Doubt, Plan
-from playground.data.sources import File, Skipped
-from playground.data.store import Progress, Report
-from playground.data.understanding import (
+from playground.data.plan_steps import (
     UNPACKING,
     Memo,
     first_error,
@@ -40,6 +38,8 @@ from playground.data.understanding import (
     plural,
     with_validation,
 )
+from playground.data.sources import File, Skipped
+from playground.data.store import Progress, Report
 from playground.images import FORMATS, ImageError
 
 _SMALL = 64

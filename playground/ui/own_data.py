@@ -11,7 +11,8 @@ from playground.data.folders import CLASS
 from playground.data.importing import ImportReport, take
 from playground.data.mask_files import NOTHING
 from playground.data.plan import SIZE, Choice, Corrections, Doubt, Plan
-from playground.data.understanding import Memo, list_folders, understand
+from playground.data.plan_steps import Memo
+from playground.data.understanding import list_folders, understand
 from playground.ui import datasets
 from playground.ui.escape import escape
 from playground.ui.import_preview import Samples, draw_samples, show_headline, show_left_out, show_plan
