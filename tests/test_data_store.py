@@ -278,3 +278,8 @@ def test_digits_and_letters_are_not_mirrored():
     letters = dataclasses.replace(CATALOG["mnist"], classes=("a", "b", "Q"))
     assert not letters.mirrors
     assert dataclasses.replace(letters, classes=("a", "bee")).mirrors
+
+
+def test_a_data_set_is_called_by_its_title_where_it_is_known():
+    assert store.title_of("cifar10-mini") == "CIFAR-10 mini"
+    assert store.title_of("no-longer-here") == "no-longer-here"

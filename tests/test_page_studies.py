@@ -1,5 +1,7 @@
 """The page Studies: what it asks, what it shows of a study, and what can be done about one. Nobody trains."""
 
+import json
+
 import pytest
 from jobs_support import tiny
 from rows_support import make_row
@@ -181,7 +183,7 @@ def test_a_finished_sweep_shows_its_best_and_takes_it_to_the_form():
     assert "Best: **70.0 %** with kernel size 5, learning rate 0.001" in texts(at)
     assert "Finished" in texts(at)
     shown = at.dataframe[0].value
-    assert shown["Accuracy"].tolist() == [70, 50, 40, 30]
+    assert shown["Validation accuracy"].tolist() == [70, 50, 40, 30]
     assert shown["Kernel size"].tolist() == [5, 3, 5, 3]
     click(at, "study_use_best")
     config = at.session_state["form"]
@@ -189,6 +191,20 @@ def test_a_finished_sweep_shows_its_best_and_takes_it_to_the_form():
     assert flatten(config) == expected, "with the base's threads, not a member's"
     assert at.session_state["run"] == ""
     assert "kernel_size" in at.query_params
+
+
+@pytest.mark.parametrize(("kind", "mean"), [("seeds", True), ("sweep", False)])
+def test_only_repeats_have_a_mean_curve_and_the_figure_names_its_split(kind, mean):
+    axes = (parse_axis("learning_rate=1e-3,1e-1"),) if kind == "sweep" else ()
+    folder = control.start(Study(kind, tiny(), 2, axes=axes))
+    for member in folder.members():
+        finish(member.run, 0.5)
+    chart = json.loads(open_page("studies", study=folder.id).get_by_key("study_curves").proto.json)
+    names = [trace["name"] for trace in chart["figure"]["data"]]
+    assert ("mean" in names) == ("and their mean" in chart["alt"]) == mean
+    assert len(names) == 2 + mean
+    assert chart["figure"]["layout"]["title"]["text"] == "Accuracy on the validation images"
+    assert "What counts is accuracy on the validation images" in texts(open_page("studies", study=folder.id)) or mean
 
 
 def test_a_running_sweep_says_how_far_it_is():

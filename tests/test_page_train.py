@@ -12,6 +12,7 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, diff, from_flat, to_query
 from playground.presets import PRESETS
 from playground.ui import diagnosis, knobs
+from playground.ui.transport import epochs_words
 
 __all__ = ["app_home", "unpacked"]
 
@@ -247,6 +248,13 @@ def test_every_state_says_where_the_run_stands(state, message, line):
     assert len(at.get("bidi_component")) == 5  # four curves and the strip
     if state == "preparing":
         assert at.progress[0].value == 34
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(0.0284, "0"), (0.1, "0.1"), (1.96, "1.9"), (2.0, "2"), (12.3, "12.3"), (123.04, "123")]
+)
+def test_an_epoch_has_at_most_one_decimal_and_is_never_ahead(epoch, words):
+    assert epochs_words(epoch) == words
 
 
 def test_a_live_knob_acts_on_the_run_and_others_ask_for_a_new_one():

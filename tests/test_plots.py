@@ -85,7 +85,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
     assert best_row(epochs) is epochs[2] and epochs[2].judged.accuracy == epochs[3].judged.accuracy == 0.5
     assert best_row(epochs[:1]) is epochs[0] and best_row([]) is None
     figure = plots.curves(*a_run(), total_epochs=3)["accuracy"]
-    assert [a["text"] for a in figure["layout"]["annotations"]] == ["best 50.0 %, epoch 2"]
+    assert [a["text"] for a in figure["layout"]["annotations"]] == ["best validation 50.0 %, epoch 2"]
 
 
 def test_without_validation_images_the_last_epoch_counts_and_none_is_called_the_best():
@@ -297,3 +297,14 @@ def test_the_gap_of_an_overfitting_run_is_shaded_from_an_epoch_on(val):
     assert "overfitting" not in names(figures["throughput"]) + names(
         plots.curves(progress, epochs, total_epochs=3)["loss"]
     )
+
+
+def test_small_rates_are_written_as_powers_and_counts_in_thousands():
+    """Plotly's own tick for 0.0001 is 100µ, and a "~s" makes 500m of half an image a second."""
+    figures = plots.curves(*a_run(), total_epochs=3, log=True)
+    assert plots.TEMPLATE["layout"]["yaxis"]["exponentformat"] == "power"
+    assert "exponentformat" not in figures["learning_rate"]["layout"]["yaxis"]
+    assert figures["throughput"]["layout"]["yaxis"]["exponentformat"] == "SI"
+    assert "tickformat" not in figures["throughput"]["layout"]["yaxis"]
+    for figure in figures.values():
+        assert figure["layout"]["xaxis"]["unifiedhovertitle"]["text"].startswith("epoch %{x:.2")

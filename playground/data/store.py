@@ -256,3 +256,11 @@ def _sync_folder(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def title_of(name: str) -> str:
+    """Return what people call a data set; its name where it is not known here."""
+    try:
+        return info(name).title
+    except DataError:
+        return name

@@ -14,6 +14,7 @@ from PIL import Image
 
 from playground import metrics, plots
 from playground.config import KNOBS, flatten
+from playground.data.store import title_of
 from playground.events import EpochRow
 from playground.exports.facts import Facts
 from playground.plots.confusion import confusion_heatmap
@@ -184,9 +185,10 @@ def _knobs(facts: Facts) -> list[tuple[str, str, str]]:
     rows = []
     for name, value in flatten(facts.config).items():
         knob = KNOBS[name]
-        shown = f"{knob.format(value)} {knob.unit}".strip()
+        written = title_of if name == "dataset" else knob.format
+        shown = f"{written(value)} {knob.unit}".strip()
         turned = [f"{new:g} from step {step}" for step, new in facts.changes.get(name, {}).items()]
-        default = f"{knob.format(knob.default)} {knob.unit}".strip() if value != knob.default else ""
+        default = f"{written(knob.default)} {knob.unit}".strip() if value != knob.default else ""
         rows.append((knob.label, "; ".join([shown, *turned]), default))
     return rows
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.plots.style import TEMPLATE, Figure, class_colour, line, smooth
+from playground.plots.style import COUNTED, TEMPLATE, Figure, class_colour, line, smooth
 
 MAX_RUNS = 20
 PALETTE = 10
 """Of the classes' colours, which the colour-blind can tell apart; beyond them the lines are dashed as well."""
 AXES = {"step": "step", "epoch": "epoch", "images": "images seen", "seconds": "seconds of training"}
+_HOVER = {"step": "step %{x:,d}", "epoch": "epoch %{x:.2~f}", "images": "%{x:,d} images", "seconds": "%{x:,.1f} s"}
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def overlay(
             "title": {"text": AXES[axis], "font": {"size": 11}, "standoff": 4},
             "rangemode": "tozero",
             "nticks": 10,
-            "tickformat": "~s" if axis in ("step", "images") else "",
-        },
+            "unifiedhovertitle": {"text": _HOVER[axis]},
+        }
+        | COUNTED,
         "yaxis": {"nticks": 7} | ({"ticksuffix": " %"} if percent else {"type": "log"} if log else {}),
     }
     if len(curves) > 8:
         for trace in traces:
-            trace["hovertemplate"] = f"%{{x:.4~s}}: {trace['hovertemplate']}<extra>%{{fullData.name}}</extra>"
+            trace["hovertemplate"] = f"{_HOVER[axis]}: {trace['hovertemplate']}<extra>%{{fullData.name}}</extra>"
     return {"data": traces, "layout": layout}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from playground.events import Change, EpochRow, Scores, best_row, labels_pixels
-from playground.plots.style import NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
+from playground.plots.style import COUNTED, NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
 
 
 def _axis_end(latest: float, total: float) -> float:
@@ -22,7 +22,8 @@ def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
         "template": TEMPLATE,
         "title": {"text": title},
         "uirevision": revision,
-        "xaxis": {"range": [0, end], "title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8},
+        "xaxis": {"range": [0, end], "title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8}
+        | {"unifiedhovertitle": {"text": "epoch %{x:.2~f}"}},
         "yaxis": {"nticks": 6, **yaxis},
         "shapes": [],
         "annotations": [],
@@ -181,7 +182,7 @@ def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: floa
             late = epoch > figure["layout"]["xaxis"]["range"][1] / 2
             figure["layout"]["annotations"].append(
                 {
-                    "text": f"best {score:.1%}, epoch {epoch:g}".replace("%", " %"),
+                    "text": f"best validation {score:.1%}, epoch {epoch:g}".replace("%", " %"),
                     "x": epoch,
                     "y": score * scale,
                     "xanchor": "right" if late else "left",
@@ -229,8 +230,8 @@ def curves(
     figures = {
         "loss": _panel("Loss", revision, end, **scale, **tozero),
         "accuracy": _panel(judged, revision, end, range=[0, 100], ticksuffix=" %"),
-        "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero, exponentformat="power"),
-        "throughput": _panel("Images per second", revision, end, rangemode="tozero", tickformat="~s"),
+        "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero),
+        "throughput": _panel("Images per second", revision, end, rangemode="tozero", **COUNTED),
     }
     for key in ("loss", "accuracy"):
         _score_panel(figures[key], progress, epochs, key, smoothing)

@@ -112,7 +112,7 @@ def reliability_diagram(
         "hovermode": "closest",
         "margin": {"l": 58, "r": 8, "t": 30, "b": 42},
         "xaxis": _PER_CENT | {"title": {"text": "confidence", "standoff": 6}, "anchor": "y2"},
-        "yaxis": _PER_CENT | {"title": {"text": "accuracy", "standoff": 4}, "domain": [0.3, 1]},
+        "yaxis": _PER_CENT | {"title": {"text": "accuracy on test images", "standoff": 4}, "domain": [0.3, 1]},
         "yaxis2": {"domain": [0, 0.22], "nticks": 3, "title": {"text": "images", "standoff": 4}},
     }
     return {"data": traces, "layout": layout}
@@ -133,9 +133,9 @@ def top_k_curve(counts: NDArray[np.int64], total: int, k: int, revision: str = "
     layout = _layout(revision) | {
         "hovermode": "closest",
         "showlegend": False,
-        "margin": {"l": 52, "r": 8, "t": 8, "b": 40},
+        "margin": {"l": 62, "r": 8, "t": 8, "b": 40},
         "xaxis": {"title": {"text": "k", "standoff": 4}, "nticks": 10, "range": [0.5, len(counts) + 0.5]},
-        "yaxis": {"ticksuffix": " %", "nticks": 5},
+        "yaxis": {"ticksuffix": " %", "nticks": 5, "title": {"text": "of the test images", "standoff": 4}},
     }
     return {"data": [curve, point], "layout": layout}
 

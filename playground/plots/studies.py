@@ -63,11 +63,17 @@ def _layout(title: str, revision: str, **more: Any) -> Figure:
 
 
 def member_curves(
-    members: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, measure: str = "Accuracy", revision: str = ""
+    members: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    *,
+    measure: str = "Accuracy",
+    mean: bool = True,
+    revision: str = "",
 ) -> Figure:
-    """Draw a thin curve of each member and, where there are several, their mean.
+    """Draw a thin curve of each member and, where it is asked for and there are several, their mean.
 
     Args:
+        measure: what is drawn, with its split.
+        mean: whether the members repeat each other but for seed or fold; of different knobs a mean says nothing.
         members: (name, epochs (N,), accuracies (N,) as fractions) of each.
         revision: a person's zoom is kept for as long as this stays the same.
     """
@@ -79,14 +85,15 @@ def member_curves(
         trace["line"]["width"] = 1.3
         data.append(trace)
     reached = min((len(epochs) for _, epochs, _ in members), default=0)
-    if len(members) > 1 and reached > 1:
-        mean = np.mean([values[:reached] for _, _, values in members], axis=0)
-        trace = line(np.array(members[0][1][:reached], float), 100 * mean, "mean", NEUTRAL)
+    if mean and len(members) > 1 and reached > 1:
+        middle = np.mean([values[:reached] for _, _, values in members], axis=0)
+        trace = line(np.array(members[0][1][:reached], float), 100 * middle, "mean", NEUTRAL)
         trace |= {"hovertemplate": "%{y:.1f} %", "showlegend": True}
         trace["line"]["width"] = 3.5
         data.append(trace)
     axes = {
-        "xaxis": {"title": {"text": "epoch", "standoff": 4}, "nticks": 8, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": "epoch", "standoff": 4}, "nticks": 8, "rangemode": "tozero"}
+        | {"unifiedhovertitle": {"text": "epoch %{x}"}},
         "yaxis": {"ticksuffix": " %", "nticks": 6},
     }
     return {"data": data, "layout": _layout(measure, revision, **axes) | {"hovermode": "x unified"}}
@@ -239,6 +246,6 @@ def range_test(
         0.3 * (first - lowest), 0.1 * abs(first)
     )  # past the break it shoots up and would flatten the rest
     layout = _layout("Training loss over the learning rate", revision, shapes=shapes, annotations=notes)
-    layout["xaxis"] = {"type": "log", "title": {"text": "learning rate", "standoff": 4}, "exponentformat": "power"}
+    layout["xaxis"] = {"type": "log", "title": {"text": "learning rate", "standoff": 4}}
     layout["yaxis"] = {"range": [max(0.0, lowest - 0.4 * (first - lowest)), top], "nticks": 6}
     return {"data": data, "layout": layout}

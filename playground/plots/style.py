@@ -32,6 +32,9 @@ MAX_POINTS = 300
 """Points of one trace; more cannot be told apart and cost the browser time on every update."""
 
 _AXIS = {"automargin": False, "ticks": "", "showline": True, "zeroline": False, "tickfont": {"size": 11}}
+_AXIS |= {"exponentformat": "power"}  # Plotly's own would write 0.0001 as 100µ
+COUNTED = {"exponentformat": "SI"}
+"""An axis of what is counted, whose thousands may be written 20k; below 1 it stays a plain number down to 0.001."""
 TEMPLATE: Figure = {
     "layout": {
         "font": {"size": 12},

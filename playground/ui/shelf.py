@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from playground.config import KNOBS, RunConfig, diff
+from playground.data.store import title_of
 from playground.people import may_change
 from playground.runs import METRICS, RESUMABLE, DamagedError, RunFolder, Status
 from playground.runs.about import About
@@ -74,7 +75,9 @@ def knob_words(config: RunConfig) -> tuple[str, ...]:
     words = []
     for name, (_, value) in diff(RunConfig(), config).items():
         plain = name.replace("_", " ")
-        if isinstance(value, bool):
+        if name == "dataset":
+            words.append(f"data set {title_of(value)}")
+        elif isinstance(value, bool):
             words.append(plain if value else f"no {plain}")
         else:
             words.append(f"{plain} {f'{value:g}' if isinstance(value, float) else KNOBS[name].format(value)}")

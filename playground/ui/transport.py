@@ -145,10 +145,15 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     return reset or stop or resume or play or batch or epoch
 
 
+def epochs_words(epoch: float) -> str:
+    """Write how many epochs are behind, with at most one decimal and never more than they are: 2.96 as 2.9."""
+    return f"{int(10 * epoch + 1e-6) / 10:g}"
+
+
 def _where(view: View) -> str:
     """Say how far a run is."""
     status, total = view.status, view.status.epochs
-    done = f"epoch {view.latest_epoch:.3g} of {total}"
+    done = f"epoch {epochs_words(view.latest_epoch)} of {total}"
     metric, held_back = METRICS[status.metric], status.best_split == "val"
     best = f"best {status.best_label} {status.best_score:.1%}" if status.best_epoch and held_back else ""
     best += f" after epoch {status.best_epoch}" if best else ""

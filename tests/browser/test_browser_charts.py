@@ -1,6 +1,7 @@
 """Figures as Plotly draws them in a real browser: names where they belong, and a toolbar that is in nobody's way."""
 
 import importlib.resources
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from browser_support import Server, new_page
 from playwright.sync_api import Browser, Page, expect
 
-from playground.plots import RIGHT, probability_bars
+from playground.plots import RIGHT, curves, probability_bars
 from playground.plots.confusion import confusion_heatmap
 from playground.runs import list_runs
 
@@ -77,6 +78,21 @@ def test_each_bar_carries_its_class_and_the_true_one_is_there(empty_page: Page):
     assert widths / widths[0] == pytest.approx([1, 0.6, 0.2, 0.2], abs=0.03)
     right = tuple(int(RIGHT[i : i + 2], 16) for i in (1, 3, 5))
     assert [bar[2] == f"rgb{right}" for bar in bars] == [False, True, False, False]
+
+
+def test_no_tick_is_in_thousandths_of_a_unit(empty_page: Page):
+    progress = {"epoch": [0.01 * i for i in range(1, 90)], "accuracy": [0.5] * 89}
+    progress |= {
+        "loss": [10 ** (-i / 18) for i in range(89)],
+        "learning_rate": [10 ** (-1 - i / 22) for i in range(89)],
+    }
+    progress |= {"images_per_second": [0.4 + i / 100 for i in range(89)]}
+    seen = {}
+    for name, figure in curves(progress, [], total_epochs=1, log=True).items():
+        seen[name] = [label[0].replace("\u200b", "") for label in drawn(empty_page, figure).evaluate(LABELS, "y")]
+    assert not [tick for ticks in seen.values() for tick in ticks if re.search("[µμmn]", tick)]
+    assert {"10−4", "10−3"} <= {*seen["loss"]}
+    assert "0.5" in seen["throughput"]
 
 
 COVERED = """charts => charts.flatMap((chart) => {

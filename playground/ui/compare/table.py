@@ -8,11 +8,12 @@ import streamlit as st
 from playground import compare
 from playground.compare import Reached
 from playground.config import KNOBS, flatten
+from playground.data.store import title_of
 from playground.ui.feeds import View
 from playground.ui.knobs import name_of
 from playground.ui.network import duration, short
 from playground.ui.pickers import percent
-from playground.ui.transport import BADGES
+from playground.ui.transport import BADGES, epochs_words
 
 EXPLAINED = f"""
 - **Best** is the highest accuracy or mean IoU after any epoch, and which; **final** the one after the last.
@@ -31,6 +32,8 @@ def knob_value(name: str, value: Any) -> str:
     """Write a knob's value for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "dataset":
+        return title_of(value)
     if KNOBS[name].kind == "choice":
         return name_of(value)
     return f"{value:g}" if isinstance(value, float) else KNOBS[name].format(value)
@@ -94,7 +97,7 @@ def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:
     rows = {"State": [BADGES.get(view.status.state, BADGES["failed"])[0] for view in views]}
     rows |= _reached_rows(found)
     return rows | {
-        "Epochs done": [f"{one.epochs:.3g}" for one in found],
+        "Epochs done": [epochs_words(one.epochs) for one in found],
         "Images seen": ["–" if one.images is None else short(round(one.images)) for one in found],
         "Parameters": [f"{one.parameters:,}" for one in found],
         "MACs an image": [short(one.macs) if one.macs else "–" for one in found],

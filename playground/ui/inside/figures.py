@@ -33,7 +33,7 @@ def histogram(title: str, counted: "Histogram", revision: str) -> Figure:
         "bargap": 0,
         "hovermode": "closest",
         "showlegend": False,
-        "xaxis": {"nticks": 7, "exponentformat": "power"},
+        "xaxis": {"nticks": 7},
         "yaxis": {"nticks": 5},
     }
     return {"data": [bars], "layout": layout}
@@ -58,9 +58,10 @@ def over_time(probs: Mapping[int, np.ndarray], classes: Sequence[str], epoch: in
     layout = {
         "template": TEMPLATE,
         "uirevision": revision,
-        "margin": {"l": 52, "r": 8, "t": 48, "b": 36},
-        "xaxis": {"title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 10},
-        "yaxis": {"range": [0, 101], "ticksuffix": " %", "nticks": 6},
+        "margin": {"l": 62, "r": 8, "t": 48, "b": 36},
+        "xaxis": {"title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 10}
+        | {"unifiedhovertitle": {"text": "probability after epoch %{x}"}},
+        "yaxis": {"range": [0, 101], "ticksuffix": " %", "nticks": 6, "title": {"text": "probability", "standoff": 4}},
         "shapes": [cursor | {"line": {"color": NEUTRAL, "width": 1.5}, "layer": "below"}],
     }
     return {"data": traces, "layout": layout}

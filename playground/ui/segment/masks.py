@@ -8,7 +8,7 @@ import streamlit as st
 from scipy import ndimage
 
 from playground import metrics
-from playground.data import catalog, shapes
+from playground.data import catalog, shapes, store
 from playground.data.catalog import IGNORE
 from playground.events import EpochRow
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
@@ -212,4 +212,6 @@ def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
         alt="Of each class: its share of the pixels, IoU, Dice, precision and recall",
         column_config={name: st.column_config.NumberColumn(format="%.1f %%") for name in columns},
     )
-    st.caption(f"Over all {run.predictions_dataset} test images; pixels without a class do not count.")
+    st.caption(
+        f"Over all test images of {store.title_of(run.predictions_dataset)}; pixels without a class do not count."
+    )

@@ -52,7 +52,7 @@ def _spread(folder: StudyFolder, feed: StudyFeed) -> None:
     if scored:
         with st.container(horizontal=True, gap="large"):
             _mean(
-                f"{measure(folder)} on the fold held back" if folds else _judged(folder),
+                _judged(folder),
                 [r.accuracy or 0.0 for r in scored],
             )
             _mean(f"{measure(folder)} on the test images", [r.test for r in scored if r.test is not None])
@@ -70,9 +70,25 @@ def _spread(folder: StudyFolder, feed: StudyFeed) -> None:
             _confusion(folder, feed)
 
 
+def lower(measure: str) -> str:
+    """Write a figure's name as it stands in a sentence."""
+    return measure[0].lower() + measure[1:]
+
+
+def brief(folder: StudyFolder) -> str:
+    """Name what members are compared by, with its split, in few words: "Validation accuracy"."""
+    data = folder.study.base.data
+    if folder.study.kind == "folds" or data.folds:
+        return _judged(folder)
+    return f"{'Validation' if data.validation_share else 'Test'} {lower(measure(folder))}"
+
+
 def _judged(folder: StudyFolder) -> str:
-    held_back = folder.study.base.data.validation_share
-    return f"{measure(folder)} on the {'validation' if held_back else 'test'} images"
+    """Name what members are compared by, with its split: "Accuracy on the validation images"."""
+    data = folder.study.base.data
+    if folder.study.kind == "folds" or data.folds:
+        return f"{measure(folder)} on the fold held back"
+    return f"{measure(folder)} on the {'validation' if data.validation_share else 'test'} images"
 
 
 def _mean(label: str, values: list[float]) -> None:
@@ -94,6 +110,7 @@ def _name(result: Result) -> str:
 
 
 def _curves(folder: StudyFolder, feed: StudyFeed) -> None:
+    repeats = folder.study.kind in ("folds", "seeds")  # of different knobs a mean curve would say nothing
     series = []
     for result in feed.results[:DRAWN]:
         if rows := feed.feeds.get(result.member.run_id):
@@ -103,9 +120,9 @@ def _curves(folder: StudyFolder, feed: StudyFeed) -> None:
                 series.append((_name(result), epochs, values))
     if series:
         live_chart(
-            figures.member_curves(series, measure=measure(folder), revision=folder.id),
+            figures.member_curves(series, measure=_judged(folder), mean=repeats, revision=folder.id),
             key="study_curves",
-            alt=f"{measure(folder)} of each of {len(series)} runs by epoch, on the images held back, and their mean",
+            alt=f"{_judged(folder)} of each of {len(series)} runs by epoch" + (", and their mean" if repeats else ""),
             height=380,
             version=f"{folder.id} {feed.version}",
         )
@@ -164,7 +181,11 @@ def _columns(folder: StudyFolder, results: list[Result]) -> list[figures.Column]
 def _sweep(folder: StudyFolder, feed: StudyFeed) -> None:
     top = best(feed.results)
     if top:
-        st.markdown(f"Best: **{percent(top.accuracy)}** with {_name(top)} ({percent(top.test)} on the test images).")
+        also = "" if _judged(folder).endswith("test images") else f" ({percent(top.test)} on the test images)"
+        st.markdown(
+            f"Best: **{percent(top.accuracy)}** with {_name(top)}{also}. What counts is {lower(_judged(folder))}, "
+            "after the last epoch."
+        )
     if left_out := folder.left_out():
         with st.expander(f"{len(left_out)} combinations make no network and were left out", type="compact"):
             for values, why in left_out[:20]:
@@ -180,7 +201,7 @@ def _sweep(folder: StudyFolder, feed: StudyFeed) -> None:
     with wide:
         if len(columns) > 1:
             live_chart(
-                figures.parallel_coordinates(columns, accuracies, measure=measure(folder), revision=folder.id),
+                figures.parallel_coordinates(columns, accuracies, measure=brief(folder), revision=folder.id),
                 key="study_parallel",
                 alt=f"Parallel coordinates of {len(scored)} runs: a line through each run's knobs to its accuracy",
                 height=340,
@@ -198,8 +219,8 @@ def _over(
     folder: StudyFolder, columns: list[figures.Column], accuracies: list[float], names: list[str], version: str
 ) -> None:
     if len(columns) == 1:
-        figure = figures.over_knob(columns[0], accuracies, names, measure=measure(folder), revision=folder.id)
-        alt = f"{measure(folder)} of {len(accuracies)} runs over {columns[0].title.lower()}"
+        figure = figures.over_knob(columns[0], accuracies, names, measure=_judged(folder), revision=folder.id)
+        alt = f"{_judged(folder)} of {len(accuracies)} runs over {columns[0].title.lower()}"
         live_chart(figure, key="study_over", alt=alt, height=380, version=version)
         return
     across, down = columns[0], columns[1]
@@ -212,10 +233,10 @@ def _over(
         across, down = (next(column for column in columns if column.title == title) for title in (first, second))
     live_chart(
         figures.knob_map(
-            across, down, accuracies, measure=measure(folder), revision=f"{folder.id} {across.title} {down.title}"
+            across, down, accuracies, measure=_judged(folder), revision=f"{folder.id} {across.title} {down.title}"
         ),
         key="study_map",
-        alt=f"{measure(folder)} of {len(accuracies)} runs over {across.title.lower()} and {down.title.lower()}",
+        alt=f"{_judged(folder)} of {len(accuracies)} runs over {across.title.lower()} and {down.title.lower()}",
         height=340,
         version=f"{version} {across.title} {down.title}",
     )

@@ -7,6 +7,7 @@ from typing import cast
 import streamlit as st
 
 from playground.config import KNOBS, ConfigError, Knob, RunConfig, diff, from_flat
+from playground.data import store
 from playground.data.catalog import DataError
 from playground.runs import RunError
 from playground.studies import Axis, Study, StudyError, control, parse_axis, plan
@@ -173,7 +174,8 @@ def _base(kind: str) -> RunConfig:
             help="Fewer than for a final run will do to see which is better.",
         )
     shown = [
-        f"{KNOBS[name].label} {KNOBS[name].format(value)}" for name, (_, value) in diff(RunConfig(), config).items()
+        f"{KNOBS[name].label} {store.title_of(value) if name == 'dataset' else KNOBS[name].format(value)}"
+        for name, (_, value) in diff(RunConfig(), config).items()
     ]
     st.caption("The knobs as by default" + (f", but {', '.join(shown)}" if shown else "") + ".")
     return from_flat({"epochs": epochs}, base=config)

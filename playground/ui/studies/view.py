@@ -165,7 +165,7 @@ def _shown(knob: str, value: str) -> str | float:
 
 def table(folder: StudyFolder, results: list[Result]) -> Result | None:
     """Draw the members, best first; return the one that is selected."""
-    measure = findings.measure(folder)
+    measure, test = findings.brief(folder), f"Test {findings.lower(findings.measure(folder))}"
     ranked = sorted(results, key=lambda r: (r.accuracy is None, not r.finished, -(r.accuracy or 0)))
     if folder.study.kind in ("folds", "seeds"):
         ranked = results
@@ -176,7 +176,7 @@ def table(folder: StudyFolder, results: list[Result]) -> Result | None:
     }
     columns |= {
         measure: [None if r.accuracy is None else 100 * r.accuracy for r in ranked],
-        "Test": [None if r.test is None else 100 * r.test for r in ranked],
+        test: [None if r.test is None else 100 * r.test for r in ranked],  # the same column where none is held back
         "Epochs": [f"{r.status.epoch} / {r.status.epochs}" if r.status else "" for r in ranked],
         "Seconds": [r.status.seconds if r.status else None for r in ranked],
         "State": [badges[r.state][0] for r in ranked],
@@ -192,10 +192,8 @@ def table(folder: StudyFolder, results: list[Result]) -> Result | None:
         selection_mode="single-row",
         alt=f"{len(ranked)} runs of the study with their values, accuracy, time and state",
         column_config={
-            measure: config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, help="After the last epoch, on the validation images."
-            ),
-            "Test": config.NumberColumn(format="%.1f %%", help="After the last epoch, on the test images."),
+            test: config.NumberColumn(format="%.1f %%", help="After the last epoch."),
+            measure: config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, help="After the last epoch."),
             "Seconds": config.NumberColumn(format="%.1f"),
             **{KNOBS[name].label: config.NumberColumn(format="%g") for name in knobs if KNOBS[name].kind == "float"},
         },
