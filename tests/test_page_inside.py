@@ -103,6 +103,20 @@ def test_the_arithmetic_is_that_of_the_chosen_number(trained, name):
     assert not errors(at)
 
 
+def test_the_maps_of_the_input_are_called_by_their_colours(trained):
+    at = view(trained, "maps")
+    titles = {item["name"]: item["title"] for item in pictures(at, "inside_network")}
+    assert titles["input"] == "input: R, G, B"
+    assert titles["block1.conv1"] == "block1.conv1"
+    assert at.number_input(key="inside_channel").label == "Input map, 0 to 2 (R, G, B)"  # what the first layer adds up
+    assert [name[:3] for name in at.table[-1].value["input map"]] == ["0 R", "1 G", "2 B"]
+    at.selectbox(key=LAYER).select("input")
+    at.number_input(key=MAP).set_value(2)
+    run(at)
+    assert at.number_input(key=MAP).label == "Map, 0 to 2 (R, G, B)"
+    assert pictures(at, "inside_map_large")[0]["title"] == "input, map 2 (B)"
+
+
 def test_the_softmax_names_the_classes(trained):
     at = view(trained, "maps")
     at.selectbox(key=LAYER).select("softmax")

@@ -13,7 +13,7 @@ from playground.interpret.steps import (
     SoftmaxStep,
     shown,
 )
-from playground.ui.inside.scene import Scene
+from playground.ui.inside.scene import Scene, channel_name
 
 if TYPE_CHECKING:
     from playground.interpret.arithmetic import Arithmetic
@@ -50,7 +50,7 @@ def written_out(scene: Scene, trace: "Trace", found: "Arithmetic") -> None:
     st.code(step.numbers, language=None, wrap_lines=True)
     match step:
         case ConvStep():
-            _conv(step)
+            _conv(step, found.source)
         case PoolStep():
             marks = None
             if step.taken is not None:
@@ -74,12 +74,12 @@ def written_out(scene: Scene, trace: "Trace", found: "Arithmetic") -> None:
         st.caption(f"The network computed {shown(found.traced)} in float32; the difference is rounding.")
 
 
-def _conv(step: ConvStep) -> None:
+def _conv(step: ConvStep, source: str) -> None:
     count = len(step.channel_sums)
     channel = 0
     if count > 1:
         st.session_state[CHANNEL] = min(max(int(st.session_state.get(CHANNEL) or 0), 0), count - 1)
-        label = f"Input map, 0 to {count - 1}"
+        label = f"Input map, 0 to {count - 1}" + (" (R, G, B)" if channel_name(source, count, 0) else "")
         channel = int(st.number_input(label, 0, count - 1, step=1, key=CHANNEL, persist_state="session") or 0)
     parts = (("Patch", step.patch), ("× kernel", step.kernel), ("= products", step.products))
     with st.container(horizontal=True, gap="medium"):
@@ -93,7 +93,8 @@ def _conv(step: ConvStep) -> None:
     if count > 1:
         with st.expander("What each input map adds"):
             sums = [shown(float(value)) for value in step.channel_sums]
-            table({"input map": [str(i) for i in range(count)], "sum": sums}, "What each input map adds to the sum")
+            names = [f"{i} {channel_name(source, count, i)}".strip() for i in range(count)]
+            table({"input map": names, "sum": sums}, "What each input map adds to the sum")
 
 
 def _linear(scene: Scene, trace: "Trace", found: "Arithmetic", step: LinearStep) -> None:

@@ -53,9 +53,11 @@ def number(label: str, key: str, count: int, first: int = 0) -> int:
     return int(st.number_input(label, 0, count - 1, step=1, key=key, persist_state="session") or 0)
 
 
-def choose_map(shape: Sequence[int]) -> int:
+def choose_map(shape: Sequence[int], layer: str = "") -> int:
     """Let a person choose a map or a unit of a layer."""
-    return number(f"{'Map' if len(shape) == 3 else 'Unit'}, 0 to {shape[0] - 1}", MAP, shape[0])
+    what = "Map" if len(shape) == 3 else "Unit"
+    colours = " (R, G, B)" if scenes.channel_name(layer, shape[0], 0) else ""
+    return number(f"{what}, 0 to {shape[0] - 1}{colours}", MAP, shape[0])
 
 
 def _choose(name: str, tile: int, row: int, column: int) -> None:
@@ -80,8 +82,17 @@ def _thumbnails(key: str, scope: str, _trace: "Trace") -> list[Picture]:
         unit = "map" if values.ndim == 3 else "unit"
         alt = f"{output.name}: {len(values)} {unit}s, values from {shown(output.low)} to {shown(output.high)}"
         made = tidy_sheet(values, limit)
+        colours = ": R, G, B" if scenes.channel_name(output.name, len(values), 0) else ""
         pictures.append(
-            of_sheet(made, output.name, alt, title=output.name, note=_statistics(output), unit=unit, width=150)
+            of_sheet(
+                made,
+                output.name,
+                alt + colours,
+                title=output.name + colours,
+                note=_statistics(output),
+                unit=unit,
+                width=150,
+            )
         )
     return pictures
 
@@ -107,10 +118,12 @@ def _enlarged(values: np.ndarray, name: str, chosen: int, limit: Limits, place: 
     row, column = place
     zoom = made.zoom
     box = (column * zoom, row * zoom, (column + 1) * zoom, (row + 1) * zoom)
-    alt = f"Map {chosen} of {name}, enlarged; row {row}, column {column} is framed"
+    colour = scenes.channel_name(name, len(values), chosen)
+    called = f"map {chosen} ({colour})" if colour else f"map {chosen}"
+    alt = f"M{called[1:]} of {name}, enlarged; row {row}, column {column} is framed"
     note = f"colours from {shown(float(limit.low.min()))} to {shown(float(limit.high.max()))}"
     at = (0, row, column)
-    return of_sheet(made, name, alt, title=f"{name}, map {chosen}", note=note, box=box, at=at, width=288)
+    return of_sheet(made, name, alt, title=f"{name}, {called}", note=note, box=box, at=at, width=288)
 
 
 def draw(scene: Scene) -> None:
@@ -120,7 +133,7 @@ def draw(scene: Scene) -> None:
     with right, st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_layer(trace.names)
         output = trace[name]
-        chosen = choose_map(output.shape)
+        chosen = choose_map(output.shape, name)
     with left:
         scope = st.segmented_control(
             "Colour scale",

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 GRADIENT_IMAGES = 128
 
 
+def channel_name(layer: str, maps: int, chosen: int) -> str:
+    """Return which colour a map of the input is: "R", "G" or "B"; nothing for a grey input or another layer."""
+    return "RGB"[chosen] if layer == "input" and maps == 3 else ""
+
+
 @dataclass(frozen=True)
 class Scene:
     """A run at an epoch, and an image.
