@@ -27,6 +27,17 @@ def pick(key: str, value: object) -> None:
     st.session_state[key] = value
 
 
+def hold() -> None:
+    """Stop the film where it is."""
+    pick("home_playing", False)
+
+
+def play(first: int) -> None:
+    """Start the film anew."""
+    state = st.session_state
+    state["home_playing"], state["home_shown"], state["home_turned"] = True, first, time.monotonic()
+
+
 def scrubbed() -> None:
     """Stop the film when a person takes the slider; a slow browser may also just be echoing what it was told."""
     if st.session_state["home_epoch"] not in st.session_state.get("home_told", []):
@@ -46,11 +57,14 @@ def scrubber(epochs: list[int]) -> tuple[int, bool]:
         state["home_epoch"] = epoch
         state["home_turned"] = time.monotonic()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="scrubber"):
-        if playing:
-            st.button("Pause", icon=":material/pause:", key="home_pause", on_click=pick, args=("home_playing", False))
-        elif st.button("Play", icon=":material/play_arrow:", key="home_play", help="Watch it learn from the start."):
-            state["home_playing"], state["home_shown"], state["home_turned"] = True, epochs[0], time.monotonic()
-            st.rerun()
+        st.button(  # one key, so that the keyboard's focus stays
+            "Pause" if playing else "Play",
+            icon=":material/pause:" if playing else ":material/play_arrow:",
+            key="home_play",
+            help="Hold it at this epoch." if playing else "Watch it learn from the start.",
+            on_click=hold if playing else play,
+            args=() if playing else (epochs[0],),
+        )
         epoch = st.select_slider(
             "After epoch",
             epochs,

@@ -184,7 +184,7 @@ def test_play_makes_a_run_of_the_knobs_and_names_it_in_the_url():
     assert at.query_params["run"] == made.id
     assert at.query_params["kernel_size"] == "5"
     assert "next in the queue" in texts(at)
-    assert [button.key for button in at.button if button.key in ("play", "pause")] == ["pause"]
+    assert at.button(key="play").label == "Pause"
 
 
 @pytest.mark.parametrize("step", ["step_batch", "step_epoch"])
@@ -196,7 +196,7 @@ def test_a_step_without_a_run_starts_one_that_pauses_after_it(step):
 @pytest.mark.parametrize(
     ("key", "state", "written"),
     [
-        ("pause", "running", '{"do": "pause"}'),
+        ("play", "running", '{"do": "pause"}'),
         ("play", "paused", '{"do": "play"}'),
         ("step_batch", "paused", '{"do": "step_batch"}'),
         ("step_epoch", "running", '{"do": "step_epoch"}'),
@@ -212,6 +212,17 @@ def test_a_button_continues_the_run_that_is_shown(key, state, written):
     assert len([f for f in runs.list_runs() if not f.read_only]) == 1
 
 
+def test_a_pause_pressed_when_the_run_has_just_ended_starts_no_other():
+    folder = make_run("running")
+    with worked_on(folder):
+        at = open_page("train", run=folder.id)
+    assert at.button(key="play").label == "Pause"
+    folder.set_status(state="finished")
+    click(at, "play")
+    assert at.button(key="play").label == "Play"
+    assert [run for run in runs.list_runs() if not run.read_only] == [folder]
+
+
 def test_a_run_paused_for_so_long_that_its_worker_left_is_queued_again():
     folder = make_run("paused")
     click(open_page("train", run=folder.id), "play")
@@ -223,7 +234,7 @@ def test_a_run_that_ended_early_can_be_resumed(state):
     folder = make_run("running" if state == "died" else state)
     at = open_page("train", run=folder.id)
     assert state.capitalize() in texts(at)
-    click(at, "resume")
+    click(at, "stop")  # where "Resume" stands, so that the focus stays
     assert folder.status().state == "queued"
 
 

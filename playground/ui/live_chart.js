@@ -114,7 +114,7 @@ function draw(chart) {
   if (signature === chart.drawn) return
   chart.drawn = signature
   keepZoom(chart, layout)
-  window.Plotly.react(plot, wanted.figure.data, layout, { ...CONFIG, displayModeBar })
+  chart.drawing = window.Plotly.react(plot, wanted.figure.data, layout, { ...CONFIG, displayModeBar })
   listen(chart)
 }
 
@@ -138,7 +138,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   )
   return () => {
     chart.observer.disconnect()
-    window.Plotly?.purge(plot)
+    chart.wanted = undefined
+    // Not before it is drawn: its last steps, such as _rehover, would reach for what is purged.
+    Promise.resolve(chart.drawing).finally(() => window.Plotly?.purge(plot))
     charts.delete(parentElement)
   }
 }

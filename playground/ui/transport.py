@@ -92,6 +92,17 @@ def _button(label: str, icon: str, key: str, help: str, **options: Any) -> bool:
     return st.button(label, icon=f":material/{icon}:", key=key, help=help, **options)
 
 
+def _switch(label: str, icon: str, key: str, help: str, **options: Any) -> str:
+    """Draw a button whose label turns with the state of the run; the key stays, and with it the keyboard's focus.
+
+    Returns:
+        What stood on it when it was pressed, which the run may have outpaced since; empty if it was not pressed.
+    """
+    said = st.session_state.get(f"{key}_said", label)
+    st.session_state[f"{key}_said"] = label
+    return said if _button(label, icon, key, help, **options) else ""
+
+
 def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     """Draw the buttons and do what they say; True if one was pressed, so that the page has to be drawn again.
 
@@ -114,35 +125,31 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
             disabled=run is None,
         )
         if going:
-            play = _button(
-                "Pause", "pause", "pause", "Wait between two steps. Continues this run later.", type="primary"
+            play = _switch(
+                "Pause", "pause", "play", "Wait between two steps. Continues this run later.", type="primary"
             )
         else:
-            play = _button("Play", "play_arrow", "play", f"Train. {effect}", type="primary", disabled=stuck)
+            play = _switch("Play", "play_arrow", "play", f"Train. {effect}", type="primary", disabled=stuck)
         batch = _button("Batch", "skip_next", "step_batch", f"Train one batch, then pause. {effect}", disabled=stuck)
         epoch = _button("Epoch", "fast_forward", "step_epoch", f"Train one epoch, then pause. {effect}", disabled=stuck)
-        resume = stop = False
         if run and mine and not run.read_only and state in RESUMABLE - {"paused"}:
-            resume = _button("Resume", "resume", "resume", "Continue this run from where it was saved.")
+            end = _switch("Resume", "resume", "stop", "Continue this run from where it was saved.")
         else:
-            stop = _button("Stop", "stop", "stop", "End this run. It is kept, and can be resumed.", disabled=not active)
-        st.caption(
-            ":material/sync: continues this run" if active else ":material/add_circle: starts a new run",
-            width="content",
-        )
+            end = _switch("Stop", "stop", "stop", "End this run. It is kept, and can be resumed.", disabled=not active)
+        st.caption("continues this run" if active else "starts a new run", width="content")
     if reset:
         _reset(run, active)
-    elif stop and run:
+    elif end == "Stop" and run:
         _attempt(lambda: client.stop(run, by=person.current()))
-    elif resume and run:
+    elif end == "Resume" and run:
         _attempt(lambda: client.resume(run, by=person.current()))
     elif play or batch or epoch:
-        do = "step_batch" if batch else "step_epoch" if epoch else "pause" if going else "play"
+        do = "step_batch" if batch else "step_epoch" if epoch else play.lower()
         if run and active:
             _continue(run, do)
-        else:
+        elif do != "pause":  # there is nothing to pause in a run that has just ended
             start(config, "" if do == "play" else do)
-    return reset or stop or resume or play or batch or epoch
+    return bool(reset or end or play or batch or epoch)
 
 
 def epochs_words(epoch: float) -> str:

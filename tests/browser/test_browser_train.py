@@ -153,6 +153,42 @@ def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme
     page.close()
 
 
+def test_the_focus_stays_on_the_button_that_was_pressed(server: Server, page: Page):
+    page.goto(f"{server.url}/train?epochs=300")
+    button(page, "Play").focus()
+    page.keyboard.press("Enter")
+    expect(button(page, "Pause")).to_be_focused()
+    expect_state(page, "Running")
+    page.keyboard.press("Enter")
+    expect_state(page, "Paused")
+    expect(button(page, "Play")).to_be_focused()
+    button(page, "Stop").focus()
+    page.keyboard.press("Enter")
+    expect(button(page, "Resume")).to_be_focused()
+
+
+SLOW_DRAWING = """() => {
+  const { react, purge } = window.Plotly
+  window.told = []
+  window.Plotly.react = (plot, ...rest) => react(plot, ...rest).then(async () => {
+    await new Promise((done) => setTimeout(done, 1500))
+    window.told.push(plot._fullLayout ? "drawn" : "drawn after it was purged")
+  })
+  window.Plotly.purge = (plot) => (purge(plot), window.told.push("purged"))
+}"""
+
+
+def test_a_chart_is_drawn_to_its_end_before_it_is_purged(server: Server, page: Page):
+    page.goto(f"{server.url}/train")
+    page.wait_for_function("() => document.querySelectorAll('.live-chart .main-svg').length >= 4")
+    page.evaluate(SLOW_DRAWING)
+    page.get_by_text("Log scale").click()
+    page.wait_for_function("() => document.querySelector('.live-chart').layout.yaxis.type === 'log'")
+    page.get_by_test_id("stTopNav").get_by_role("link", name="Data").click()
+    page.wait_for_function("() => window.told.length >= 8")  # four charts are drawn and purged
+    assert "drawn after it was purged" not in page.evaluate("() => window.told")
+
+
 def test_going_back_undoes_a_knob(server: Server, page: Page):
     page.goto(f"{server.url}/train?epochs=7")
     toggle = page.get_by_role("switch", name="Random flip").or_(page.get_by_role("checkbox", name="Random flip"))
