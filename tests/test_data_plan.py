@@ -148,8 +148,8 @@ def moved(k: int) -> np.ndarray:
     return np.roll(labels(k), (3, 3), (0, 1))
 
 
-def soft(k: int) -> bytes:
-    return file(np.asarray(Image.fromarray(labels(k) * np.uint8(255)).filter(ImageFilter.GaussianBlur(1))))
+def soft(k: int, radius: float = 0.8) -> bytes:
+    return file(np.asarray(Image.fromarray(labels(k) * np.uint8(255)).filter(ImageFilter.GaussianBlur(radius))))
 
 
 @pytest.mark.parametrize("resave", [False, True])
@@ -190,8 +190,18 @@ def test_soft_edges_are_asked_about() -> None:
     (doubt,) = plan.open_doubts
     assert plan.names == ("black", "white") and "neither black nor white" in doubt.question
     assert [choice.flags for choice in doubt.choices] == ["--threshold 128", "--threshold none"]
-    with pytest.raises(DataError):  # a hundred greys are no classes
-        plan_of(pairs(soft), threshold=NOTHING)
+    each = plan_of(pairs(soft), threshold=NOTHING)
+    assert len(each.names) > 10 and each.open_doubts
+    softer = plan_of(pairs(lambda k: soft(k, 1)))
+    (codes, *_) = softer.open_doubts
+    split = understand(pack(pairs(lambda k: soft(k, 1))), codes.answered(Corrections(), codes.choices[1]))
+    assert split.names == ("black", "white") and split.open_doubts == []
+    softest = pairs(lambda k: soft(k, 2))
+    with pytest.raises(
+        DataError, match=r"different values, as soft edges make them; .* or split black from white by a thr"
+    ):
+        plan_of(softest)
+    assert plan_of(softest, threshold=128).names == ("black", "white")
 
 
 @pytest.mark.parametrize("values", [(0, 1, 255), (0, 1, 2, 254, 255), (0, 1), (0, 255), (0, 100, 200)])

@@ -218,7 +218,8 @@ def _exact(looked: _Looked, given: ClassList | None, corrections: Corrections, l
         if look.lossy:
             left_out.append((str(item.mask), Coding((), {}, colours).misfit(colours, True)))
         elif not look.counts:
-            left_out.append((str(item.mask), f"{what}; save it without anti-aliasing"))
+            split = ", or split black from white by a threshold" if look.greys is not None else ""
+            left_out.append((str(item.mask), f"{what}; save it without anti-aliasing{split}"))
         else:
             usable.append((item, look, (look.painted or look.counts) if painted else look.counts, colours))
     _need_two(len(usable), left_out)
@@ -240,17 +241,20 @@ def _exact(looked: _Looked, given: ClassList | None, corrections: Corrections, l
             looked.items.append(item)
             looked.looks.append(replace(look, counts=dict(counts)))
     if given is None:
-        looked.doubts += _noise(found)
+        looked.doubts += _noise(found, all(look.greys is not None for look in looked.looks))
     return looked
 
 
-def _noise(found: Counter[int]) -> list[Doubt]:
+def _noise(found: Counter[int], grey: bool) -> list[Doubt]:
     """Doubt that these are classes, where there are many, or many that hardly occur."""
     rare = sum(count < 0.001 * found.total() for count in found.values())
     if len(found) <= MAX_IN_ONE // 2 and rare < max(3, len(found) / 2):
         return []
     what = f"the masks have {len(found):,} different codes, of which {rare:,} hardly occur"
-    return [Doubt("codes", f"{what}; noise and soft edges look so", (Choice("They are classes"),))]
+    choices = [Choice("They are classes")]
+    if grey:
+        choices.append(Choice("The masks are black and white, with soft edges", {"threshold": THRESHOLD}))
+    return [Doubt("codes", f"{what}; noise and soft edges look so", tuple(choices))]
 
 
 def _ignored_doubts(looked: _Looked, ignored: float, given: ClassList | None, corrections: Corrections) -> list[Doubt]:

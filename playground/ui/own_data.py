@@ -214,8 +214,7 @@ def _fixes(look: _Look) -> None:
             key="import_fix_task",
             help="What a network is to learn from it; as understood where neither is chosen.",
         )
-        segments = look.plan is not None and look.plan.task == "segmentation"
-        if segments or st.session_state.get("import_fix_task") == "segmentation":
+        if look.plan is None or look.plan.coding or st.session_state.get("import_fix_task") == "segmentation":
             _mask_fixes()
         understood = look.plan.folders if look.plan else {}
         folders = look.folders | dict(understood)
