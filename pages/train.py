@@ -6,7 +6,7 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
 from playground.diagnosis import overfitting_since
 from playground.runs import RunError, RunFolder
-from playground.ui import diagnosis, feeds, form, knobs, network, person, transport
+from playground.ui import diagnosis, feeds, form, knobs, network, person, transport, url
 from playground.ui.live_chart import live_chart
 from playground.ui.strip import strip
 
@@ -19,10 +19,10 @@ CHARTS = (
 )
 
 
-def chosen_run() -> RunFolder | None:
+def chosen_run(followed: bool) -> RunFolder | None:
     """Return the run that the URL names, or the session shows, or on arrival the person's last one."""
-    arrived = "knob_epochs" not in st.session_state
-    if st.query_params.to_dict() != st.session_state.get("url") and (named := st.query_params.get("run")):
+    arrived = form.key("epochs") not in st.session_state
+    if followed and (named := st.query_params.get("run")):
         st.session_state["run"] = named
     elif arrived and not st.query_params and (last := feeds.latest_run(person.current())):
         st.session_state["run"] = last.id
@@ -37,9 +37,8 @@ def chosen_run() -> RunFolder | None:
 
 def send_live(name: str) -> None:
     """Give a run in progress the new value of a knob."""
-    run = runs.open_run(st.session_state["run"]) if st.session_state.get("run") else None
-    if run and run.status().active and person.is_mine(run):
-        run.command(by=person.current(), set={name: st.session_state[f"knob_{name}"]})
+    if run_id := st.session_state.get("run"):
+        transport.change(run_id, name, form.value(name, None))
 
 
 def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
@@ -113,13 +112,14 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
         diagnosis.cards(view, key="train_diagnosis")
     test_images(view, config, whose)
     if again:
+        url.moved()  # the browser may not have heard of the last address yet
         st.rerun()
 
 
-run = chosen_run()
-errors = form.follow_url(
-    kept=("run",), base=run.config if run and ("form" not in st.session_state or st.query_params.get("run")) else None
-)
+followed = url.changed("train")
+run = chosen_run(followed)
+shows_run = run and ("form" not in st.session_state or st.query_params.get("run"))
+errors = form.follow_url(followed, kept=("run",), base=feeds.watch(run).config if run and shows_run else None)
 active = bool(run and run.status().active)
 
 with st.sidebar:

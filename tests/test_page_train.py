@@ -10,6 +10,7 @@ from ui_support import ROOT, app_home, click, commands, errors, make_run, open_p
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, from_flat, to_query
+from playground.events import Change
 from playground.presets import PRESETS
 from playground.ui import diagnosis, knobs
 from playground.ui.transport import epochs_words
@@ -49,6 +50,12 @@ def other_value(name):
 SHOWN = [name for name in KNOBS if name not in knobs.HIDDEN]
 
 
+def widget(at, knob):
+    """Return the key of a knob's widget, which is another one each time that the page has changed it."""
+    turn = at.session_state["form_turns"].get(knob, 0)
+    return f"knob_{knob}_{turn}" if turn else f"knob_{knob}"
+
+
 def form_config(at):
     return at.session_state["form"]
 
@@ -84,9 +91,9 @@ def test_choosing_a_set_of_digits_turns_flips_off():
     at = open_page("train")
     for dataset, flip in (("mnist", False), ("svhn", False), ("cifar10", True)):
         at.get_by_key("knob_dataset").set_value(dataset)
-        assert form_config(run(at)).data.flip == at.get_by_key("knob_flip").value == flip
+        assert form_config(run(at)).data.flip == at.get_by_key(widget(at, "flip")).value == flip
         assert ("flip" in at.query_params) == (not flip)
-    at.get_by_key("knob_flip").set_value(False)
+    at.get_by_key(widget(at, "flip")).set_value(False)
     run(at)
     at.get_by_key("knob_dataset").set_value("fashion-mnist")  # garments can be mirrored: what was chosen stays
     assert not form_config(run(at)).data.flip
@@ -302,6 +309,48 @@ def test_reset_ends_the_run_and_clears_the_curves():
         assert commands(folder) == ['{"do": "stop"}']
         assert "run" not in at.query_params
         assert "No run yet" in texts(run(at))
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_preset_during_a_run_is_for_a_new_run(name):
+    folder = make_run("running")
+    with worked_on(folder):
+        at = click(open_page("train", run=folder.id), f"preset_{name}")
+        assert form_config(at) == PRESETS[name].apply(folder.config)
+        for _ in range(2):
+            assert "for a new run" in texts(run(at))
+        assert commands(folder) == []
+
+
+def test_a_live_knob_is_sent_when_it_is_moved_and_not_when_the_run_has_its_value():
+    folder = make_run("running")
+    with worked_on(folder):
+        at = open_page("train", run=folder.id)
+        for value in (0.5, 0.0, 0.0, 0.5):
+            at.get_by_key("knob_dropout").set_value(value)
+            run(at)
+        assert commands(folder) == [f'{{"set": {{"dropout": {value}}}}}' for value in (0.5, 0.0, 0.5)]
+        assert "start_anew" not in [button.key for button in at.button]
+
+
+def test_a_run_is_shown_with_the_values_it_was_given_on_the_way():
+    folder = make_run("running")
+    folder.append(Change(0.5, 5, "dropout", 0.0, 0.25))
+    with worked_on(folder):
+        at = open_page("train", run=folder.id)
+        assert form_config(at).model.dropout == 0.25
+        assert "start_anew" not in [button.key for button in at.button]
+
+
+def test_what_is_moved_before_the_browser_has_heard_of_the_last_address_stays():
+    at = open_page("train", epochs="7")
+    for knob, value in (("kernel_size", 5), ("dropout", 0.5), ("shift", 2)):
+        at.get_by_key(f"knob_{knob}").set_value(value)
+        at.query_params = {"epochs": ["7"]}  # as it was sent along
+        run(at)
+    assert form_config(at) == from_flat({"epochs": 7, "kernel_size": 5, "dropout": 0.5, "shift": 2})
+    at.query_params = {"epochs": ["7"], "kernel_size": ["5"]}  # nothing was moved: it is a step back
+    assert form_config(run(at)) == from_flat({"epochs": 7, "kernel_size": 5})
 
 
 def test_coming_back_without_parameters_finds_the_run_at_work():

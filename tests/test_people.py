@@ -184,7 +184,7 @@ def test_a_strangers_run_can_only_be_looked_at(action, owner, state):
 @pytest.mark.parametrize("action", list(act(RunFolder(""), "")))
 def test_its_owner_and_the_machines_may_do_everything(action, by):
     run = runs.create(RunConfig(), "the first", owner=ANNA)
-    run.set_status(state="stopped")
+    run.set_status(state="queued" if action == "pause" else "stopped")
     before = contents(run.path)
     act(run, by)[action]()
     assert not run.path.exists() or action == "stop" or contents(run.path) != before

@@ -92,8 +92,9 @@ def figures(view: View, **options: Any) -> tuple[dict[str, plots.Figure], str]:
 
 def latest_run(owner: str, active: bool = False) -> RunFolder | None:
     """Return a person's newest run, those of studies aside; or the newest that waits, works or is paused."""
-    mine = (run for run in list_runs()[:200] if not run.read_only and run.owner == owner and not run.damage)
-    return next((run for run in mine if (run.status().active if active else not run.about.study)), None)
+    mine = [run for run in list_runs()[:200] if not run.read_only and run.owner == owner and not run.damage]
+    wanted = [run for run in mine if (run.status().active if active else not run.about.study)]
+    return max(wanted, key=lambda run: run.about.created, default=None)
 
 
 def latest_finished() -> RunFolder | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from playground.config import KNOBS, Knob, RunConfig, flatten
+from playground.config import KNOBS, Knob, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.jobs import client
 from playground.presets import PRESETS, Preset
-from playground.ui import form
+from playground.ui import form, url
 
 GROUPS = {"data": "Data", "model": "Network", "training": "Training"}
 HIDDEN = ("folds", "fold")  # a study sets them
@@ -83,8 +83,11 @@ def _labels_pixels(dataset: str) -> bool:
         return False
 
 
-def _steps(knob: Knob, value: float) -> list[float]:
-    """Return the stops of a logarithmic slider, the present value among them."""
+def _steps(knob: Knob, *values: float) -> list[float]:
+    """Return the stops of a logarithmic slider, these values among them.
+
+    Those are the present one, and the one that was loaded: the stops must stay while a person moves along them.
+    """
     low, high = knob.low or 0, knob.high or 1
     if knob.kind == "int":
         stops = {2**i for i in range(13) if low <= 2**i <= high}
@@ -93,7 +96,7 @@ def _steps(knob: Knob, value: float) -> list[float]:
         digits = (1, 1.5, 2, 3, 4, 5, 6, 8)
         stops = {float(f"{d}e{e}") for e in range(first, math.ceil(math.log10(high)) + 1) for d in digits}
         stops = {stop for stop in stops if low <= stop <= high} | ({0.0} if low == 0 else set())
-    return sorted(stops | {value})
+    return sorted(stops | set(values))
 
 
 def _mirrors(dataset: str) -> bool:
@@ -103,11 +106,10 @@ def _mirrors(dataset: str) -> bool:
         return True
 
 
-def _suit_data_set() -> None:
+def _suit_data_set(before: str, now: str) -> None:
     """Turn flips off where a mirrored image is no longer of its class, and on again when such a data set is left."""
-    before, now = st.session_state["form"].data.dataset, st.session_state["knob_dataset"]
     if _mirrors(before) != _mirrors(now):
-        st.session_state["knob_flip"] = _mirrors(now)
+        form.load(from_flat({"flip": _mirrors(now)}, form.current()))
 
 
 def _options(knob: Knob, value: str) -> list[str]:
@@ -127,16 +129,17 @@ def _float_step(knob: Knob) -> float:
     return 0.05 if round((knob.high or 0) * 20, 6) % 1 == 0 and not knob.name.endswith("smoothing") else 0.01
 
 
-def _channels(knob: Knob, help: str, disabled: bool, on_change: Callable[[], None] | None) -> None:
+def _channels(knob: Knob, help: str, disabled: bool) -> None:
     assert knob.lengths is not None
     value = form.value("channels", st.session_state["form"].model.channels)
     for i in range(form.MAX_BLOCKS):
-        if f"knob_channels_{i}" not in st.session_state and i < len(value):
-            st.session_state[f"knob_channels_{i}"] = value[i]
+        if form.key(f"channels_{i}") not in st.session_state and i < len(value):
+            st.session_state[form.key(f"channels_{i}")] = value[i]
     st.slider(
         "Blocks",
         *knob.lengths,
-        key="knob_channels_blocks",
+        key=form.key("channels_blocks"),
+        on_change=url.moved,
         help=f"How many blocks of convolution and pooling follow one another.\n\n{NEW_HELP}",
         disabled=disabled,
     )
@@ -147,10 +150,22 @@ def _channels(knob: Knob, help: str, disabled: bool, on_change: Callable[[], Non
                 int(knob.low or 1),
                 int(knob.high or 512),
                 step=8,
-                key=f"knob_channels_{i}",
+                key=form.key(f"channels_{i}"),
+                on_change=url.moved,
                 help=help if i == 0 else None,
                 disabled=disabled,
             )
+
+
+def _moved(knob: Knob, on_live_change: Callable[[str], None] | None) -> None:
+    url.moved()
+    before = form.held().data.dataset
+    if not form.take_moved(knob.name):
+        return
+    if knob.name == "dataset":
+        _suit_data_set(before, form.held().data.dataset)
+    elif on_live_change and knob.live:
+        on_live_change(knob.name)
 
 
 def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) -> None:
@@ -158,15 +173,15 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
 
     The label is read out as it stands, markup and all, so what it says is plain text; style.css puts the bolt after it.
     """
-    key, value = f"knob_{knob.name}", st.session_state.get(f"knob_{knob.name}")
+    key = form.key(knob.name)
+    value = st.session_state.get(key)
     unit = f" ({knob.unit})" if knob.unit else ""
     label = f"{knob.label}{unit}" + (f" · {reason}" if reason else "")
     help = f"{knob.help}\n\n{LIVE_HELP if knob.live else NEW_HELP}"
     shared: dict[str, Any] = {"key": key, "help": help, "disabled": bool(reason)}
-    if on_change and knob.live:
-        shared |= {"on_change": on_change, "args": (knob.name,)}
+    shared |= {"on_change": _moved, "args": (knob, on_change)}
     if knob.kind == "ints":
-        _channels(knob, help, bool(reason), None)
+        _channels(knob, help, bool(reason))
     elif knob.kind == "bool":
         st.toggle(label, **shared)
     elif knob.kind in ("choice", "text"):
@@ -180,11 +195,11 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
         if knob.kind == "choice" and len(options) <= 3:
             st.segmented_control(label, options, required=True, format_func=format_func, width="stretch", **shared)
         else:
-            if knob.name == "dataset":
-                shared["on_change"] = _suit_data_set
             st.selectbox(label, options, format_func=format_func, **shared)
     elif knob.log:
-        st.select_slider(label, _steps(knob, value or 0), format_func=lambda v: f"{v:g}", **shared)
+        st.select_slider(
+            label, _steps(knob, value or 0, flatten(form.loaded())[knob.name]), format_func=lambda v: f"{v:g}", **shared
+        )
     else:
         _number(knob, label, shared)
 

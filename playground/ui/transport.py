@@ -7,11 +7,11 @@ from typing import Any
 import streamlit as st
 
 from playground import runs
-from playground.config import KNOBS, LIVE_KNOBS, RunConfig, diff
+from playground.config import KNOBS, RunConfig, diff, flatten, from_flat
 from playground.jobs import client
 from playground.people import name_of
 from playground.runs import METRICS, RESUMABLE, RunFolder
-from playground.ui import form, person
+from playground.ui import feeds, form, person
 from playground.ui.feeds import View
 from playground.ui.network import duration
 
@@ -77,6 +77,24 @@ def _continue(run: RunFolder, do: str) -> None:
             run.command(by=by, do=do)
 
     _attempt(action)
+
+
+def change(run_id: str, knob: str, value: float) -> None:
+    """Give a run in progress the new value of a knob that a person has moved, unless it has that value."""
+
+    def action() -> None:
+        run = runs.open_run(run_id)
+        if run.status().active and person.is_mine(run) and value != flatten(_told(feeds.watch(run)))[knob]:
+            run.command(by=person.current(), set={knob: value})
+            st.session_state.setdefault("told", {})[run.id, knob] = value
+
+    _attempt(action)
+
+
+def _told(view: View) -> RunConfig:
+    """Return a run's knobs as they will be once it has heard what this person told it."""
+    told = {knob: value for (run_id, knob), value in st.session_state.get("told", {}).items() if run_id == view.run.id}
+    return from_flat(told, view.config)
 
 
 def _reset(run: RunFolder | None, active: bool) -> None:
@@ -228,13 +246,8 @@ def whose_line(view: View) -> bool:
 
 
 def changed_knobs(view: View, config: RunConfig) -> bool:
-    """Say which knobs differ from the run shown and offer a new run; True if it was taken.
-
-    Knobs that a run in progress takes at once do not count while it is active.
-    """
-    differing = diff(view.config, config)
-    if view.status.active:
-        differing = {name: pair for name, pair in differing.items() if name not in LIVE_KNOBS}
+    """Say which knobs differ from those of the run in progress and offer a new run; True if it was taken."""
+    differing = diff(_told(view), config)
     if not differing or not view.status.active or not person.is_mine(view.run):
         return False
     shown = [

@@ -1,5 +1,6 @@
 """What a person does, in a real browser on a fresh server."""
 
+import re
 import time
 from urllib.parse import parse_qs, urlparse
 
@@ -8,6 +9,7 @@ from browser_support import Server, new_page
 from playwright.sync_api import Browser, Page, expect
 
 from playground import runs
+from playground.presets import PRESETS
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -137,6 +139,24 @@ def test_a_live_change_is_drawn_and_a_second_tab_sees_it(browser: Browser, serve
     wait_for_state(shown_run(page), "stopped")
 
 
+def test_a_preset_clicked_during_a_run_changes_nothing_of_it(server: Server, page: Page):
+    page.goto(f"{server.url}/train?epochs=300&batch_size=16&schedule=constant")
+    button(page, "Play").click()
+    wait_for_points(page, 1)
+    run = shown_run(page)
+    for name in ("article", "good", "fastest", "article"):
+        page.locator(f".st-key-preset_{name}").get_by_role("button").click()
+    page.wait_for_url(re.compile(r"batch_size=4(&|$)"))
+    for _ in range(5):  # while the page is drawn again and again
+        wait_for_points(page, points(page))
+    rate = page.get_by_role("slider", name="Learning rate").get_attribute("aria-valuetext")
+    assert float(rate or 0) == PRESETS["article"].knobs["learning_rate"]
+    told = run.path / "control.jsonl"
+    assert not told.exists() or told.read_text() == ""
+    button(page, "Stop").click()
+    wait_for_state(run, "stopped")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 800])
 def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme: str):
@@ -196,5 +216,6 @@ def test_going_back_undoes_a_knob(server: Server, page: Page):
     page.get_by_text("Random flip").first.click()
     page.wait_for_url("**flip=false**")
     page.go_back()
+    expect(toggle).to_have_count(1)  # the old widget and the new one may both be there for a moment
     expect(toggle).to_be_checked()
     page.wait_for_url("**/train?epochs=7")

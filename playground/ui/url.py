@@ -1,0 +1,48 @@
+"""The address of a page: taken when it was changed from outside, written when what it tells of was changed on the page.
+
+Streamlit sends each drawing the address that the browser had when it asked for it. Whoever moves a second widget before
+the browser has heard of the address that the first one made sends an older one along; read as a step back in the
+history, it would undo what was moved. So whatever changes what an address tells of says `moved`.
+"""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+REMEMBERED = 100
+"""So many addresses of a page are known again as its own."""
+
+
+def moved() -> None:
+    """Say that the next drawing comes of something on the page; to be called in callbacks, and before `st.rerun`."""
+    st.session_state["url_moved"] = True
+
+
+def changed(page: str) -> bool:
+    """Whether the address was changed from outside: by a link, a reload, back and forward. Once true, then false."""
+    query, ours = st.query_params.to_dict(), _ours(page)
+    if ours and (query == ours[-1] or (st.session_state.get("url_moved") and query in ours)):
+        return False
+    _keep(ours, query)
+    return True
+
+
+def write(page: str, query: Mapping[str, str]) -> None:
+    """Mirror what the page shows in the address; a new one is a step in the browser's history."""
+    # First kept, then sent: Streamlit may break this drawing off for a newer one between any two lines.
+    _keep(_ours(page), dict(query))
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+    st.session_state["url_moved"] = False
+
+
+def _ours(page: str) -> list[dict[str, str]]:
+    """Return the addresses that the page had in this session, the latest last."""
+    return st.session_state.setdefault(f"url_{page}", [])
+
+
+def _keep(ours: list[dict[str, str]], query: dict[str, str]) -> None:
+    if query in ours:
+        ours.remove(query)
+    ours.append(query)
+    del ours[:-REMEMBERED]
