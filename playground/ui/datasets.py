@@ -8,6 +8,7 @@ from playground.data.catalog import IGNORE, DataError, DatasetInfo
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.plots.masks import as_rgb, coloured
+from playground.ui.escape import escape
 from playground.ui.segment.legend import legend
 
 COLUMNS, ROWS = 10, 2
@@ -94,7 +95,7 @@ def _attempt_start(name: str) -> None:
 def _delete(name: str, title: str) -> None:
     try:
         own.delete(name)
-        st.session_state["data_done"] = f"Deleted {title}"
+        st.session_state["data_done"] = f"Deleted {escape(title)}"
     except DataError as error:
         st.session_state[f"data_error_{name}"] = str(error)
 
@@ -116,7 +117,7 @@ def _facts(info: DatasetInfo) -> None:
         f"{info.num_classes} classes · {side_by_side(info)}, {colour} · "
         f"{info.train_count:,} training and {info.test_count:,} test images"
     )
-    names = ", ".join(info.classes[:12])
+    names = escape(", ".join(info.classes[:12]))
     more = f" … and {info.num_classes - 12} more" if info.num_classes > 12 else ""
     st.caption(f"{names}{more}  \nLicence: {info.licence}")
 
@@ -179,7 +180,7 @@ def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
 
 def _delete_popover(name: str, title: str) -> None:
     with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"delete_{name}"):
-        st.write(f"Delete **{title}** from this machine? Runs that learned from it stay.")
+        st.write(f"Delete **{escape(title)}** from this machine? Runs that learned from it stay.")
         st.button(
             "Delete for good",
             icon=":material/delete_forever:",
@@ -206,7 +207,7 @@ def card(info: DatasetInfo) -> bool:
     here = info.bundled or catalog.is_ready(info.name)
     progress = FetchProgress() if here else fetch.progress(info.name)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{info.title}** :gray[{info.name}]", width="stretch")
+        st.markdown(f"**{escape(info.title)}** :gray[{info.name}]", width="stretch")
         _badge(info, here, progress)
     _facts(info)
     damaged = not _pictures(info, here)

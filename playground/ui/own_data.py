@@ -33,7 +33,12 @@ mask is called like its image. What was understood is shown before anything is t
 
 @dataclass
 class _Look:
-    """What is known of the file that was chosen; `error` where it cannot be understood."""
+    """What is known of the file that was chosen.
+
+    Attributes:
+        plan: what it is, or None and an `error` where it cannot be understood as a person says it.
+        latest: the last plan that there was.
+    """
 
     file_id: str
     memo: Memo
@@ -41,6 +46,7 @@ class _Look:
     doubts: dict[str, Doubt]
     corrections: Corrections | None = None
     plan: Plan | None = None
+    latest: Plan | None = None
     samples: Samples | None = None
     error: str = ""
 
@@ -67,14 +73,12 @@ def import_form() -> None:
     if new_set() and st.session_state.get("import_done") == file.file_id:
         _show_new(st.session_state["import_report"])
         return
-    look = _look(file)
-    _understand(file, look)
-    if look.error:
+    look, slot = _look(file), st.empty()
+    _understand(file, look, slot)
+    if look.folders:
+        _offer(file, look, slot)
+    else:
         st.error(escape(look.error), icon=":material/error:")
-    if look.plan:
-        _offer(file, look, look.plan)
-    elif look.folders:
-        _fixes(look)
 
 
 def _look(file: st.typing.UploadedFile) -> _Look:
@@ -94,21 +98,21 @@ def _look(file: st.typing.UploadedFile) -> _Look:
     return look
 
 
-def _understand(file: st.typing.UploadedFile, look: _Look) -> None:
+def _understand(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
     """Make the plan anew if something is said of the file that was not said before."""
     said = _said(look)
     if look.corrections == said:
         return
-    bar = st.progress(0.0, "Looking into the zip")
+    bar = slot.progress(0.0, "Looking into the zip")
     look.corrections, look.plan, look.samples, look.error = said, None, None, ""
     try:
         look.plan = understand(file, said, look.memo, follow(bar))
-        look.samples = draw_samples(file, look.plan)
+        look.latest, look.samples = look.plan, draw_samples(file, look.plan)
         look.doubts |= {doubt.key: doubt for doubt in look.plan.doubts}
     except DataError as error:
         look.error = str(error)
     finally:
-        bar.empty()
+        slot.empty()
 
 
 def _said(look: _Look) -> Corrections:
@@ -116,7 +120,7 @@ def _said(look: _Look) -> Corrections:
     state: Any = st.session_state
     parts = {folder: part for folder in look.folders if (part := state.get(f"import_fix_part_{folder}"))}
     each = state.get("import_fix_each")
-    task = look.plan.task if look.plan else ""
+    task = look.latest.task if look.latest else ""
     size = state.get(f"import_fix_size_{task}")
     said = Corrections(
         task=state.get("import_fix_task"),
@@ -138,33 +142,45 @@ def _answer(doubt: Doubt) -> Choice | None:
     return next((choice for choice in doubt.choices if choice.says == says), None)
 
 
-def _offer(file: st.typing.UploadedFile, look: _Look, plan: Plan) -> None:
-    """Show the plan, its doubts and what can be corrected, and the button that takes it."""
-    show_headline(plan)
-    _doubts(look, plan)
+def _offer(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
+    """Show the plan, its doubts and what can be corrected, and the button that takes it.
+
+    Each thing keeps its place, whether there is a plan or an error, so that what a person has open stays open.
+    """
+    plan = look.plan
+    with st.container():
+        if plan is None:
+            st.error(escape(look.error), icon=":material/error:")
+        else:
+            show_headline(plan)
+        _doubts(look)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
-        _settings(plan)
+        if look.latest:
+            _settings(look.latest)
     with st.container(horizontal=True, vertical_alignment="center"):
         _fixes(look)
-        names = _class_names(plan)
-        waiting = len(plan.open_doubts)
+        names = _class_names(plan) if plan else _keep_names()
+        why = "Make a data set of it, as it is shown here."
+        if plan is None or plan.open_doubts:
+            why = "Answer what is in doubt first." if plan else "It cannot be understood like this."
         asked = st.button(
             "Import",
             icon=":material/upload:",
             type="primary",
             key="import_go",
-            disabled=waiting > 0,
-            help="Answer what is in doubt first." if waiting else "Make a data set of it, as it is shown here.",
+            disabled=plan is None or bool(plan.open_doubts),
+            help=why,
         )
-    show_plan(plan, look.samples)
-    if asked:
-        _take(file, plan, names, name or file.name.removesuffix(".zip"))
+    if plan:
+        show_plan(plan, look.samples)
+        if asked:
+            _take(file, plan, names, name or file.name.removesuffix(".zip"), slot)
 
 
-def _doubts(look: _Look, plan: Plan) -> None:
+def _doubts(look: _Look) -> None:
     """Ask what is in doubt; what was answered stays to be answered otherwise."""
-    raised = {doubt.key for doubt in plan.doubts}
+    raised = {doubt.key for doubt in look.plan.doubts} if look.plan else set()
     for doubt in look.doubts.values():
         if doubt.key in raised or _answer(doubt):
             with st.container(border=True, gap="xsmall"):
@@ -277,11 +293,21 @@ def _mask_fixes() -> None:
     st.toggle("Each value is a class", key="import_fix_each", help="No value is ignored, and no threshold is used.")
 
 
+def _keep_names() -> list[str]:
+    """Keep what was typed while there are no classes to be named: the field is not drawn, and forgets it."""
+    if "import_names" in st.session_state:
+        st.session_state["import_named"] = st.session_state["import_names"]
+    return []
+
+
 def _class_names(plan: Plan) -> list[str]:
     """Let a person call the classes otherwise; return a name for each class, or what they typed instead."""
     known = "\n".join(plan.names)
     if st.session_state.get("import_names_of") != known:
-        st.session_state["import_names_of"] = st.session_state["import_names"] = known
+        st.session_state["import_names_of"] = st.session_state["import_named"] = known
+        st.session_state["import_names"] = known
+    elif "import_names" not in st.session_state:  # It was not drawn while there was an error.
+        st.session_state["import_names"] = st.session_state["import_named"]
     with st.popover("Class names", icon=":material/label:", key="import_names_popover", width="content"):
         typed = st.text_area(
             "Class names",
@@ -289,18 +315,18 @@ def _class_names(plan: Plan) -> list[str]:
             height=240,
             help="A line for each class, in the order that is shown here.",
         )
+    st.session_state["import_named"] = typed
     return [line.strip() for line in typed.splitlines() if line.strip()]
 
 
-def _take(file: st.typing.UploadedFile, plan: Plan, names: list[str], name: str) -> None:
-    bar = st.progress(0.0, "Reading images")
+def _take(file: st.typing.UploadedFile, plan: Plan, names: list[str], name: str, slot: Any) -> None:
+    bar = slot.progress(0.0, "Reading images")
     try:
         if len(names) != len(plan.names):
             raise DataError(f"there are {len(plan.names)} classes and {len(names)} names; write one a line")
         report = take(file, plan.renamed(dict(zip(plan.names, names, strict=True))), name, follow(bar))
     except DataError as error:
-        bar.empty()
-        st.error(escape(str(error)), icon=":material/error:")
+        slot.error(escape(str(error)), icon=":material/error:")
         return
     st.session_state["import_report"] = replace(report, skipped=report.skipped[:10_000])
     st.session_state["import_done"] = file.file_id

@@ -34,22 +34,56 @@ def streets(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_zip_with_masks_becomes_a_data_set(page: Page, server: Server, streets: Path):
+def test_a_zip_with_masks_is_looked_at_corrected_and_becomes_a_data_set(page: Page, server: Server, streets: Path):
     page.goto(f"{server.url}/data")
     page.get_by_text("Use your own images").click()
-    expect(page.get_by_role("slider", name="Size of the images (px)").first).to_be_visible()
     page.locator("input[type=file]").set_input_files(streets)
-    expect(page.get_by_text("It holds images with masks: a label for each pixel.")).to_be_visible()
-    expect(page.get_by_role("slider", name="Long side of the images (px)")).to_be_visible()
+    expect(
+        page.get_by_text("a label for each pixel: 2 classes, 7 images to learn from and 2 to test on")
+    ).to_be_visible()
+    expect(page.get_by_role("img", name="Samples: images, masks over them, masks")).to_be_visible()
+    expect(page.get_by_text("5.0 % of the pixels are ignored")).to_be_visible()
+    expect(page.get_by_text("1 file was left out")).to_be_visible()
+    page.get_by_role("button", name="Correct it").click()
+    page.get_by_role("spinbutton", name="Ignored value").fill("7")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("no image has a mask that can be used").first).to_be_visible()
+    page.get_by_role("spinbutton", name="Ignored value").fill("255")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("5.0 % of the pixels are ignored")).to_be_visible()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("2 classes, 7 training and 2 test images of 128 × 85 pixels.")).to_be_visible()
-    expect(page.get_by_text("1 file was left out")).to_be_visible()
-    picture = page.get_by_role("img", name="Training images of My streets, each above its mask")
-    expect(picture).to_be_visible()
-    card = page.locator(".st-key-card_my-streets")
+    card = page.locator(".st-key-new_card")
+    expect(card.get_by_role("img", name="Training images of My streets, each above its mask")).to_be_visible()
     expect(card.get_by_role("note")).to_have_text(re.compile(r"^(sky|road) \d+\.\d % ?(sky|road) \d+\.\d %$"))
     expect(card.get_by_text("grey has no class")).to_be_visible()
+    expect(card.get_by_role("link", name="Train on it")).to_be_in_viewport()
     assert catalog.info("my-streets").classes == ("sky", "road")
+
+
+def test_import_waits_for_an_answer(page: Page, server: Server, tmp_path: Path):
+    random, path = np.random.default_rng(1), tmp_path / "greys.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(6):
+            mask = np.full((40, 60), 128, np.uint8)
+            mask[: 10 + i], mask[30:] = 0, 255
+            for kind, pixels in (("imgs", random.integers(0, 256, (40, 60, 3), np.uint8)), ("labels", mask)):
+                out = io.BytesIO()
+                Image.fromarray(pixels).save(out, "PNG")
+                archive.writestr(f"{kind}/{i}.png", out.getvalue())
+    page.goto(f"{server.url}/data")
+    page.get_by_text("Use your own images").click()
+    page.locator("input[type=file]").set_input_files(path)
+    asked = page.get_by_role("button", name="Import", exact=True)
+    expect(page.get_by_text("In doubt")).to_be_visible()
+    expect(asked).to_be_disabled()
+    page.get_by_text("255 is a class").click()
+    expect(page.get_by_text("a label for each pixel: 3 classes")).to_be_visible()
+    expect(asked).to_be_enabled()
+    asked.click()
+    expect(page.locator(".st-key-new_card").get_by_role("link", name="Train on it")).to_be_in_viewport()
+    assert catalog.info("greys").classes == ("class 0", "class 128", "class 255")
 
 
 def test_shapes_are_drawn_with_the_keyboard(page: Page, server: Server):
