@@ -7,7 +7,8 @@ import streamlit as st
 
 from playground import runs
 from playground.people import name_of
-from playground.ui import person, run_actions, shelf
+from playground.ui import person, pickers, run_actions, shelf
+from playground.ui.escape import escape
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
 
@@ -23,10 +24,15 @@ def selected() -> list[str]:
 
 
 def select_rows() -> None:
-    """Take over which rows are ticked in the table; ticks on its other pages stay."""
+    """Take over which rows are ticked in the table."""
+    ids = st.session_state.get("shelf_ids", [])
+    tick_here([ids[row] for row in st.session_state["shelf"]["selection"]["rows"] if row < len(ids)])
+
+
+def tick_here(here: list[str]) -> None:
+    """Tick these runs of the page that is shown; ticks on its other pages stay."""
     state, before = st.session_state, selected()
     ids = state.get("shelf_ids", [])
-    here = [ids[row] for row in state["shelf"]["selection"]["rows"] if row < len(ids)]
     ticked = [run_id for run_id in before if run_id not in ids] + here
     added = [run_id for run_id in ticked if run_id not in before]
     if added or state.get("shelf_run") not in ticked:
@@ -100,6 +106,28 @@ def table(rows: list[Row], ticked: list[str]) -> None:
     )
 
 
+def short_list(rows: list[Row], ticked: list[str]) -> None:
+    """Draw the rows as buttons one below the other; style.css shows them in place of the table on a phone."""
+    labels: dict[str, str] = {}  # no two the same: the browser knows a choice by its label
+    for row in rows:
+        score = f"test {row.metric} {pickers.percent(row.test)}" if row.test is not None else ""
+        parts = (escape(row.name), escape(whose(row)), BADGES[row.state][0].lower(), score)
+        label = " · ".join(part for part in parts if part)
+        labels[row.id] = f"{label} ({row.id})" if label in labels.values() else label
+    st.session_state["shelf_short"] = [run_id for run_id in labels if run_id in ticked]
+    st.pills(
+        "Runs",
+        list(labels),
+        selection_mode="multi",
+        format_func=lambda run_id: labels.get(run_id, run_id),
+        key="shelf_short",
+        on_change=lambda: tick_here(list(st.session_state["shelf_short"])),
+        label_visibility="collapsed",
+        width="stretch",
+        help="Tick one to open or change it, several to compare them.",
+    )
+
+
 def board(text: str, group: str, sort: str, tick: float) -> None:
     """Draw the actions, the table and the pages of it; drawn again every `tick` seconds."""
     run_actions.leave()
@@ -124,6 +152,7 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     with place:
         if rows:
             table(rows, ticked)
+            short_list(rows, ticked)
         elif everything:
             st.info("No run passes these filters.", icon=":material/filter_alt_off:")
         else:

@@ -201,6 +201,21 @@ def test_a_click_selects_and_the_choice_follows_its_row():
     assert "**first**" in texts(at)
 
 
+def test_the_list_for_phones_ticks_the_same_runs_as_the_table():
+    first, second = named("**first**"), named("second")
+    at = open_page("runs")
+    pills = at.button_group(key="shelf_short")
+    score = "finished · test accuracy 70.0 %"
+    assert set(pills.options) == {f"second · {score}", rf"\*\*first\*\* · {score}"}
+    pills.set_value([second.id])
+    run(at)
+    assert f"**{second.name}**" in texts(at)
+    assert [names(at)[row] for row in at.session_state["shelf"]["selection"]["rows"]] == ["second"]
+    at.button_group(key="shelf_short").set_value([second.id, first.id])
+    run(at)
+    assert "2 runs ticked" in texts(at)
+
+
 def test_rename_and_note():
     made = named("before")
     at = choose(open_page("runs"), made)
@@ -413,7 +428,7 @@ def test_a_run_deleted_elsewhere_is_no_longer_chosen():
     made = named("gone")
     at = choose(open_page("runs"), made)
     made.delete()
-    assert "Select a run in the table" in texts(run(at))
+    assert "Select a run to open" in texts(run(at))
     assert at.button(key="act_open").disabled
 
 

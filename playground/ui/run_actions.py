@@ -189,7 +189,7 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> N
         about = [f"{many} **{row.name}**".strip(), whose, BADGES[row.state][0].lower(), made]
         st.caption(" · ".join(part for part in (*about, row.message, row.note.replace("\n", " ")) if part))
     else:
-        st.caption("Select a run in the table to open, compare or change it.")
+        st.caption("Select a run to open, compare or change it.")
 
 
 def import_popover() -> None:

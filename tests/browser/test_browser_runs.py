@@ -5,8 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser_support import Server
-from playwright.sync_api import Page, expect
+from browser_support import Server, new_page
+from playwright.sync_api import Browser, Page, expect
 
 from playground import runs
 from playground.config import from_flat
@@ -157,6 +157,20 @@ def see_report(page: Page, path: Path) -> None:
     assert not [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
     assert not complaints
     context.close()
+
+
+def test_on_a_phone_the_runs_are_a_list(browser: Browser, server: Server, run: RunFolder):
+    page = new_page(browser, viewport={"width": 390, "height": 844}, has_touch=True)
+    page.goto(f"{server.url}/runs")
+    expect(page.get_by_role("heading", name="Runs")).to_be_in_viewport()
+    expect(page.get_by_test_id("stDataFrame")).to_be_hidden()
+    row = page.get_by_role("button", name="first name · finished")
+    expect(row).to_be_in_viewport()
+    row.tap()
+    expect(button(page, "Open")).to_be_enabled()
+    expect(page.get_by_text("first name · finished · made")).to_be_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.close()
 
 
 def test_states_change_by_themselves(page: Page, server: Server, run: RunFolder):
