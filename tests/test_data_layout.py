@@ -222,6 +222,8 @@ def test_long_names_that_begin_alike_stay_two_classes_and_numbers_are_in_their_o
     assert len(understood(long).classes) == 2 and all(len(name) <= 60 for name in understood(long).classes)
     numbers = " ".join(f"{k}/{{1-2}}.jpg" for k in (0, 1, 2, 10, 11, 100))
     assert understood(numbers).classes == ("0", "1", "2", "10", "11", "100")
+    digits = f"{'9' * 5000}/{{1-2}}.jpg {'8' * 5000}/{{1-2}}.jpg 7/1.jpg"
+    assert [name[0] for name in understood(digits).classes] == ["7", "8", "9"]
     assert understood("Cat/{1-2}.jpg cat/{3-4}.jpg dog/{1-2}.jpg").merged == ["Cat and cat"]
 
 

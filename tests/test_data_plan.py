@@ -280,6 +280,13 @@ def test_lists_of_tools_with_values() -> None:
     assert plan_of(supervisely).names == ("sky", "car", "road")
 
 
+@pytest.mark.parametrize("value", ["-1", "65536", "9" * 30, "x", "9" * 5000])
+def test_a_value_that_cannot_be_is_one_line(value: str) -> None:
+    with pytest.raises(DataError, match=r"_classes\.csv is no list of classes") as error:
+        parse_classes(f"Pixel Value, Class\n0, sky\n{value}, road\n".encode(), "_classes.csv")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
 def test_a_list_that_names_255_makes_it_a_class() -> None:
     files = pairs(lambda k: file(labels(k, 3).astype(np.uint8) * np.uint8(127) + (labels(k, 3) == 2)))
     plan = plan_of(files | {"_classes.csv": b"Pixel Value, Class\n0, a\n127, b\n255, c\n"})

@@ -127,6 +127,8 @@ def _from_table(text: str) -> list[_Entry]:
         if len(row) <= max(name, value, *rgb):
             raise ValueError(f"the line {','.join(row)} has fewer columns than the first")
         number = int(row[value]) if value >= 0 and len(rgb) != 3 else None
+        if number is not None and not 0 <= number <= 65535:
+            raise ValueError(f"{number} is no value of a mask; it is a whole number from 0 to 65535")
         entries.append(_Entry(row[name], _colour([int(row[c]) for c in rgb]) if len(rgb) == 3 else None, number))
     return entries
 

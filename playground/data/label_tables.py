@@ -7,6 +7,8 @@ from collections.abc import Collection, Set
 
 _LABELS = ("label", "labels", "class", "classes", "category", "species", "breed", "target", "diagnosis", "dx", "y")
 _NAMED = re.compile(r"(.*?[^\W\d_].*?)[._\- ]*\(?\d+\)?")
+_MOST = 16 * 2**20
+"""Bytes of a table; 100,000 images fill less."""
 _DELIMITERS = ",;\t"
 
 
@@ -22,6 +24,8 @@ def read_table(raw: bytes, known: Set[str]) -> dict[str, str]:
     Returns:
         {file name or stem, casefolded: label}.
     """
+    if len(raw) > _MOST:
+        return {}
     text = raw.decode("utf-8-sig", "replace")
     first = text.partition("\n")[0]
     try:

@@ -130,8 +130,11 @@ def shorten_names(names: Iterable[str]) -> dict[str, str]:
     return short
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Order names as people do: 2 before 10, and small letters beside capital ones."""
+    # A number is ordered by its length and digits: Python refuses to read one of thousands of digits.
     return tuple(
-        (0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in re.split(r"(\d+)", name) if part
+        (0, len(part.lstrip("0")), part.lstrip("0")) if part[0] in "0123456789" else (1, 0, part.casefold())
+        for part in re.split(r"([0-9]+)", name)
+        if part
     )

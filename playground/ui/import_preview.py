@@ -1,7 +1,9 @@
 """What was understood of a person's zip, to be looked at before it is taken."""
 
 import base64
+import contextlib
 import io
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,8 @@ MOST_CLASSES, A_CLASS, PAIRS = 24, 8, 5
 """Classes with a row of samples, samples in a row, and pairs of image and mask."""
 SIDE = 64
 """Of a small sample on the screen, in pixels, about."""
+PATIENCE = 5.0
+"""Seconds for the samples."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,32 @@ class Samples:
 
 
 def draw_samples(source: Source, plan: Plan) -> Samples:
-    """Read a few images of each class, or a few with their masks."""
+    """Read a few images of each class, or a few with their masks; fewer where they are so large that it takes long."""
+    groups: dict[str, list[Item]] = {name: [] for name in plan.names[:MOST_CLASSES]}
+    if plan.task == "segmentation":
+        spread = np.unique(np.linspace(0, len(plan.items) - 1, PAIRS).astype(int))  # a film's neighbours are alike
+        groups = {"": [plan.items[k] for k in spread]}
+    else:
+        for item in plan.items:
+            if len(groups.get(item.label, [None] * A_CLASS)) < A_CLASS:
+                groups[item.label].append(item)
+    found: dict[str, list] = {name: [] for name in groups}
+    until = time.monotonic() + PATIENCE
     with opened(source) as contents:
         files = {file.path: file for file in contents.files}
-
-        def read(items: list[Item], most: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]:
-            found = []
-            for item in items[: 2 * most]:  # some may be damaged
-                try:
-                    found.append(read_sample(plan, files, item))
-                except ImageError:
-                    continue
-                if len(found) == most:
-                    break
-            return found
-
-        if plan.task == "segmentation":
-            spread = np.unique(np.linspace(0, len(plan.items) - 1, PAIRS).astype(int))  # a film's neighbours are alike
-            return _paired(read([plan.items[k] for k in spread], PAIRS))
-        rows = {}
-        for name in plan.names[:MOST_CLASSES]:
-            if images := [image for image, _ in read([i for i in plan.items if i.label == name], A_CLASS)]:
-                rows[name] = np.concatenate([_edged(as_rgb(image)) for image in images], axis=1)
-        return Samples(rows, np.empty((0, 1, 1), np.uint8))
+        for turn in range(A_CLASS):  # one of each class first
+            for name, items in groups.items():
+                if turn < len(items) and (time.monotonic() < until or not any(found.values())):
+                    with contextlib.suppress(ImageError):  # which is said when it is taken
+                        found[name].append(read_sample(plan, files, items[turn]))
+    if plan.task == "segmentation":
+        return _paired(found[""])
+    rows = {
+        name: np.concatenate([_edged(as_rgb(image)) for image, _ in images], axis=1)
+        for name, images in found.items()
+        if images
+    }
+    return Samples(rows, np.empty((0, 1, 1), np.uint8))
 
 
 def _edged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
