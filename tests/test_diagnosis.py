@@ -1,7 +1,7 @@
 """The diagnosis: silent on healthy runs, and right about made-up and really trained sick ones."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,19 @@ def kinds(findings: list[Finding]) -> list[str]:
     return [finding.kind for finding in findings]
 
 
-def look(epochs, losses=(2.3, 2.0, 1.8, 1.6, 1.5), state="running", changes=(), norms=(9.0, 18.0), classes=(), **knobs):
+def look(
+    epochs,
+    losses=(2.3, 2.0, 1.8, 1.6, 1.5),
+    state="running",
+    changes=(),
+    norms=(9.0, 18.0),
+    classes=(),
+    class_counts=(),
+    **knobs,
+):
     config = from_flat(CONSTANT | knobs)
     epochs, changes = make_rows(epochs, "epoch"), make_rows(changes, "change")
-    return diagnose(config, Status(state, epochs=20), progress(losses, norms), epochs, changes, classes)
+    return diagnose(config, Status(state, epochs=20), progress(losses, norms), epochs, changes, classes, class_counts)
 
 
 HEALTHY = [2.0, 1.7, 1.5, 1.35, 1.25, 1.2, 1.1, 1.05, 1.0, 0.98]
@@ -291,11 +300,11 @@ def test_two_classes_are_guessed_half_right():
 # A class that is never predicted
 
 
-def never(counts, epochs=3, state="running", classes=("cat", "ship", "frog")):
+def never(counts, epochs=3, state="running", classes=("cat", "ship", "frog"), class_counts=()):
     made = rows([1.0] * epochs, [1.0] * epochs, start=1.1)
     for row in made:
         row["confusion"] = counts
-    return look(made, [1.1, 1.0, 1.0, 1.0, 1.0], state=state, classes=classes)
+    return look(made, [1.1, 1.0, 1.0, 1.0, 1.0], state=state, classes=classes, class_counts=class_counts)
 
 
 def test_a_class_that_is_never_predicted_is_named():
@@ -308,7 +317,10 @@ def test_a_class_that_is_never_predicted_is_named():
     assert "ship or frog" in two.evidence
     assert never([[9, 0, 1], [0, 0, 0], [1, 0, 9]]) == []  # it has no image either
     rare = never([[90, 0, 10], [4, 0, 6], [10, 0, 90]])[0]
-    assert rare.knob == "images_per_class"
+    assert rare.knob == "class_weights"
+    # Rare is what has few training images, where their counts are known.
+    assert never([[9, 0, 1], [4, 0, 6], [1, 0, 9]], class_counts=(300, 8, 300))[0].knob == "class_weights"
+    assert never([[90, 0, 10], [4, 0, 6], [10, 0, 90]], class_counts=(300, 300, 300))[0].knob == "epochs"
 
 
 def test_one_early_epoch_is_no_sign_unless_the_run_is_over():
@@ -343,27 +355,48 @@ def layer(word, flat, share):
     return Layer("block1.act1", word, np.full(8, share), np.arange(8) < flat)
 
 
-def test_dead_and_saturated_units():
-    (dead,) = examine_units([layer("dead", 4, 0.9)], 5)
+STUCK_CARD = [Finding("underfitting", "Underfitting", "It is.", "channels", "More.", "info")]
+
+
+def test_dead_and_saturated_units_are_told_where_they_cost_something():
+    begin = [layer("dead", 1, 0.3)]
+    (dead,) = examine_units(begin, [layer("dead", 5, 0.9)], 5, STUCK_CARD)
     assert (dead.kind, dead.knob) == ("dead units", "learning_rate")
-    assert "In block1.act1, after epoch 5, 4 of 8 units are dead for every one of 500 test images" in dead.evidence
-    (saturated,) = examine_units([layer("saturated", 0, 0.6)], 5)
-    assert (saturated.kind, saturated.knob) == ("saturation", "batch_norm")
+    assert "In block1.act1, after epoch 5, 5 of 8 units are dead for every one of 500 images of all" in dead.evidence
+    (saturated,) = examine_units([layer("saturated", 0, 0.1)], [layer("saturated", 0, 0.6)], 5, STUCK_CARD)
+    assert (saturated.kind, saturated.knob) == ("saturation", "activation")
     assert "60.0 % of all values" in saturated.evidence
-    assert examine_units([layer("dead", 1, 0.9), layer("saturated", 1, 0.4)], 5) == []
+    assert examine_units(begin, [layer("dead", 3, 0.9)], 5, STUCK_CARD) == []  # few
+    assert examine_units([layer("dead", 5, 0.9)], [layer("dead", 5, 0.9)], 5, STUCK_CARD) == []  # from the beginning
 
 
-def test_the_demo_has_no_dead_units():
+def test_flat_units_of_a_run_that_learns_or_whose_trouble_has_a_name_are_not_told():
+    grown = [layer("dead", 0, 0.1)], [layer("dead", 8, 1.0)], 5
+    assert examine_units(*grown, []) == []
+    for knob in ("activation", "weight_decay", "optimizer"):
+        assert examine_units(*grown, [Finding("too slow", "Too slow", "It is.", knob, "Do.")]) == []
+    assert examine_units(*grown, [Finding("overfitting", "Overfitting", "It does.", "flip", "Do.")]) == []
+
+
+def test_many_saturated_layers_are_one_card():
+    begin = [replace(layer("saturated", 0, 0.1), layer=f"block{i}.act1") for i in (1, 2, 3)]
+    end = [replace(layer("saturated", 8, 1.0), layer=f"block{i}.act1") for i in (1, 2, 3)]
+    (found,) = examine_units(begin, end, 5, STUCK_CARD)
+    assert "in 2 more layers it is as bad" in found.evidence
+
+
+def test_dead_units_of_a_real_network():
     from playground.inference import dataset_of, load_model
     from playground.interpret.health import health
 
     demo = runs.demo_run()
     _, mean, std = dataset_of(demo)
     images = arrays("cifar10-mini").test_images[:100]
-    assert examine_units(health(load_model(demo, 24), images, mean, std), 24) == []
+    sound = health(load_model(demo, 24), images, mean, std)
+    assert examine_units(sound, sound, 24, STUCK_CARD) == []
     net = copy.deepcopy(load_model(demo, 24))  # the other is kept in memory for all
     next(tensor for name, tensor in net.state_dict().items() if "block2" in name and "norm1.bias" in name).fill_(-100.0)
-    found = examine_units(health(net, images, mean, std), 24)
+    found = examine_units(sound, health(net, images, mean, std), 24, STUCK_CARD)
     assert found[0].title == "Dead units in block2.act1"
 
 
@@ -414,7 +447,7 @@ def test_few_images_many_epochs_and_no_decay_overfit():
 def test_deep_sigmoids_fall_asleep():
     knobs = {**PRESETS["saturated"].knobs, "epochs": 2}
     found = kinds(trained(**knobs))
-    assert found == ["too slow", "never predicted"]
+    assert found == ["too slow"]
 
 
 def test_a_sound_small_run_gives_no_warning():
@@ -482,7 +515,7 @@ def test_pixels_of_weights_that_hardly_move_or_are_thrown_about():
     # Rare or not: what learns nothing has other troubles.
     blind = [row | {"confusion": [[80, 0, 0], [12, 0, 0], [0, 0, 8]]} for row in still]
     found = look(blind, FALLS, state="finished", norms=(9, 9.01))
-    assert [one.knob for one in found] == ["learning_rate", "epochs"]
+    assert [one.knob for one in found] == ["learning_rate"]
     # As long as the loss falls it is on its way, though it is far above what guessing gets.
     assert look(pixel_rows([1.1, 1.0, 0.9], [1.1] * 3, 0.3, 0.3, iou=0.12), FALLS, norms=(9, 9.01)) == []
     for thrown in (look(still, [1.2, 3.0, 1.09], norms=(9, 14)), look(still, [1.2, 1.1, 1.09], norms=(9, 40))):

@@ -442,7 +442,7 @@ def test_the_gap_of_an_overfitting_run_is_shaded():
 
 def test_units_are_looked_at_when_a_person_asks(monkeypatch):
     asked = []
-    monkeypatch.setattr(diagnosis, "_units", lambda key, folder, epoch: asked.append((folder.id, epoch)) or [])
+    monkeypatch.setattr(diagnosis, "_units", lambda key, folder, epoch: asked.append((folder.id, epoch)) or ([], []))
     busy = make_run("paused")
     with busy.hold():
         at = open_page("train", run=busy.id)

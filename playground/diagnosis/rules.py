@@ -24,6 +24,8 @@ FALL = 0.03
 MOVED = 0.05
 """… and too slow, if the norm of the weights has changed by less than this share. Steps of a good size change it by
 half or double it; a learning rate of 1e-6 by a thousandth."""
+FEW_STEPS = 20
+"""Optimizer steps before which nothing can be said of their length."""
 FAR = 4.0
 """Where pixels are labelled, a norm that has grown this many times tells of steps that led nowhere; see `_thrown`."""
 WARM_UP = 0.3
@@ -60,14 +62,16 @@ def diagnose(
     epochs: Sequence[EpochRow],
     changes: Sequence[Change] = (),
     classes: Sequence[str] = (),
+    class_counts: Sequence[int] = (),
 ) -> list[Finding]:
-    """Return what may be wrong with a run, the worst first; nothing if all is well or it is too early to tell.
+    """Return what may be wrong with a run, the worst first; nothing if all is well or it is `too_early` to tell.
 
     Args:
         config: the run's knobs, as it began.
         status: where it stands.
         progress: columns of its progress rows; epochs: its epoch rows; changes: its change rows. See `runs.Feed`.
         classes: the names of the classes, for those that are never predicted.
+        class_counts: how many training images each class has, where that is known: what is rare there is advised to.
     """
     if config.training.schedule == "range_test":
         return []  # it is made to diverge
@@ -75,9 +79,17 @@ def diagnose(
     nothing_to_learn = story.guess.accuracy >= 1  # all is of one class
     if (found := _diverging(story)) or story.start <= 0 or nothing_to_learn:
         return found
-    stuck = _stuck(story)
-    found = stuck or _oscillating(story) + _overfitting(story) or _underfitting(story)
-    return found + _never_predicted(story, classes, learns=not stuck)
+    found = _oscillating(story) + _overfitting(story)
+    # Who learns little also misses classes: one cause, one card.
+    little = _stuck(story) or ([] if found else _underfitting(story))
+    return little or found + _never_predicted(story, classes, class_counts)
+
+
+def too_early(status: Status, epochs: Sequence[EpochRow], changes: Sequence[Change] = ()) -> bool:
+    """Say whether silence means nothing yet: a run at work has under two epochs behind it since its last change."""
+    since = changes[-1].step if changes else -1
+    trained = sum(row.epoch > 0 and row.step > since for row in epochs)
+    return trained < (2 if status.active else 1)
 
 
 def overfitting_since(findings: Sequence[Finding]) -> float | None:
@@ -103,6 +115,12 @@ def _diverging(story: Story) -> list[Finding]:
         )
         return [Finding("diverging", "Diverging", evidence, knob, advice, "error")]
     last = story.rows[-1] if story.rows and story.rows[-1].get("train") else None
+    if last and last.judged.loss > BLEW_UP * story.start:
+        evidence = (
+            f"After epoch {last.epoch} the {story.judged_on} loss is {last.judged.loss:,.3g}; before the first step it "
+            f"was {story.start:.3g}."
+        )
+        return [Finding("diverging", "Diverging", evidence, knob, advice, "error")]
     if last and peak > BLEW_UP * story.start and not story.learned(last, LEARNED / 2):
         evidence = (
             f"The training loss leapt to {peak:.3g} from {story.start:.3g}, and after epoch {last.epoch} "
@@ -135,31 +153,39 @@ def _stuck(story: Story) -> list[Finding]:
     loss = last["train"].loss
     if (guessing - loss) / guessing >= FALL or story.learned(last, LEARNED) or _on_its_way(story, rows):
         return []
+    if story.pixels and not _thrown(story) and story.norms and story.norms[-1] > (1 + MOVED) * story.norms[0]:
+        return []  # it knows how common the classes are, from where many a network goes on after a while
     evidence = (
         f"After epoch {last.epoch} the training loss is {loss:.4g} (guessing alone gets {guessing:.4g}), and "
         f"{_reached(story, last)}."
     )
+    return [_why_stuck(story, last, evidence)]
+
+
+def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
+    """Tell why a network learns nothing: one cause, and so one card."""
     training, model = story.config.training, story.config.model
-    if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
-        advice = f"{model.activation.capitalize()} passes little gradient to the first layers: try ReLU."
-        return [Finding("too slow", "It hardly learns", evidence, "activation", advice)]
-    if not story.norms or story.norms[0] <= 0:
-        return []
-    moved = story.norms[-1] / story.norms[0] - 1
-    evidence += f" The norm of the weights went from {story.norms[0]:.3g} to {story.norms[-1]:.3g}."
+    moved = story.norms[-1] / story.norms[0] - 1 if story.norms and story.norms[0] > 0 else 0.0
+    if story.norms:
+        evidence += f" The norm of the weights went from {story.norms[0]:.3g} to {story.norms[-1]:.3g}."
     if moved < -MOVED and training.weight_decay >= 0.1:
         advice = f"It pulls the weights to zero faster than they learn: try {training.weight_decay / 10:g}."
-        return [Finding("too slow", "It withers", evidence, "weight_decay", advice)]
+        return Finding("too slow", "Weight decay too strong", evidence, "weight_decay", advice)
     if abs(moved) > MOVED:
-        if story.pixels and not _thrown(story):
-            return []  # it knows how common the classes are, from where many a network goes on after a while
-        advice = f"The steps lead far, and nowhere: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
-        return [Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")]
+        way = "The steps lead far, and nowhere" if moved > 0 else "The weights shrink, and nothing is learned"
+        advice = f"{way}: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+        return Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")
     if training.optimizer == "gradient_descent":
         advice = "Gradient descent takes one step an epoch: SGD takes one a batch."
-        return [Finding("too slow", "Too slow", evidence, "optimizer", advice)]
+        return Finding("too slow", "Too slow", evidence, "optimizer", advice)
+    if last.step < FEW_STEPS:
+        advice = f"It has taken {last.step} steps so far: train longer, or in smaller batches."
+        return Finding("too slow", "Few steps", evidence, "epochs", advice, "info")
+    if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
+        advice = f"{model.activation.capitalize()} passes little gradient to the first layers: try ReLU."
+        return Finding("too slow", "It hardly learns", evidence, "activation", advice)
     advice = f"Take larger steps: try {min(10.0, 10 * story.rate):.2g} in place of {story.rate:.2g}."
-    return [Finding("too slow", "Too slow", evidence, "learning_rate", advice)]
+    return Finding("too slow", "Too slow", evidence, "learning_rate", advice)
 
 
 def _on_its_way(story: Story, rows: Sequence[EpochRow]) -> bool:
@@ -212,7 +238,8 @@ def _overfitting(story: Story) -> list[Finding]:
     gap = last["train"].accuracy - last[story.split].accuracy
     learned_since = last["train"].loss < (1 - WORSE) * best["train"].loss
     worse = now >= (1 + WORSE) * lowest or gap >= GAP * story.room
-    if last.epoch - best.epoch < PATIENCE or not learned_since or not worse:
+    ahead = last[story.split].loss <= last["train"].loss or gap < 0  # it generalises, whatever else
+    if last.epoch - best.epoch < PATIENCE or not learned_since or not worse or ahead:
         return []
     evidence = (
         f"The {story.judged_on} loss was lowest after epoch {best.epoch}, {lowest:.3g}, and is {now:.3g} now (the "
@@ -258,7 +285,10 @@ def _underfitting(story: Story) -> list[Finding]:
         "seen."
     )
     model = story.config.model
-    if model.dropout > 0.5:
+    if _thrown(story):
+        knob = "learning_rate"
+        advice = f"Its first steps threw it far off: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+    elif model.dropout > 0.5:
         knob, advice = "dropout", f"Silence fewer units: {model.dropout:g} leaves little to learn with."
     elif falling > STILL_FALLING:
         knob = "epochs"
@@ -271,7 +301,7 @@ def _underfitting(story: Story) -> list[Finding]:
     return [Finding("underfitting", "Underfitting", evidence, knob, advice, "info")]
 
 
-def _never_predicted(story: Story, classes: Sequence[str], learns: bool) -> list[Finding]:
+def _never_predicted(story: Story, classes: Sequence[str], class_counts: Sequence[int]) -> list[Finding]:
     """Find classes that have test images and were not predicted once, in the last two epochs.
 
     A network that labels pixels takes all for the most common class at first, and the others come late.
@@ -292,9 +322,10 @@ def _never_predicted(story: Story, classes: Sequence[str], learns: bool) -> list
         f"After epoch {counted[-1].epoch} none of the {total:,} {story.counted}test images is taken for "
         f"{_listed(names)}, though {images:,} of them {shows}."
     )
-    typical = total / len(counts)
+    known = class_counts if len(class_counts) == len(counts) else [sum(row) for row in counts]
+    rare = mean(known[i] for i in never) < mean(known) / 2
     knob, advice = "epochs", "Train longer; if it stays so, see the other findings, or try another learning rate."
-    if learns and images / len(never) < typical / 2:
+    if rare:
         knob, advice = _against_rareness(story) or (knob, advice)
     return [Finding("never predicted", f"{what} never predicted", evidence, knob, advice)]
 
@@ -302,11 +333,12 @@ def _never_predicted(story: Story, classes: Sequence[str], learns: bool) -> list
 def _against_rareness(story: Story) -> tuple[str, str] | None:
     """Return the first remedy that is not taken yet for classes that the common ones drown."""
     training = story.config.training
+    if not training.class_weights:
+        few = "cover few pixels" if story.pixels else "have few images"
+        return "class_weights", f"They {few}: let rare classes count for more."
     if not story.pixels:
         advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
         return "images_per_class", advice
-    if not training.class_weights:
-        return "class_weights", "They cover few pixels: let rare classes count for more."
     if "dice" not in training.loss:
         return "loss", "They cover few pixels: add Dice to the loss, for which each class counts the same."
     return None

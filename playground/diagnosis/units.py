@@ -1,4 +1,4 @@
-"""Dead and saturated units, from an examination of the weights."""
+"""Dead and saturated units, from an examination of the weights: told only where they cost something."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,32 +8,54 @@ from playground.diagnosis.finding import Finding, percent
 if TYPE_CHECKING:
     from playground.interpret.health import Health
 
-FLAT_UNITS = 0.25
-"""Dead or saturated: this share of a layer's units. A few dead ones are usual and cost little."""
+FLAT_UNITS = 0.5
+"""Dead or saturated: this share of a layer's units. Healthy networks have up to half of a layer's units dead, and with
+batch normalisation and dropout just over: these are units too many, not units missing."""
+GROWN = 0.2
+"""… of which this share of the layer's units has become so while it trained; those that began so tell nothing."""
+HURT = frozenset({"too slow", "oscillating", "underfitting"})
+"""The kinds of findings that dead or saturated units can be the cause of. Without one they cost nothing."""
+EXPLAINED = frozenset({"weight_decay", "optimizer", "activation"})
+"""Knobs of findings that name a cause already; a second card would contradict the first."""
 
 
-def examine_units(health: "Sequence[Health]", epoch: int) -> list[Finding]:
-    """Return the layers of which many units are dead or saturated.
+def may_explain(found: Sequence[Finding]) -> bool:
+    """Say whether flat units could be why: the run is the worse for something, and no finding says for what."""
+    return any(one.kind in HURT for one in found) and not any(one.knob in EXPLAINED for one in found)
+
+
+def examine_units(
+    before: "Sequence[Health]", after: "Sequence[Health]", epoch: int, found: Sequence[Finding]
+) -> list[Finding]:
+    """Return the layer in which most units died or were saturated while it trained, if the run is the worse for it.
 
     Args:
-        health: what `interpret.health.health` found with the weights after `epoch`.
+        before, after: what `interpret.health.health` found with the first weights and with those after `epoch`, on the
+            same images of all classes.
+        found: what the run's rows gave away.
     """
-    found = []
-    for layer in health:
-        count, units = layer.count, len(layer.flat)
-        # A unit that lies flat for most images learns from few: half of all values is as bad as some units wholly.
-        values = float(layer.share.mean()) if layer.word == "saturated" and units else 0.0
-        if not units or (count / units < FLAT_UNITS and values < 0.5):
-            continue
-        numbers = f"{count} of {units} units are {layer.word} for every one of {layer.images:,} test images"
-        if layer.word == "saturated":
-            numbers += f", and {percent(values)} of all values lie where the curve is flat"
-            title, knob = "Saturation", "batch_norm"
-            advice = "Batch normalisation keeps the values where the curve is steep; ReLU has no flat end above."
-        else:
-            title, knob = "Dead units", "learning_rate"
-            advice = "Take smaller steps, or leaky ReLU, whose units cannot die."
-        kind = "saturation" if layer.word == "saturated" else "dead units"
-        evidence = f"In {layer.layer}, after epoch {epoch}, {numbers}."
-        found.append(Finding(kind, f"{title} in {layer.layer}", evidence, knob, advice))
-    return found
+    if not may_explain(found):
+        return []
+    began = {layer.layer: _share(layer) for layer in before}
+    worst = max(after, key=_share, default=None)
+    if worst is None or _share(worst) < FLAT_UNITS or _share(worst) - began.get(worst.layer, 0.0) < GROWN:
+        return []
+    more = sum(_share(layer) >= FLAT_UNITS for layer in after) - 1
+    others = f", and in {more} more layer{'s' if more > 1 else ''} it is as bad" if more else ""
+    evidence = (
+        f"In {worst.layer}, after epoch {epoch}, {worst.count} of {len(worst.flat)} units are {worst.word} for every "
+        f"one of {worst.images:,} images of all classes"
+    )
+    if worst.word == "saturated":
+        evidence += f", and {percent(float(worst.share.mean()))} of all values lie where the curve is flat{others}."
+        advice = "ReLU has no flat end above; batch normalisation keeps the values where the curve is steep."
+        return [Finding("saturation", f"Saturation in {worst.layer}", evidence, "activation", advice)]
+    advice = "Take smaller steps, or leaky ReLU, whose units cannot die."
+    return [Finding("dead units", f"Dead units in {worst.layer}", f"{evidence}{others}.", "learning_rate", advice)]
+
+
+def _share(layer: "Health") -> float:
+    """Return the share of a layer's units that are flat; of saturated ones that of the values, if it is larger."""
+    units = layer.count / len(layer.flat) if len(layer.flat) else 0.0
+    # A unit that lies flat for most images learns from few: half of all values is as bad as some units wholly.
+    return max(units, float(layer.share.mean())) if layer.word == "saturated" and len(layer.flat) else units

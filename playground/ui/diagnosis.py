@@ -1,14 +1,17 @@
 """Cards that say in plain words what may be wrong with a run."""
 
-import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from playground import compare, diagnosis
 from playground.config import KNOBS, ConfigError
+from playground.data import catalog, store
+from playground.data.catalog import DataError
 from playground.diagnosis import Finding
 from playground.runs import RunError, RunFolder
+from playground.splits import round_the_classes
 from playground.ui.feeds import View
 from playground.ui.inside.scene import test_set, weights_key
 
@@ -27,8 +30,22 @@ def _findings(path: str, version: int, _view: View) -> list[Finding]:
         classes = _view.run.dataset.classes
     except RunError:
         classes = ()
+    counts = class_counts(config.data.dataset)
     with _view.lock:
-        return diagnosis.diagnose(config, feed.status, feed.progress, feed.epochs, feed.changes, classes)
+        return diagnosis.diagnose(config, feed.status, feed.progress, feed.epochs, feed.changes, classes, counts)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def class_counts(dataset: str) -> tuple[int, ...]:
+    """Return how many training images each class of a data set has; nothing where that is not known here."""
+    try:
+        info = catalog.info(dataset)
+        if info.segments or not (info.bundled or catalog.is_ready(dataset)):
+            return ()
+        targets = np.asarray(store.arrays(dataset).train_targets, np.int64)
+    except (DataError, OSError):
+        return ()
+    return tuple(np.bincount(targets, minlength=info.num_classes).tolist())
 
 
 def findings(view: View) -> list[Finding]:
@@ -40,33 +57,41 @@ def findings(view: View) -> list[Finding]:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Looking at the units …")
-def _units(key: str, _run: RunFolder, epoch: int) -> list[Finding]:
+def _units(key: str, _run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
+    return units_of(_run, epoch)
+
+
+def units_of(run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
+    """Examine a run's units on test images of all classes: with its first weights, and with those after an epoch.
+
+    Raises:
+        DataError, RunError, InferenceError, InterpretError: they cannot be examined; the first line says why.
+    """
     from playground.inference import dataset_of, load_model
     from playground.interpret.health import health
     from playground.interpret.network import Budget
 
-    _, mean, std = dataset_of(_run)
-    net, images = load_model(_run, epoch), test_set(_run).test_images[:EXAMINED]
-    found: list[Health] = health(net, images, mean, std, Budget(seconds=5))
-    return diagnosis.examine_units(found, epoch)
+    _, mean, std = dataset_of(run)
+    data = test_set(run)
+    rows = round_the_classes(np.asarray(data.test_targets), EXAMINED)
+    images = np.asarray(data.test_images[rows])
+    first, last = (health(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch))
+    return first, last
 
 
-def _examined(view: View, key: str) -> list[Finding] | None:
+def _examined(view: View, key: str, found: list[Finding]) -> list[Finding] | None:
     """Return what the weights of the last kept epoch give away; None where nobody has asked for it.
 
-    It takes torch and a pass over images, so it is done for a run that is over on a server that has torch at hand, and
-    else when a person asks for it. A network that labels pixels is no chain of layers, and cannot be looked into.
+    It takes torch and two passes over images, so it is done when a person asks, and offered where flat units may be why
+    a run is as it is. A network that labels pixels is no chain of layers, and cannot be looked into.
     """
-    if compare.labels_pixels(view.run.config, view.feed.epochs):
-        return []
-    epochs, asked = view.run.epochs(), f"{key}_units"
-    if not epochs:
-        return None
-    at_hand = "torch" in sys.modules and view.status.state == "finished"
-    if not at_hand and st.session_state.get(asked) != (view.run.id, epochs[-1]):
+    epochs = view.run.epochs()
+    if not epochs or st.session_state.get(f"{key}_units") != (view.run.id, epochs[-1]):
         return None
     try:
-        return _units(weights_key(view.run, epochs[-1]), view.run, epochs[-1])
+        return diagnosis.examine_units(
+            *_units(weights_key(view.run, epochs[-1]), view.run, epochs[-1]), epochs[-1], found
+        )
     except ValueError as error:  # DataError, RunError, InferenceError, InterpretError
         st.caption(f"Dead units cannot be looked for: {str(error).splitlines()[0]}")
         return []
@@ -91,15 +116,19 @@ def cards(view: View, *, key: str) -> None:
         view: the run, as it is read.
         key: tells these cards from others on the page.
     """
-    units = _examined(view, key)
-    found = findings(view) + (units or [])
-    for finding in found:
+    found, feed = findings(view), view.feed
+    pixels = compare.labels_pixels(view.run.config, feed.epochs)
+    offered = not pixels and diagnosis.may_explain(found) and bool(view.run.epochs())
+    units = _examined(view, key, found) if offered else None
+    for finding in found + (units or []):
         card(finding)
-    trained = any(row.epoch > 0 for row in view.feed.epochs)
+    trained = any(row.epoch > 0 for row in feed.epochs)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if not found and trained:
-            st.caption(":material/check_circle: Nothing looks wrong.", width="content")
-        if units is None and trained and view.run.epochs():
+            st.caption(_silence(view), width="content")
+        if units == []:
+            st.caption(":material/check_circle: No layer has many dead or saturated units.", width="content")
+        if offered and units is None:
             st.button(
                 "Look for dead units",
                 icon=":material/search:",
@@ -107,5 +136,14 @@ def cards(view: View, *, key: str) -> None:
                 type="tertiary",
                 on_click=_ask,
                 args=(key, view.run),
-                help=f"Runs {EXAMINED} test images through the latest weights; it finds dead and saturated units.",
+                help=f"Runs {EXAMINED} test images of all classes through the first and the latest weights, and looks "
+                "for units that died or were saturated meanwhile.",
             )
+
+
+def _silence(view: View) -> str:
+    """Say what it means that nothing is said: what was examined, or that it is too early."""
+    if diagnosis.too_early(view.status, view.feed.epochs, view.feed.changes):
+        since = " since the last change" if view.feed.changes else ""
+        return f":material/hourglass_empty: Too early to tell{since}."
+    return ":material/check_circle: Nothing looks wrong in its curves and its confusion matrix."
