@@ -58,12 +58,12 @@ PROVOKED: dict[str, tuple[dict[str, object], set[tuple[str, str]]]] = {
     ),
     "relu, Adam 0.02": (
         SMALL | {"optimizer": "adam", "learning_rate": 0.02, "batch_norm": False, "schedule": "constant"},
-        {("dead units", "learning_rate"), ("diverging", "learning_rate"), ("oscillating", "learning_rate")},
+        {("underfitting", "learning_rate"), ("diverging", "learning_rate"), ("oscillating", "learning_rate")},
     ),
     "weight decay 1": (SMALL | {"weight_decay": 1, "learning_rate": 0.05}, {("too slow", "weight_decay")}),
     "Adam 0.02, constant": (
         SMALL | {"optimizer": "adam", "learning_rate": 0.02, "schedule": "constant"},
-        {("oscillating", "learning_rate"), ("diverging", "learning_rate")},
+        {("oscillating", "learning_rate"), ("diverging", "learning_rate"), ("underfitting", "learning_rate")},
     ),
     "a rare class": ({"dataset": "one-rare", "epochs": 8}, {("never predicted", "class_weights")}),
 }

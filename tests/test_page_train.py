@@ -10,6 +10,7 @@ from ui_support import ROOT, app_home, click, commands, errors, make_run, open_p
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, from_flat, to_query
+from playground.diagnosis import Finding
 from playground.events import Change
 from playground.presets import PRESETS
 from playground.ui import diagnosis, knobs
@@ -440,6 +441,27 @@ def test_the_gap_of_an_overfitting_run_is_shaded():
     assert '"overfitting"' not in str(at.get_by_key("chart_loss").proto).replace("\\", "")
 
 
+@pytest.fixture
+def underfits(monkeypatch):
+    """Runs that learned little, so that dead units may be why."""
+    card = Finding("underfitting", "Underfitting", "It learned little.", "channels", "Take more.", "info")
+    monkeypatch.setattr(diagnosis, "findings", lambda view: [card])
+
+
+def test_a_sound_run_says_what_was_examined_and_offers_no_more(monkeypatch):
+    at = open_page("train", run=make_run(epochs=4).id)
+    assert "Nothing looks wrong in its curves and its confusion matrix." in texts(at)
+    assert not [button for button in at.button if button.key == "train_diagnosis_examine"]
+
+
+def test_one_epoch_is_too_early_to_tell():
+    busy = make_run("paused", epochs=2)
+    with busy.hold():
+        at = open_page("train", run=busy.id)
+    assert "Too early to tell." in texts(at) and "Nothing looks wrong" not in texts(at)
+
+
+@pytest.mark.usefixtures("underfits")
 def test_units_are_looked_at_when_a_person_asks(monkeypatch):
     asked = []
     monkeypatch.setattr(diagnosis, "_units", lambda key, folder, epoch: asked.append((folder.id, epoch)) or ([], []))
@@ -454,10 +476,11 @@ def test_units_are_looked_at_when_a_person_asks(monkeypatch):
         assert [button for button in run(at).button if button.key == "train_diagnosis_examine"]
 
 
+@pytest.mark.usefixtures("underfits")
 def test_units_that_cannot_be_looked_at_are_one_line():
     made = make_run()  # its weights do not fit its knobs
     at = open_page("train", run=made.id)
     if any(button.key == "train_diagnosis_examine" for button in at.button):  # no torch at hand yet
         click(at, "train_diagnosis_examine")
-    assert "Dead units cannot be looked for: The weights of epoch 3 do not fit" in texts(at)
+    assert "Dead units cannot be looked for: The weights of epoch 0 do not fit" in texts(at)
     assert not errors(at)
