@@ -119,7 +119,7 @@ def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "bird").mkdir()
-    zipped = pack(classes() | {"fish/1.png": file(photo(900)), "bird/": b""})
+    zipped = pack(classes() | {"fish/1.png": file(photo(900)), "bird/": b"", "cat/": b""})
     for source in (tmp_path, zipped):
         remarks = understand(source).remarks
         assert "Empty folders make no class: bird." in remarks

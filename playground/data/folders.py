@@ -92,7 +92,8 @@ class Folders:
         """The role of each folder that has one, from its name and those beside it."""
         found = {}
         for parent, names in self._children.items():
-            words = {name: read_words(name, shared_words(sorted(names))) for name in names}
+            shared = shared_words(sorted(names))
+            words = {name: read_words(name, shared) for name in names}
             split = _is_split(words)
             for name, word in words.items():
                 folder = parent / name
