@@ -9,7 +9,7 @@ from playground import images, runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers
+from playground.ui import pickers, url
 from playground.ui.inside import choose
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.scene import Scene
@@ -86,7 +86,7 @@ def view(scene: Scene) -> None:
         "View",
         list(VIEWS),
         format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
-        key="inside_view",
+        key=choose.VIEW,
         default="maps",
         required=True,
         persist_state="session",
@@ -115,12 +115,13 @@ def board(active: bool, played: bool) -> None:
             view(scene)
     else:
         run = runs.open_run(st.session_state[choose.RUN])
-    pickers.write_url("inside", run)
+    pickers.write_url("inside", run, choose.link_of(st.session_state.get(choose.VIEW, "")))
     if run.status().active != active or choose.playing() != played:
+        url.moved()
         st.rerun()
 
 
-choose.follow_url()
+choose.follow_url(VIEWS)
 if st.session_state[choose.RUN] or runs.list_runs():
     with_weights = st.session_state[choose.RUN]
     active = bool(with_weights) and runs.open_run(with_weights).status().active

@@ -8,10 +8,12 @@ from playground import metrics, runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers
+from playground.ui import pickers, url
 from playground.ui.judge import choose
 from playground.ui.judge import scene as scenes
+from playground.ui.judge.matrix import CELL
 from playground.ui.judge.scene import Scene
+from playground.ui.url import Part
 
 TICK = 1.0
 VIEWS = {
@@ -21,6 +23,7 @@ VIEWS = {
     "calibration": ("Calibration", "balance"),
     "hardest": ("Hardest images", "psychology_alt"),
 }
+LINK = {"view": Part("judge_view", VIEWS)}
 BY_COUNTS = ("matrix", "per_class")  # the views that the confusion matrix alone can fill
 
 
@@ -74,12 +77,13 @@ def board(active: bool) -> None:
     run, scene = head()
     if scene:
         view(scene)
-    pickers.write_url("judge", run)
+    pickers.write_url("judge", run, LINK | (CELL if st.session_state.get("judge_view") == "matrix" else {}))
     if run.status().active != active:
+        url.moved()
         st.rerun()
 
 
-pickers.follow_url("judge")
+pickers.follow_url("judge", parts=LINK | CELL)
 if st.session_state[choose.RUN] or runs.list_runs():
     chosen = st.session_state[choose.RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active

@@ -9,12 +9,14 @@ from playground import images, plots, runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError, DatasetInfo
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers
+from playground.ui import pickers, url
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import Picked
+from playground.ui.url import Part
 
 TICK = 1.0
 TOP = 5
+IMAGE = {"image": Part("predict_row")}
 SIDES = ("", "2")  # suffixes of the first and the second run, in the session and in the URL
 
 
@@ -29,7 +31,10 @@ def is_active(run_id: str | None) -> bool:
 def follow_url() -> None:
     """Take runs and epochs from the URL when it was changed from outside: a link, another page, back and forward."""
     params = st.query_params.to_dict()
-    if params and params != st.session_state.get("predict_url"):
+    if url.changed("predict") and params:
+        url.take(IMAGE)
+        if "image" in params:
+            st.session_state["predict_source"] = "Test images"
         for side in SIDES:
             if named := params.get(f"run{side}"):
                 try:
@@ -52,9 +57,8 @@ def write_url(chosen: list[RunFolder]) -> None:
         query[f"run{side}"] = run.id
         if (epoch := st.session_state.get(f"predict_epoch{side}")) is not None:
             query[f"epoch{side}"] = str(epoch)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state["predict_url"] = query
+    photo = st.session_state.get("predict_source", "Test images") != "Test images"
+    url.write("predict", query | ({} if photo else url.tell(IMAGE)))
 
 
 def classify(run: RunFolder, epoch: int, seen: np.ndarray) -> np.ndarray:
@@ -159,6 +163,7 @@ def board(active: bool) -> None:
     known = [run for run, _ in chosen if run]
     write_url(known)
     if any(run.status().active for run in known) != active:
+        url.moved()
         st.rerun()
 
 

@@ -9,7 +9,9 @@ from playground import runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers
+from playground.ui import pickers, url
+from playground.ui.segment.masks import CHOSEN
+from playground.ui.url import Part
 
 TICK = 1.0
 RUN, EPOCH = "segment_run", "segment_epoch"
@@ -22,6 +24,7 @@ VIEWS = {
     },
 }
 """What a run can show: one that labels images, and one that labels pixels."""
+LINK = {"view": Part("segment_view", VIEWS["segmentation"]), "image": Part(CHOSEN)}
 
 
 def head() -> tuple[RunFolder, int | None]:
@@ -75,12 +78,14 @@ def board(active: bool) -> None:
     run, epoch = head()
     if epoch is not None:
         view(run, epoch)
-    pickers.write_url("segment", run)
+    masks = pickers.task_of(run) == "segmentation"
+    pickers.write_url("segment", run, LINK if masks else pickers.NOTHING)
     if run.status().active != active:
+        url.moved()
         st.rerun()
 
 
-pickers.follow_url("segment", "segmentation")
+pickers.follow_url("segment", "segmentation", LINK)
 if st.session_state[RUN] or runs.list_runs():
     chosen = st.session_state[RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active

@@ -8,7 +8,7 @@ from playground import studies
 from playground.config import ConfigError
 from playground.runs import RunError
 from playground.studies import Study, StudyError, StudyFolder, control
-from playground.ui import person
+from playground.ui import person, url
 from playground.ui.pickers import ago
 from playground.ui.studies import new, view
 
@@ -20,7 +20,7 @@ OFFERED = 100
 def follow_url() -> None:
     """Take the study from the URL when it was changed from outside: a link, another page, back and forward."""
     params = st.query_params.to_dict()
-    if params != st.session_state.get("study_url") and (named := params.get("study")):
+    if url.changed("studies") and (named := params.get("study")):
         try:
             st.session_state["study"] = studies.open_study(named).id
         except StudyError as error:
@@ -33,9 +33,7 @@ def follow_url() -> None:
 def write_url() -> None:
     """Mirror the choice in the URL, so that a link shows the same."""
     query = {"study": st.session_state["study"]} if st.session_state["study"] else {}
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state["study_url"] = query
+    url.write("studies", query)
 
 
 def label(folder: StudyFolder) -> str:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from ui_support import click, errors, open_page, run, texts
+from ui_support import click, errors, open_page, place, run, texts
 
 from playground import runs
 from playground.config import from_flat
@@ -146,7 +146,7 @@ def test_the_epoch_moves_everything_and_the_url(trained):
     before = pictures(at, "inside_network")[1]["url"]
     at.select_slider[0].set_value(0)
     run(at)
-    assert at.query_params == {"run": trained.id, "epoch": "0"}
+    assert place(at) == {"run": trained.id, "epoch": "0"}
     assert pictures(at, "inside_network")[1]["url"] != before
     assert open_page("inside", run=trained.id, epoch="1").select_slider[0].value == 1
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from rows_support import make_row
-from ui_support import app_home, errors, make_run, open_page, run, texts, unpacked, worked_on
+from ui_support import app_home, errors, make_run, open_page, place, run, texts, unpacked, worked_on
 
 from playground import metrics, runs
 from playground.config import DataConfig, RunConfig, from_flat
@@ -92,9 +92,9 @@ def test_the_numbers_are_those_of_the_epoch():
         run(at)
         known = answers(folder, epoch)
         assert f"After epoch {epoch}: **{known.right.sum():,} of 2,000**" in texts(at)
-    assert at.query_params == {"run": folder.id}  # at the end it follows
+    assert place(at) == {"run": folder.id}  # at the end it follows
     at.select_slider[0].set_value(2)
-    assert run(at).query_params == {"run": folder.id, "epoch": "2"}
+    assert place(run(at)) == {"run": folder.id, "epoch": "2"}
 
 
 def test_the_most_frequent_mistake_is_shown_unasked_with_its_images():
@@ -218,13 +218,13 @@ def test_an_image_opens_in_predict_and_inside():
     row = gallery_rows(at)[0]
     at.button(key="judge_open_predict").click()
     run(at)
-    assert at.query_params == {"run": folder.id, "epoch": "2"}
+    assert place(at) == {"run": folder.id, "epoch": "2"}
     assert at.session_state["predict_row"] == row
     assert at.get_by_key("predict_source").value == "Test images"
     at = open_page("judge", run=folder.id, epoch="1")
     at.button(key="judge_open_inside").click()
     run(at)
-    assert at.query_params == {"run": folder.id, "epoch": "1"}
+    assert place(at) == {"run": folder.id, "epoch": "1"}
     assert at.session_state["inside_photo"] is None
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from ui_support import errors, make_run, open_page, run, texts
+from ui_support import errors, make_run, open_page, place, run, texts
 
 from playground import runs
 from playground.config import RunConfig, from_flat
@@ -113,7 +113,7 @@ def test_another_run_and_another_epoch(two):
     at = open_page("predict", run=two[0].id)
     at.select_slider[0].set_value(1)
     run(at)
-    assert at.query_params == {"run": two[0].id, "epoch": "1"}
+    assert place(at) == {"run": two[0].id, "epoch": "1"}
     assert guesses(at) == [expected(two[0], 1, 0)[0]]
     at.selectbox(key="predict_run_widget").select(two[1].id)
     run(at)

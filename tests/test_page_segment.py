@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from ui_support import errors, open_page, run, texts
+from ui_support import errors, open_page, place, run, texts
 
 from playground import metrics, runs
 from playground.config import from_flat
@@ -153,7 +153,7 @@ def test_one_scale_without_smoothing_at_another_epoch(both):
     confusion = metrics.confusion_matrix(scene.labels, labels, 10)
     assert f"**{100 * metrics.accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
     assert "**64 regions in " in texts(at)
-    assert at.query_params == {"run": padded.id, "epoch": "1"}
+    assert place(at) == {"run": padded.id, "epoch": "1"}
 
 
 def test_three_scales_and_max(both):

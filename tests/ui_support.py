@@ -53,6 +53,11 @@ def run(at: AppTest) -> AppTest:
     return at
 
 
+def place(at: AppTest) -> dict[str, str]:
+    """Return the run and the epoch that the address names."""
+    return {name: at.query_params[name] for name in ("run", "epoch") if name in at.query_params}
+
+
 def click(at: AppTest, key: str) -> AppTest:
     at.button(key=key).click()
     return run(at)

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError, Task
 from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
+from playground.ui import url
 from playground.ui.gallery import choose_test_image
 
+NOTHING: Mapping[str, url.Part] = {}
 OFFERED = 200
 """Runs in a run picker, the newest; older ones are opened from the shelf."""
 HOLD = 3.0
@@ -193,17 +196,23 @@ def _held(run: RunFolder, state: str, epochs: list[int]) -> list[int] | None:
 # A page about one run at one epoch, under the keys "PAGE_run" and "PAGE_epoch" of the session
 
 
-def follow_url(page: str, task: Task = "classification") -> bool:
+def follow_url(page: str, task: Task = "classification", parts: Mapping[str, url.Part] = NOTHING) -> bool:
     """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward.
 
     Before one was chosen, the run is the default of the task, or else the one that labels images.
+
+    Args:
+        page: its name.
+        task: what its networks do.
+        parts: what else the URL tells of.
 
     Returns:
         Whether the URL was taken.
     """
     params = st.query_params.to_dict()
-    taken = bool(params) and params != st.session_state.get(f"{page}_url")
+    taken = url.changed(page) and bool(params)
     if taken:
+        url.take(parts)
         if named := params.get("run"):
             try:
                 st.session_state[f"{page}_run"] = open_run(named).id
@@ -216,14 +225,12 @@ def follow_url(page: str, task: Task = "classification") -> bool:
     return taken
 
 
-def write_url(page: str, run: RunFolder) -> None:
-    """Mirror the choice in the URL, so that a link shows the same."""
+def write_url(page: str, run: RunFolder, parts: Mapping[str, url.Part] = NOTHING) -> None:
+    """Mirror the choice in the URL, so that a link shows the same; see `follow_url`."""
     query = {"run": run.id}
     if (epoch := st.session_state.get(f"{page}_epoch")) is not None:
         query["epoch"] = str(epoch)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    st.session_state[f"{page}_url"] = query
+    url.write(page, query | url.tell(parts))
 
 
 # Images

@@ -5,7 +5,9 @@ the browser has heard of the address that the first one made sends an older one 
 history, it would undo what was moved. So whatever changes what an address tells of says `moved`.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -34,6 +36,42 @@ def write(page: str, query: Mapping[str, str]) -> None:
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
     st.session_state["url_moved"] = False
+
+
+# What an address tells of, beside runs and epochs
+
+
+@dataclass(frozen=True)
+class Part:
+    """A choice that an address tells: a name, or a whole number.
+
+    Attributes:
+        key: of the session, under which it is kept.
+        names: what it may be; or a regular expression of it; or None for a number.
+    """
+
+    key: str
+    names: Collection[str] | re.Pattern[str] | None = None
+
+    def read(self, text: str) -> str | int | None:
+        """Return what a link says; None if it cannot be that."""
+        if self.names is None:
+            return int(text) if re.fullmatch("[0-9]{1,6}", text) else None
+        fits = self.names.fullmatch(text) if isinstance(self.names, re.Pattern) else text in self.names
+        return text if fits else None
+
+
+def take(parts: Mapping[str, Part]) -> None:
+    """Put into the session what the address tells; to be called before the widgets are drawn."""
+    for name, part in parts.items():
+        if (told := part.read(st.query_params.get(name, ""))) is not None:
+            st.session_state[part.key] = told
+
+
+def tell(parts: Mapping[str, Part]) -> dict[str, str]:
+    """Return what the session holds, for the address."""
+    held = {name: st.session_state.get(part.key) for name, part in parts.items()}
+    return {name: str(value) for name, value in held.items() if value is not None}
 
 
 def _ours(page: str) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from playground import compare, runs
 from playground.config import ConfigError, flatten
 from playground.plots.compare import AXES, MAX_RUNS
 from playground.runs import RunError, RunFolder
-from playground.ui import feeds, pickers
+from playground.ui import feeds, pickers, url
 from playground.ui.compare.table import knob_value
 from playground.ui.feeds import LABELS, View
 
@@ -37,7 +37,7 @@ PAIR = ("compare_a", "compare_b")
 def follow_url() -> None:
     """Take runs and settings from the URL when it was changed from outside: a link, another page, back and forward."""
     params, state = st.query_params.to_dict(), st.session_state
-    if params and params != state.get("compare_url"):
+    if url.changed("compare") and params:
         if "runs" in params:
             _take_runs([part for part in params["runs"].split(",") if part])
         for name, allowed in CHOICES.items():
@@ -76,9 +76,7 @@ def write_url(chosen: Sequence[RunFolder]) -> None:
     }
     if len(chosen) > 2 and all(state.get(key) for key in PAIR):
         query["pair"] = ",".join(state[key] for key in PAIR)
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
-    state["compare_url"] = query
+    url.write("compare", query)
 
 
 def measures(views: Sequence[View]) -> list[str]:

@@ -1,6 +1,8 @@
 """Choosing what is looked into: a run, an epoch, an image; and playing the epochs like a film."""
 
+import re
 import time
+from collections.abc import Collection
 
 import numpy as np
 import streamlit as st
@@ -9,18 +11,33 @@ from playground import images, runs
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
 from playground.ui import pickers
+from playground.ui.inside.maps import COLUMN, LAYER, MAP, ROW
 from playground.ui.inside.scene import test_set
 from playground.ui.pickers import Picked
+from playground.ui.url import Part
 
 STEP = 1.0
 """Seconds that an epoch is shown for while the epochs play."""
-RUN, EPOCH = "inside_run", "inside_epoch"
+RUN, EPOCH, VIEW = "inside_run", "inside_epoch", "inside_view"
+IMAGE = {"image": Part("predict_row")}
+MAPS = {"layer": Part(LAYER, re.compile("[A-Za-z0-9_.]{1,60}")), "map": Part(MAP)}
+PLACE = {"row": Part(ROW), "column": Part(COLUMN)}
 
 
-def follow_url() -> None:
-    """Take run and epoch from the URL when it was changed from outside, and hold the film."""
-    if pickers.follow_url("inside"):
+def follow_url(views: Collection[str]) -> None:
+    """Take what the page shows from the URL when it was changed from outside, and hold the film."""
+    if pickers.follow_url("inside", parts={"view": Part(VIEW, views), **IMAGE, **MAPS, **PLACE}):
         st.session_state["inside_playing"] = False
+        if "image" in st.query_params:
+            st.session_state["inside_photo"] = None
+
+
+def link_of(view: str) -> dict[str, Part]:
+    """Return what the URL tells of a view, beside run and epoch; a photo of one's own is not in it."""
+    parts = {"view": Part(VIEW)} | ({} if st.session_state.get("inside_photo") else IMAGE)
+    if view in ("maps", "kernels", "over_time", "exciting", "edit"):
+        parts |= MAPS
+    return parts | (PLACE if view == "maps" else {})
 
 
 def playing() -> bool:

@@ -12,10 +12,13 @@ from playground.ui.judge import scene as scenes
 from playground.ui.judge.choose import class_picker, segments, settle
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
+from playground.ui.url import Part
 
 SHOWS = {"counts": "Counts", "rows": "% of the row", "columns": "% of the column"}
 ORDERS = {"class": "By class", "similar": "By similarity"}
 TRUE, GUESS = "judge_true", "judge_guess"
+CELL = {"true": Part(TRUE), "predicted": Part(GUESS), "image": Part("judge_cell_row")}
+"""What the page's address tells of a cell: its classes' numbers, and which of its images is looked at."""
 
 
 def draw(scene: Scene) -> None:
