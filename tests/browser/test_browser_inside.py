@@ -111,8 +111,8 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     expect(note).not_to_have_text(said)
     client.stop(made)
     view(page, "Feature maps")
-    # input; two blocks of convolution, activation, pooling, dropout; flatten, fc1 with two more, output, softmax
-    expect(page.locator(".st-key-inside_network figure")).to_have_count(1 + 2 * 4 + 6)
+    # input; two blocks of convolution, norm, activation, pooling, dropout; flatten, fc1 with two more, output, softmax
+    expect(page.locator(".st-key-inside_network figure")).to_have_count(1 + 2 * 5 + 6)
 
 
 def test_a_click_and_the_arrow_keys_choose_a_map_and_a_pixel(page: Page, server: Server, trained: RunFolder):
