@@ -124,18 +124,23 @@ def _import_data(options: argparse.Namespace) -> int:
         raise DataError("give the new data set a name: --name NAME; or look at it first: --preview")
     plan = understand(options.source, _corrections(options))
     for line in describe(plan):
-        print(line)
+        print(_printable(line))
     if options.preview:
         for path, reason in plan.left_out:
-            print(f"left out {path}: {reason}")
+            print(_printable(f"left out {path}: {reason}"))
         return 0
     if plan.open_doubts and not options.yes:
         raise DataError("it is not taken yet, for there is a doubt: answer it by the flags above, or --yes")
     report = take(options.source, plan.agreed(), options.name)
     for path, reason in report.skipped:
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print(_printable(f"skipped {path}: {reason}"), file=sys.stderr)
     _say(report.info)
     return 0
+
+
+def _printable(line: str) -> str:
+    """Return a line without what would steer the terminal: names come from a stranger's zip."""
+    return "".join(letter if letter.isprintable() else "�" for letter in line)
 
 
 def _corrections(options: argparse.Namespace) -> Corrections:

@@ -1,54 +1,30 @@
 """A person's own images: a zip is looked into, what was understood is shown and corrected, then it is taken in."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from playground.data import catalog
 from playground.data.catalog import DataError
-from playground.data.folders import CLASS
 from playground.data.importing import ImportReport, take
-from playground.data.mask_files import NOTHING
-from playground.data.plan import SIZE, Choice, Corrections, Doubt, Plan
+from playground.data.plan import SIZE, Plan
 from playground.data.plan_steps import Memo
 from playground.data.understanding import list_folders, understand
 from playground.ui import datasets
 from playground.ui.escape import escape
-from playground.ui.import_preview import Samples, draw_samples, show_headline, show_left_out, show_plan
+from playground.ui.import_fixes import Look, ask_doubts, offer_fixes, read_corrections
+from playground.ui.import_preview import draw_samples, show_headline, show_left_out, show_plan
 from playground.ui.progress import follow
 
 SIZES = {
     "classification": (16, 24, 28, 32, 48, 64, 96, 128, 192, 256),
     "segmentation": (32, 64, 96, 128, 160, 192, 240, 256, 320, 384, 512),
 }
-MOST_FOLDERS = 40
-"""Folders whose parts can be corrected on the page; the command line takes any."""
-
 UPLOAD_HELP = """\
 Class folders (`cats/1.jpg`, `dogs/7.jpg` …), images with a mask each (`images/` and `masks/`, or as public data sets
 call them), images beside a `labels.csv`, or files called `cat.0.jpg`; in `train/`, `val/` and `test/` or without. A
 mask is called like its image. What was understood is shown before anything is taken."""
-
-
-@dataclass
-class _Look:
-    """What is known of the file that was chosen.
-
-    Attributes:
-        plan: what it is, or None and an `error` where it cannot be understood as a person says it.
-        latest: the last plan that there was.
-    """
-
-    file_id: str
-    memo: Memo
-    folders: dict[str, tuple[str, int]]
-    doubts: dict[str, Doubt]
-    corrections: Corrections | None = None
-    plan: Plan | None = None
-    latest: Plan | None = None
-    samples: Samples | None = None
-    error: str = ""
 
 
 def new_set() -> str:
@@ -81,15 +57,15 @@ def import_form() -> None:
         st.error(escape(look.error), icon=":material/error:")
 
 
-def _look(file: st.typing.UploadedFile) -> _Look:
+def _look(file: st.typing.UploadedFile) -> Look:
     """Return what is known of this file; of another one, and what was said of it, nothing stays."""
-    look: _Look | None = st.session_state.get("import_look")
+    look: Look | None = st.session_state.get("import_look")
     if look is None or look.file_id != file.file_id:
         for key in [key for key in st.session_state if str(key).startswith("import_fix_")]:
             del st.session_state[key]
         for key in ("import_report", "import_done"):
             st.session_state.pop(key, None)
-        look = _Look(file.file_id, Memo(), {}, {})
+        look = Look(file.file_id, Memo(), {}, {})
         try:
             look.folders = list_folders(file)
         except DataError as error:
@@ -98,9 +74,9 @@ def _look(file: st.typing.UploadedFile) -> _Look:
     return look
 
 
-def _understand(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
+def _understand(file: st.typing.UploadedFile, look: Look, slot: Any) -> None:
     """Make the plan anew if something is said of the file that was not said before."""
-    said = _said(look)
+    said = read_corrections(look)
     if look.corrections == said:
         return
     bar = slot.progress(0.0, "Looking into the zip")
@@ -115,34 +91,7 @@ def _understand(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
         slot.empty()
 
 
-def _said(look: _Look) -> Corrections:
-    """Read what a person has set so far from the widgets, which are drawn further down."""
-    state: Any = st.session_state
-    parts = {folder: part for folder in look.folders if (part := state.get(f"import_fix_part_{folder}"))}
-    each = state.get("import_fix_each")
-    task = look.latest.task if look.latest else ""
-    size = state.get(f"import_fix_size_{task}")
-    said = Corrections(
-        task=state.get("import_fix_task"),
-        parts=parts,
-        threshold=NOTHING if each else state.get("import_fix_threshold"),
-        ignore=NOTHING if each else state.get("import_fix_ignore"),
-        size=None if size == SIZE.get(task) else size,
-        test_share=state.get("import_fix_share", 0.2),
-        train_on="train" if state.get("import_fix_val") else "train+val",
-    )
-    for doubt in look.doubts.values():
-        if choice := _answer(doubt):
-            said = doubt.answered(said, choice)
-    return said
-
-
-def _answer(doubt: Doubt) -> Choice | None:
-    says = st.session_state.get(f"import_fix_doubt_{doubt.key}")
-    return next((choice for choice in doubt.choices if choice.says == says), None)
-
-
-def _offer(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
+def _offer(file: st.typing.UploadedFile, look: Look, slot: Any) -> None:
     """Show the plan, its doubts and what can be corrected, and the button that takes it.
 
     Each thing keeps its place, whether there is a plan or an error, so that what a person has open stays open.
@@ -153,13 +102,13 @@ def _offer(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
             st.error(escape(look.error), icon=":material/error:")
         else:
             show_headline(plan)
-        _doubts(look)
+        ask_doubts(look)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
         if look.latest:
             _settings(look.latest)
     with st.container(horizontal=True, vertical_alignment="center"):
-        _fixes(look)
+        offer_fixes(look)
         names = _class_names(plan) if plan else _keep_names()
         why = "Make a data set of it, as it is shown here."
         if plan is None or plan.open_doubts:
@@ -176,23 +125,6 @@ def _offer(file: st.typing.UploadedFile, look: _Look, slot: Any) -> None:
         show_plan(plan, look.samples)
         if asked:
             _take(file, plan, names, name or file.name.removesuffix(".zip"), slot)
-
-
-def _doubts(look: _Look) -> None:
-    """Ask what is in doubt; what was answered stays to be answered otherwise."""
-    raised = {doubt.key for doubt in look.plan.doubts} if look.plan else set()
-    for doubt in look.doubts.values():
-        if doubt.key in raised or _answer(doubt):
-            with st.container(border=True, gap="xsmall"):
-                if not _answer(doubt):
-                    st.badge("In doubt", icon=":material/help:", color="orange")
-                st.radio(
-                    escape(doubt.question[:1].upper() + doubt.question[1:]),
-                    [choice.says for choice in doubt.choices],
-                    index=None,
-                    key=f"import_fix_doubt_{doubt.key}",
-                    help="Import waits until this is answered.",
-                )
 
 
 def _settings(plan: Plan) -> None:
@@ -218,79 +150,6 @@ def _settings(plan: Plan) -> None:
             width=180,
             help="The part that is held back for testing, as the zip has no train and test folders.",
         )
-
-
-def _fixes(look: _Look) -> None:
-    """Offer to say what was understood otherwise than it is meant."""
-    with st.popover("Correct it", icon=":material/tune:", key="import_correct", width="content"):
-        st.segmented_control(
-            "Task",
-            list(TASKS),
-            format_func=TASKS.__getitem__,
-            key="import_fix_task",
-            help="What a network is to learn from it; as understood where neither is chosen.",
-        )
-        if look.plan is None or look.plan.coding or st.session_state.get("import_fix_task") == "segmentation":
-            _mask_fixes()
-        understood = look.plan.folders if look.plan else {}
-        folders = look.folders | dict(understood)
-        if any(role.startswith("val") for role, _ in folders.values()):
-            st.toggle(
-                "Leave validation images out", key="import_fix_val", help="Else they are learnt from, or tested on."
-            )
-        for folder, (role, count) in sorted(folders.items(), key=lambda item: item[1][0] == CLASS)[:MOST_FOLDERS]:
-            st.selectbox(
-                escape(folder),
-                [None, *ROLE_NAMES],
-                format_func=lambda role_, was=role: ROLE_NAMES.get(role_, f"as understood: {ROLE_NAMES[was]}"),
-                key=f"import_fix_part_{folder}",
-                help=f"What this folder holds; {count:,} images lie in it.",
-            )
-        if len(folders) > MOST_FOLDERS:
-            st.caption(
-                f"… and {len(folders) - MOST_FOLDERS:,} more folders; `playground data import --part` takes any."
-            )
-
-
-TASKS = {"classification": "One label an image", "segmentation": "A label for each pixel"}
-ROLE_NAMES = {
-    "train": "training images",
-    "val": "validation images",
-    "test": "test images",
-    "images": "images",
-    "masks": "masks",
-    "train images": "images to train on",
-    "train masks": "masks to train on",
-    "val images": "images to validate on",
-    "val masks": "masks to validate on",
-    "test images": "images to test on",
-    "test masks": "masks to test on",
-    "class": "a class",
-    "left out": "left out",
-    "none": "nothing of its own",
-}
-
-
-def _mask_fixes() -> None:
-    st.number_input(
-        "Ignored value",
-        0,
-        65535,
-        None,
-        key="import_fix_ignore",
-        placeholder="as understood",
-        help="Pixels with this value in their mask have no class and count for nothing.",
-    )
-    st.number_input(
-        "Threshold",
-        1,
-        255,
-        None,
-        key="import_fix_threshold",
-        placeholder="as understood",
-        help="Of masks that are nearly black and white: from this grey on, a pixel is white.",
-    )
-    st.toggle("Each value is a class", key="import_fix_each", help="No value is ignored, and no threshold is used.")
 
 
 def _keep_names() -> list[str]:
