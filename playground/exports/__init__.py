@@ -77,7 +77,11 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
     packed = f"{stem}-{'notebook' if suffix == '.ipynb' else 'script'}"  # two zips, which must not overwrite each other
     if found.dataset.name in TORCHVISION:
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
-    data, what = arrays(found.dataset.name), "images and masks" if found.dataset.segments else "images"
+    what = "images and masks" if found.dataset.segments else "images"
+    try:
+        data = arrays(found.dataset.name)
+    except DataError:  # the run came from elsewhere, or its data set was deleted; its program is whole all the same
+        return File(stem + suffix, content, mime, f"Its {what} are not on this machine: name their folder by --data.")
     size = sum(part.nbytes for part in _parts(data).values())
     if size > MAX_IMAGES:
         words = f"Its {what} ({size / 2**20:,.0f} MB) are too many to pack: copy them from the folder of the data set"
