@@ -25,6 +25,7 @@ PAGES = {
 }
 
 st.html(UI / "style.css")
+st.html(f"<script>{(UI / 'address.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
 page = st.navigation(
     [
         st.Page(f"{name}.py", title=title, icon=f":material/{icon}:", help=help, default=name == "home")

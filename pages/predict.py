@@ -10,6 +10,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError, DatasetInfo
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers, url
+from playground.ui.gallery import pixels_url
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import Picked
 from playground.ui.url import Part
@@ -95,11 +96,10 @@ def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) ->
     probs = classify(run, epoch, seen)
     look, words = st.columns([1, 2] if wide else [1, 1.2], gap="small")
     look.image(
-        images.enlarge(seen, 384),
+        pixels_url(images.enlarge(seen, 384)),
         caption=f"The network sees {info.size} × {info.size}{'' if info.channels == 3 else ' grey'} pixels",
         alt=f"{picked.title}, cropped and shrunk to {info.size} by {info.size} pixels",
         width="stretch",
-        output_format="PNG",
     )
     with words:
         verdict(probs, info, picked.truth)

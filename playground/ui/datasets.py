@@ -9,6 +9,7 @@ from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.plots.masks import as_rgb, coloured
 from playground.ui.escape import escape
+from playground.ui.gallery import pixels_url
 from playground.ui.segment.legend import legend
 
 COLUMNS, ROWS = 10, 2
@@ -138,7 +139,7 @@ def _pictures(info: DatasetInfo, here: bool) -> bool:
         st.error(str(error), icon=":material/error:")
         return False
     what = "the classes in turn" if masks is None else "each above its mask in the colours of the classes"
-    st.image(sheet, alt=f"Training images of {info.title}, {what}", width="stretch", output_format="PNG")
+    st.image(pixels_url(sheet), alt=f"Training images of {info.title}, {what}", width="stretch")
     if masks is not None:
         legend(masks, info.classes)
         st.caption("Shares of the area in these images" + ("; grey has no class" if (masks == IGNORE).any() else ""))

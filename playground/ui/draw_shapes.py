@@ -9,6 +9,7 @@ from playground.data import own, shapes
 from playground.data.catalog import CATALOG, DataError
 from playground.data.shapes import LIMITS, Difficulty
 from playground.plots.masks import as_rgb, coloured
+from playground.ui.gallery import pixels_url
 from playground.ui.progress import follow
 from playground.ui.segment.legend import legend
 
@@ -67,7 +68,7 @@ def _preview(size: int, seed: int, difficulty: Difficulty) -> None:
     with st.container(horizontal=True, gap="small"):
         for title, pixels in (("The first image", as_rgb(image)), ("Its mask", coloured(mask))):
             big = pixels.repeat(factor, 0).repeat(factor, 1)
-            st.image(big, title, width=PREVIEW * 3 // 4, alt=f"{title}: {names}", output_format="PNG")
+            st.image(pixels_url(big), title, width=PREVIEW * 3 // 4, alt=f"{title}: {names}")
     legend(mask, CATALOG["shapes"].classes)
 
 

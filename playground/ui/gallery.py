@@ -45,7 +45,15 @@ class Item:
 
 def data_url(image: np.ndarray) -> str:
     """Write an image, uint8 (C, H, W) of 1 or 3 channels, as a PNG in a URL."""
-    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return pixels_url(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+
+
+def pixels_url(pixels: np.ndarray) -> str:
+    """Write pixels, uint8 (H, W) or (H, W, 3), as a PNG in a URL.
+
+    For `st.image`, too: what it is given as pixels it keeps on the server, and forgets before a browser has fetched it
+    where the page was drawn anew or left meanwhile.
+    """
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

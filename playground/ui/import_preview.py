@@ -18,6 +18,7 @@ from playground.data.sources import Skipped, Source, opened
 from playground.images import ImageError
 from playground.plots.masks import as_rgb, coloured, laid_over
 from playground.ui.escape import escape
+from playground.ui.gallery import pixels_url
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend
 
@@ -108,7 +109,7 @@ def show_plan(plan: Plan, samples: Samples | None) -> None:
         with left:
             _show_classes(plan, {})
         with right:
-            st.image(rows[""], width="stretch", alt="Samples: images, masks over them, masks", output_format="PNG")
+            st.image(pixels_url(rows[""]), width="stretch", alt="Samples: images, masks over them, masks")
             legend(samples.masks, plan.names)
     else:
         _show_classes(plan, rows)

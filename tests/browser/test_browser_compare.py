@@ -1,6 +1,7 @@
 """A person holds runs against each other, in a real browser on a fresh server."""
 
 import re
+from urllib.parse import urlparse
 
 import pytest
 from browser_support import Server
@@ -77,6 +78,21 @@ def test_a_link_shows_the_diagnosis_and_a_deleted_run_is_one_line(page: Page, se
     expect(page.get_by_role("alert")).to_contain_text("there is no run 'gone'")
     expect(page.get_by_text("Too slow")).to_be_visible()
     expect(page.get_by_text("try 1e-05 in place of 1e-06")).to_be_visible()
+
+
+def test_who_goes_back_quickly_finds_no_leftovers_in_the_address(page: Page, server: Server, two):
+    page.goto(f"{server.url}/runs")
+    links = page.get_by_test_id("stTopNav")
+    links.get_by_role("link", name="Compare").click()
+    page.wait_for_url("**/compare?runs=**")
+    links.get_by_role("link", name="Data").click()
+    page.wait_for_url("**/data")
+    page.evaluate("() => history.go(-2)")  # to Compare, before it wrote its runs into the address
+    page.wait_for_url("**/compare")
+    page.evaluate("() => history.go(-1)")
+    page.wait_for_url("**/runs*")
+    page.wait_for_timeout(2_000)  # what Compare still had to say has come
+    assert urlparse(page.url).query == ""
 
 
 def test_it_follows_a_run_that_trains(page: Page, server: Server, two):

@@ -15,7 +15,7 @@ from playground.runs import RunError
 from playground.ui.compare import pixels
 from playground.ui.compare.sides import Side, choose
 from playground.ui.feeds import View
-from playground.ui.gallery import Item, data_url, gallery
+from playground.ui.gallery import Item, data_url, gallery, pixels_url
 from playground.ui.inside.scene import test_set
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import percent
@@ -104,7 +104,7 @@ def _image(row: int, a: Side, b: Side, data: Arrays) -> None:
     truth = classes[int(data.test_targets[row])]
     with st.container(horizontal=True, vertical_alignment="center", key="compare_image"):
         pixels = images.enlarge(np.asarray(data.test_images[row]), 128)
-        st.image(pixels, alt=f"Test image {row}, {truth}", width=128, output_format="PNG")
+        st.image(pixels_url(pixels), alt=f"Test image {row}, {truth}", width=128)
         with st.container(gap="xsmall"):
             st.markdown(f"Test image {row}: **{truth}**")
             for side in (a, b):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from playground import images, plots
 from playground.ui import pickers
-from playground.ui.gallery import PAGE, Item, data_url, gallery
+from playground.ui.gallery import PAGE, Item, data_url, gallery, pixels_url
 from playground.ui.judge import scene as scenes
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
@@ -80,10 +80,9 @@ def details(scene: Scene, row: int) -> None:
     guess = scene.classes[scene.answers.preds[row]]
     look, words = st.columns([1, 2.2], gap="small")
     look.image(
-        images.enlarge(scene.data.test_images[row], 192),
+        pixels_url(images.enlarge(scene.data.test_images[row], 192)),
         alt=f"Test image {row}, {truth}",
         width="stretch",
-        output_format="PNG",
     )
     with words:
         sure = pickers.percent(float(scene.answers.confidence[row]))
