@@ -1,15 +1,12 @@
 """What was understood of a person's zip, to be looked at before it is taken."""
 
-import base64
 import contextlib
-import io
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image
 
 from playground.data.importing import read_sample
 from playground.data.layout import Item
@@ -122,7 +119,7 @@ def show_plan(plan: Plan, samples: Samples | None) -> None:
 def _show_classes(plan: Plan, rows: dict[str, NDArray[np.uint8]]) -> None:
     table: dict[str, list] = {"Class": list(plan.names)}
     if rows:
-        table["Samples"] = [data_url(rows[name]) if name in rows else None for name in plan.names]
+        table["Samples"] = [pixels_url(rows[name]) if name in rows else None for name in plan.names]
     table["To learn from"] = [count.train for count in plan.classes]
     table["To test on"] = [count.test for count in plan.classes]
     if plan.ignored is not None:
@@ -137,13 +134,6 @@ def _show_classes(plan: Plan, rows: dict[str, NDArray[np.uint8]]) -> None:
     )
     if plan.ignored is not None:
         st.caption(f"{percent(plan.ignored)} of the pixels are ignored: they have no class.")
-
-
-def data_url(picture: NDArray[np.uint8]) -> str:
-    """Return a picture (H, W, 3) as a PNG in an address."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _show_folders(plan: Plan) -> None:
