@@ -5,6 +5,7 @@ import streamlit as st
 from playground import runs
 from playground.ui import diagnosis, feeds
 from playground.ui.compare import choose, curves, luck, pair, table
+from playground.ui.escape import escape
 
 TICK = 1.0
 
@@ -25,7 +26,7 @@ def closer(views: list[feeds.View], names: list[str]) -> None:
             luck.draw(views, names)
         case "diagnosis":
             for view, name in zip(views, names, strict=True):
-                st.markdown(f"**{name}**")
+                st.markdown(f"**{escape(name)}**")
                 diagnosis.cards(view, key=f"compare_{view.run.id}")
         case _:
             pair.draw(views, names)

@@ -5,6 +5,7 @@ import streamlit as st
 from playground.data import catalog
 from playground.jobs import fetch
 from playground.ui import datasets, draw_shapes, own_data
+from playground.ui.escape import escape
 
 
 def cards(fetching: bool, shown: str) -> None:
@@ -24,7 +25,7 @@ def cards(fetching: bool, shown: str) -> None:
 
 
 if done := st.session_state.pop("data_done", ""):
-    st.toast(done, icon=":material/check:")
+    st.toast(escape(done), icon=":material/check:")
 with st.expander("Use your own images", icon=":material/add_photo_alternate:", key="own_images"):
     own_data.import_form()
 with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):

@@ -9,6 +9,7 @@ from playground import runs
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
 from playground.ui import feeds, person
+from playground.ui.escape import escape
 from playground.ui.live_chart import live_chart
 from playground.ui.network import duration, short
 from playground.ui.strip import strip
@@ -96,7 +97,7 @@ def alive(run: RunFolder, played: bool) -> None:
     try:
         strip(run.predictions_dataset, run, epoch, key="home_strip")
     except DataError as error:
-        st.caption(str(error))
+        st.caption(escape(str(error)))
     facts(view, epoch)
     figures, version = feeds.figures(view, smoothing=0.6, cursor=float(epoch))
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="home_curves"):
@@ -137,7 +138,7 @@ with board.cell():
         )
 with board.cell(column_span=2), st.container(border=True, key="stage"):
     if run:
-        where = "the bundled run" if run.read_only else f"run {run.name}"
+        where = "the bundled run" if run.read_only else f"run {escape(run.name)}"
         st.markdown(f"**What a network makes of images it has never seen** :gray[· {where}]")
         played = st.session_state.get("home_playing", True)
         st.fragment(alive, run_every=TICK if played else None)(run, played)

@@ -10,6 +10,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers, url
+from playground.ui.escape import escape
 from playground.ui.inside import choose
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.scene import Scene
@@ -70,7 +71,7 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
         state = run.status().state
         active = run.status().active
         later = "it can be looked into as soon as it has weights" if active else "it kept none; choose another run"
-        st.info(f"{run.name} is {state}; {later}.", icon=":material/hourglass_empty:")
+        st.info(f"{escape(run.name)} is {state}; {later}.", icon=":material/hourglass_empty:")
         return run, None, None
     if picked is None:
         return run, epoch, None
@@ -100,9 +101,9 @@ def guarded(draw, *given):  # noqa: ANN001, ANN002, ANN201 - a function of whate
     try:
         return draw(*given)
     except (RunError, ConfigError, DataError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
     except ValueError as error:  # InferenceError and InterpretError, whose modules bring torch along
-        st.error(str(error).splitlines()[0], icon=":material/error:")
+        st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
     return None
 
 

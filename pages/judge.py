@@ -9,6 +9,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers, url
+from playground.ui.escape import escape
 from playground.ui.judge import choose
 from playground.ui.judge import scene as scenes
 from playground.ui.judge.matrix import CELL
@@ -39,18 +40,18 @@ def head() -> tuple[RunFolder, Scene | None]:
     if epoch is None:
         status = run.status()
         later = "it can be judged after its first look at the test images" if status.active else "it kept no epoch"
-        st.info(f"{run.name} is {status.state}; {later}.", icon=":material/hourglass_empty:")
+        st.info(f"{escape(run.name)} is {status.state}; {later}.", icon=":material/hourglass_empty:")
         return run, None
     try:
         scene = scenes.compose(run, epoch)
     except (RunError, ConfigError, DataError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return run, None
     right, total = int(scene.counts.trace()), int(scene.counts.sum())
     share = pickers.percent(metrics.accuracy(scene.counts))
-    st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {scene.images} are right, **{share}**.")
+    st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {escape(scene.images)} are right, **{share}**.")
     if scene.why:
-        st.info(scene.why, icon=":material/image_not_supported:")
+        st.info(escape(scene.why), icon=":material/image_not_supported:")
     return run, scene
 
 

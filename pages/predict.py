@@ -10,6 +10,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError, DatasetInfo
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers, url
+from playground.ui.escape import escape
 from playground.ui.gallery import pixels_url
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import Picked
@@ -41,7 +42,7 @@ def follow_url() -> None:
                 try:
                     st.session_state[f"predict_run{side}"] = runs.open_run(named).id
                 except RunError as error:
-                    st.error(str(error), icon=":material/error:")
+                    st.error(escape(str(error)), icon=":material/error:")
                     continue
             epoch = params.get(f"epoch{side}", "")
             known = epoch.isdecimal() and len(epoch) < 5
@@ -77,16 +78,16 @@ def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
     best = int(probs.argmax())
     guess, share = info.classes[best], pickers.percent(float(probs[best]))
     with st.container(gap="xsmall"):
-        st.metric("The network says", guess)
+        st.metric("The network says", escape(guess))
         if truth is None:
             st.badge(f"with {share}", color="gray")
         elif truth == guess:
             st.badge(f"Right: {share}", icon=":material/check:", color="green")
         elif truth in info.classes:
             st.badge(f"Wrong: {share}", icon=":material/close:", color="red")
-            st.caption(f"It is: {truth} ({pickers.percent(float(probs[info.classes.index(truth)]))})")
+            st.caption(f"It is: {escape(truth)} ({pickers.percent(float(probs[info.classes.index(truth)]))})")
         else:
-            st.badge(f"with {share}; {truth} is none of its classes", icon=":material/help:", color="gray")
+            st.badge(f"with {share}; {escape(truth)} is none of its classes", icon=":material/help:", color="gray")
 
 
 def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) -> None:
@@ -119,8 +120,8 @@ def waiting(run: RunFolder) -> str:
     """Say why a run cannot be asked yet."""
     status = run.status()
     if status.active:
-        return f"{run.name} is {status.state}; it can be asked as soon as it has weights."
-    return f"{run.name} is {status.state} and kept no weights; choose another run."
+        return f"{escape(run.name)} is {status.state}; it can be asked as soon as it has weights."
+    return f"{escape(run.name)} is {status.state} and kept no weights; choose another run."
 
 
 def choose(side: str, slot: st.delta_generator.DeltaGenerator) -> tuple[RunFolder | None, int | None]:
@@ -143,7 +144,7 @@ def board(active: bool) -> None:
             height, width = picked.size
             st.image(
                 images.with_crop(picked.image),
-                caption=f"{picked.title}, {width:,} × {height:,} pixels; the network sees the square",
+                caption=f"{escape(picked.title)}, {width:,} × {height:,} pixels; the network sees the square",
                 alt=f"{picked.title}, with the centred square that the network sees outlined",
                 width="stretch",
             )
@@ -157,9 +158,9 @@ def board(active: bool) -> None:
                 else:
                     st.caption("What the network sees, and what it takes it for, appears here.")
             except (RunError, ConfigError, DataError) as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(escape(str(error)), icon=":material/error:")
             except ValueError as error:  # InferenceError, whose module is not worth importing for its name
-                st.error(str(error).splitlines()[0], icon=":material/error:")
+                st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
     known = [run for run, _ in chosen if run]
     write_url(known)
     if any(run.status().active for run in known) != active:

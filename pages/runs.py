@@ -132,9 +132,9 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     """Draw the actions, the table and the pages of it; drawn again every `tick` seconds."""
     run_actions.leave()
     if error := st.session_state.pop("shelf_error", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     if done := st.session_state.pop("shelf_done", ""):
-        st.toast(done, icon=":material/check:")
+        st.toast(escape(done), icon=":material/check:")
     everything = runs.list_runs()
     found = shelf.select(everything, text, group, sort)
     pages = max(1, -(-len(found) // PAGE))

@@ -10,6 +10,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.runs import RunError, RunFolder
 from playground.ui import pickers, url
+from playground.ui.escape import escape
 from playground.ui.segment.masks import CHOSEN
 from playground.ui.url import Part
 
@@ -43,7 +44,7 @@ def head() -> tuple[RunFolder, int | None]:
     if epoch is None:
         status = run.status()
         later = "it can be used as soon as it has weights" if status.active else "it kept none; choose another run"
-        st.info(f"{run.name} is {status.state}; {later}.", icon=":material/hourglass_empty:")
+        st.info(f"{escape(run.name)} is {status.state}; {later}.", icon=":material/hourglass_empty:")
     return run, epoch
 
 
@@ -68,9 +69,9 @@ def view(run: RunFolder, epoch: int) -> None:
                 importlib.import_module("playground.inference")
         importlib.import_module(f"playground.ui.segment.{chosen}").draw(run, epoch)
     except (RunError, ConfigError, DataError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
     except ValueError as error:  # InferenceError and others, whose modules bring torch along
-        st.error(str(error).splitlines()[0], icon=":material/error:")
+        st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
 
 
 def board(active: bool) -> None:

@@ -9,6 +9,7 @@ from playground.config import ConfigError
 from playground.runs import RunError
 from playground.studies import Study, StudyError, StudyFolder, control
 from playground.ui import person, url
+from playground.ui.escape import escape
 from playground.ui.pickers import ago
 from playground.ui.studies import new, view
 
@@ -24,7 +25,7 @@ def follow_url() -> None:
         try:
             st.session_state["study"] = studies.open_study(named).id
         except StudyError as error:
-            st.error(str(error), icon=":material/link_off:")
+            st.error(escape(str(error)), icon=":material/link_off:")
     if "study" not in st.session_state:
         mine = (folder.id for folder in studies.list_studies() if folder.owner == person.current())
         st.session_state["study"] = next(mine, NEW)
@@ -81,7 +82,7 @@ def start(study: Study) -> None:
         with st.spinner("Starting the runs …"):
             st.session_state["study"] = control.start(replace(study, owner=person.current())).id
     except (StudyError, ConfigError, RunError, OSError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
     else:
         st.rerun()
 
@@ -91,15 +92,15 @@ folder = choose()
 write_url()
 if folder is None:
     if error := st.session_state.pop("study_error", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     if done := st.session_state.pop("study_done", ""):
-        st.toast(done, icon=":material/check:")
+        st.toast(escape(done), icon=":material/check:")
     new.draw(start)
 else:
     try:
         running = bool(folder.study) and view.watch(folder).state == "running"
     except StudyError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         view.delete_popover(folder)
     else:
         tick = TICK if running else 0.0

@@ -7,6 +7,7 @@ from playground.config import KNOBS, RunConfig, diff, to_query
 from playground.diagnosis import overfitting_since
 from playground.runs import RunError, RunFolder
 from playground.ui import diagnosis, feeds, form, knobs, network, person, transport, url
+from playground.ui.escape import escape
 from playground.ui.live_chart import live_chart
 from playground.ui.strip import strip
 
@@ -101,7 +102,7 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
     again |= bool(view) and (transport.whose_line(view) or transport.changed_knobs(view, config))
     again |= bool(view and view.status.active) != active
     if notice := st.session_state.pop("notice", ""):
-        st.error(notice, icon=":material/error:")
+        st.error(escape(notice), icon=":material/error:")
     whose = ""
     if "run" not in st.session_state and (
         demo := runs.demo_run()
@@ -124,7 +125,7 @@ active = bool(run and run.status().active)
 
 with st.sidebar:
     for error in errors:
-        st.error(error, icon=":material/link_off:")
+        st.error(escape(error), icon=":material/link_off:")
     knobs.presets()
     st.caption("A bolt marks what acts on the run in progress; every other knob starts a new run.")
     config = knobs.knobs(on_live_change=send_live)
@@ -137,6 +138,6 @@ with board.cell(column_span=2):
 with board.cell():
     st.markdown("**Network**")
     if blocked:
-        st.error(blocked, icon=":material/error:")
+        st.error(escape(blocked), icon=":material/error:")
     else:
         network.summary(config)

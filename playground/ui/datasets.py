@@ -120,7 +120,7 @@ def _facts(info: DatasetInfo) -> None:
     )
     names = escape(", ".join(info.classes[:12]))
     more = f" … and {info.num_classes - 12} more" if info.num_classes > 12 else ""
-    st.caption(f"{names}{more}  \nLicence: {info.licence}")
+    st.caption(f"{names}{more}  \nLicence: {escape(info.licence)}")
 
 
 def _pictures(info: DatasetInfo, here: bool) -> bool:
@@ -136,7 +136,7 @@ def _pictures(info: DatasetInfo, here: bool) -> bool:
         else:
             sheet, masks = samples(info.name, written), None
     except DataError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return False
     what = "the classes in turn" if masks is None else "each above its mask in the colours of the classes"
     st.image(pixels_url(sheet), alt=f"Training images of {info.title}, {what}", width="stretch")
@@ -150,7 +150,7 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
     share = min(1.0, progress.done / progress.total) if progress.total else 0.0
     amount = f" · {megabytes(progress.done)} of {megabytes(progress.total)}" if progress.total > 1e6 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(share, f"{progress.message or 'Downloading'}{amount}", width="stretch")
+        st.progress(share, f"{escape(progress.message) or 'Downloading'}{amount}", width="stretch")
         st.button(
             "Cancel", icon=":material/close:", key=f"cancel_{info.name}", on_click=fetch.cancel, args=(info.name,)
         )
@@ -174,7 +174,8 @@ def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
                 args=(info.name,),
             )
         with st.popover("Source and citation", icon=":material/info:", type="tertiary", key=f"source_{info.name}"):
-            st.markdown(f"**Source**  \n{info.source}\n\n**Cite as**  \n{info.citation}")
+            source = escape(info.source) if info.own else info.source  # the catalog's are links
+            st.markdown(f"**Source**  \n{source}\n\n**Cite as**  \n{escape(info.citation)}")
         if info.own or damaged:
             _delete_popover(info.name, info.title)
 
@@ -197,9 +198,9 @@ def damaged_card(name: str, reason: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{name}**", width="stretch")
         st.badge("Damaged", icon=":material/broken_image:", color="red")
-    st.caption(f"It cannot be read: {reason}")
+    st.caption(f"It cannot be read: {escape(reason)}")
     if error := st.session_state.pop(f"data_error_{name}", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     _delete_popover(name, name)
 
 
@@ -213,9 +214,9 @@ def card(info: DatasetInfo) -> bool:
     _facts(info)
     damaged = not _pictures(info, here)
     if error := st.session_state.pop(f"data_error_{info.name}", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     elif progress.state == "failed":
-        st.error(progress.message, icon=":material/error:")
+        st.error(escape(progress.message), icon=":material/error:")
     elif progress.state == "cancelled":
         st.caption("Cancelled; the next download goes on from there.")
     if progress.state == "running":

@@ -12,6 +12,7 @@ from playground.data.catalog import DataError
 from playground.diagnosis import Finding
 from playground.runs import RunError, RunFolder
 from playground.splits import round_the_classes
+from playground.ui.escape import escape
 from playground.ui.feeds import View
 from playground.ui.inside.scene import test_set, weights_key
 
@@ -93,7 +94,7 @@ def _examined(view: View, key: str, found: list[Finding]) -> list[Finding] | Non
             *_units(weights_key(view.run, epochs[-1]), view.run, epochs[-1]), epochs[-1], found
         )
     except ValueError as error:  # DataError, RunError, InferenceError, InterpretError
-        st.caption(f"Dead units cannot be looked for: {str(error).splitlines()[0]}")
+        st.caption(f"Dead units cannot be looked for: {escape(str(error).splitlines()[0])}")
         return []
 
 
@@ -101,7 +102,7 @@ def card(finding: Finding) -> None:
     """Draw one finding."""
     colour, icon = LOOKS[finding.severity]
     with st.container(border=True, gap="xsmall"):
-        st.markdown(f":{colour}[:material/{icon}: **{finding.title}**] · {finding.evidence}")
+        st.markdown(f":{colour}[:material/{icon}: **{finding.title}**] · {escape(finding.evidence)}")
         st.caption(f":material/tune: **{KNOBS[finding.knob].label}** — {finding.advice}")
 
 

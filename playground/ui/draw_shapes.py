@@ -9,6 +9,7 @@ from playground.data import own, shapes
 from playground.data.catalog import CATALOG, DataError
 from playground.data.shapes import LIMITS, Difficulty
 from playground.plots.masks import as_rgb, coloured
+from playground.ui.escape import escape
 from playground.ui.gallery import pixels_url
 from playground.ui.progress import follow
 from playground.ui.segment.legend import legend
@@ -81,7 +82,7 @@ def _draw(name: str, train: int, test: int, size: int, difficulty: Difficulty, s
         made = own.draw_shapes(name, train, test, size, difficulty, seed, follow(bar))
     except DataError as error:
         bar.empty()
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return
     st.session_state["data_done"] = f"{made.title} is ready"
     st.rerun()

@@ -14,6 +14,7 @@ from playground.data import catalog, store
 from playground.data.catalog import DataError, DatasetInfo
 from playground.plots import RIGHT, WRONG
 from playground.runs import RunError, RunFolder
+from playground.ui.escape import escape
 
 PAGE = 60
 """Images on a page of the gallery."""
@@ -138,13 +139,14 @@ def choose_test_image(run: RunFolder, epoch: int | None) -> tuple[np.ndarray, in
         info = catalog.info(run.predictions_dataset)
         if not (info.bundled or catalog.is_ready(info.name)):
             st.info(
-                f"{info.title} is not on this machine yet, so it has no test images to show.", icon=":material/cloud:"
+                f"{escape(info.title)} is not on this machine yet, so it has no test images to show.",
+                icon=":material/cloud:",
             )
             st.page_link("data.py", label="Get it on the Data page", icon=":material/dataset:")
             return None
         data = store.arrays(info.name)
     except DataError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return None
     targets = np.asarray(data.test_targets)
     right = _verdicts(run, epoch, info.name, targets)

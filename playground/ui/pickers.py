@@ -16,6 +16,7 @@ from playground.data.catalog import DataError, Task
 from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
 from playground.ui import url
+from playground.ui.escape import escape
 from playground.ui.gallery import choose_test_image
 
 NOTHING: Mapping[str, url.Part] = {}
@@ -113,7 +114,7 @@ def run_picker(label: str, state: str, *, task: Task | None = None, help: str | 
     offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not run.damage]
     if chosen and task and task_of(chosen) != task:
         does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
-        st.info(f"{chosen.name} {does}.", icon=":material/info:")
+        st.info(f"{escape(chosen.name)} {does}.", icon=":material/info:")
         chosen = None
     more = [run for run in [*bundled, chosen] if run and run not in offered and not run.damage]
     offered += [run for run in more if not task or task_of(run) == task]
@@ -217,7 +218,7 @@ def follow_url(page: str, task: Task = "classification", parts: Mapping[str, url
             try:
                 st.session_state[f"{page}_run"] = open_run(named).id
             except RunError as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(escape(str(error)), icon=":material/error:")
         epoch = params.get("epoch", "")
         choose_epoch(f"{page}_epoch", int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
     if not st.session_state.get(f"{page}_run"):
@@ -284,7 +285,7 @@ def _photo(source: str) -> Picked | None:
         pixels, size = _read(file.getvalue())
         return Picked(pixels, file.name if source == "Upload" else "Your photo", size=size)
     except ImageError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(escape(str(error)), icon=":material/broken_image:")
         return None
 
 

@@ -12,6 +12,7 @@ from playground.jobs import client
 from playground.people import name_of
 from playground.runs import RunError, RunFolder, export_zip
 from playground.ui import exports, form, person
+from playground.ui.escape import escape
 from playground.ui.pickers import ago
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
@@ -123,7 +124,7 @@ def delete_popover(run: RunFolder | None, row: Row | None) -> None:
         if not usable or not run or not row:
             return
         if row.active:
-            st.write(f"**{row.name}** is {row.state}. Stop it first; then it can be deleted.")
+            st.write(f"**{escape(row.name)}** is {row.state}. Stop it first; then it can be deleted.")
             st.button(
                 "Stop it",
                 icon=":material/stop:",
@@ -132,7 +133,7 @@ def delete_popover(run: RunFolder | None, row: Row | None) -> None:
                 args=(run,),
             )
         else:
-            st.write(f"Delete **{row.name}**, its curves and its weights? There is no way back.")
+            st.write(f"Delete **{escape(row.name)}**, its curves and its weights? There is no way back.")
             st.button(
                 "Delete for good",
                 icon=":material/delete_forever:",
@@ -185,9 +186,9 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> N
     if row:
         many = f"{len(ticked)} runs ticked, the last:" if len(ticked) > 1 else ""
         made = f"made {ago(row.created)}" if row.created else ""
-        whose = "" if row.read_only or row.owner == person.current() else f"of {name_of(row.owner)}"
-        about = [f"{many} **{row.name}**".strip(), whose, BADGES[row.state][0].lower(), made]
-        st.caption(" · ".join(part for part in (*about, row.message, row.note.replace("\n", " ")) if part))
+        whose = "" if row.read_only or row.owner == person.current() else f"of {escape(name_of(row.owner))}"
+        about = [f"{many} **{escape(row.name)}**".strip(), whose, BADGES[row.state][0].lower(), made]
+        st.caption(" · ".join(part for part in (*about, escape(row.message), escape(row.note)) if part))
     else:
         st.caption("Select a run to open, compare or change it.")
 

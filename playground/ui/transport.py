@@ -12,6 +12,7 @@ from playground.jobs import client
 from playground.people import name_of
 from playground.runs import METRICS, RESUMABLE, RunFolder
 from playground.ui import feeds, form, person
+from playground.ui.escape import escape
 from playground.ui.feeds import View
 from playground.ui.network import duration
 
@@ -219,7 +220,9 @@ def status_line(view: View | None) -> None:
     """Draw where the run stands."""
     label, icon, colour = BADGES[view.status.state if view else ""]
     with st.container(gap="xsmall", key="status_line"):
-        st.markdown(f":{colour}-badge[{icon} {label}] {_where(view) if view else 'Choose the knobs and press play.'}")
+        st.markdown(
+            f":{colour}-badge[{icon} {label}] {escape(_where(view)) if view else 'Choose the knobs and press play.'}"
+        )
         st.progress(progress_of(view) if view else 0.0)
 
 
@@ -233,7 +236,7 @@ def whose_line(view: View) -> bool:
     if view.run.read_only or person.is_mine(view.run):
         return False
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="whose_run"):
-        whose = f"This is a run of **{name_of(view.run.owner)}**"
+        whose = f"This is a run of **{escape(name_of(view.run.owner))}**"
         st.markdown(f":material/group: {whose}. You may watch it; Play starts one of your own.", width="stretch")
         return st.button(
             "Take its settings into my form",

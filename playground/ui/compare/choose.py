@@ -10,6 +10,7 @@ from playground.plots.compare import AXES, MAX_RUNS
 from playground.runs import RunError, RunFolder
 from playground.ui import feeds, pickers, url
 from playground.ui.compare.table import knob_value
+from playground.ui.escape import escape
 from playground.ui.feeds import LABELS, View
 
 RUNS = "compare_runs"
@@ -60,7 +61,7 @@ def _take_runs(named: Sequence[str]) -> None:
         try:
             known.append(runs.open_run(run_id).id)
         except RunError as error:
-            st.error(str(error), icon=":material/link_off:")
+            st.error(escape(str(error)), icon=":material/link_off:")
     if len(known) > MAX_RUNS:
         st.error(f"The link names {len(known)} runs; the first {MAX_RUNS} are shown.", icon=":material/link_off:")
     st.session_state[RUNS] = known[:MAX_RUNS]
@@ -103,7 +104,7 @@ def present() -> list[RunFolder]:
             run.config  # noqa: B018 - a run without knobs cannot be compared
             found.append(run)
         except (RunError, ConfigError) as error:
-            st.error(f"{run_id[:64]}: {error}", icon=":material/error:")
+            st.error(escape(f"{run_id[:64]}: {error}"), icon=":material/error:")
     st.session_state[RUNS] = [run.id for run in found]
     return found
 

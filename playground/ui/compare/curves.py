@@ -8,6 +8,7 @@ from playground import compare
 from playground.plots import Figure
 from playground.plots.compare import AXES, Curve, legend_height, overlay
 from playground.ui.compare.choose import MEASURES, measures
+from playground.ui.escape import escape
 from playground.ui.feeds import View
 from playground.ui.live_chart import live_chart
 
@@ -102,6 +103,6 @@ def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) ->
         version=f"{key} {axis} {measure} {smoothing} {log}",
     )
     for why, labels in without.items():
-        st.caption(f"Without this curve, because they {why}: {', '.join(labels)}.")
+        st.caption(f"Without this curve, because they {why}: {escape(', '.join(labels))}.")
     if measure.endswith("accuracy") and any(compare.labels_pixels(view.run.config, view.feed.epochs) for view in views):
         st.caption("Of runs that label pixels, accuracy is the share of the pixels that are right.")

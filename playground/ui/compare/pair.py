@@ -14,6 +14,7 @@ from playground.plots.confusion import confusion_heatmap
 from playground.runs import RunError
 from playground.ui.compare import pixels
 from playground.ui.compare.sides import Side, choose
+from playground.ui.escape import escape
 from playground.ui.feeds import View
 from playground.ui.gallery import Item, data_url, gallery, pixels_url
 from playground.ui.inside.scene import test_set
@@ -106,13 +107,13 @@ def _image(row: int, a: Side, b: Side, data: Arrays) -> None:
         pixels = images.enlarge(np.asarray(data.test_images[row]), 128)
         st.image(pixels_url(pixels), alt=f"Test image {row}, {truth}", width=128)
         with st.container(gap="xsmall"):
-            st.markdown(f"Test image {row}: **{truth}**")
+            st.markdown(f"Test image {row}: **{escape(truth)}**")
             for side in (a, b):
                 assert side.probs is not None
                 guess = int(side.probs[row].argmax())
                 right = classes[guess] == truth
                 icon = ":green[:material/check:]" if right else ":red[:material/close:]"
-                st.markdown(f"{icon} {side.letter}: {classes[guess]}, {percent(float(side.probs[row, guess]))}")
+                st.markdown(f"{icon} {side.letter}: {escape(classes[guess])}, {percent(float(side.probs[row, guess]))}")
             if st.button("Open both in Predict", icon=":material/image_search:", key="compare_open"):
                 _open_both(row, a, b)
 
@@ -188,7 +189,7 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
             data = test_set(a.run)
             data = data if len(data.test_targets) == len(a.probs) else None
         except DataError as error:
-            st.caption(f":material/cloud: The images cannot be shown: {error}.")
+            st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")
     _matrices(a, b, data, classes[0])
     if a.pixels:
         pixels.draw(a, b, classes[0], same)

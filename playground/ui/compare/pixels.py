@@ -10,6 +10,7 @@ from playground.compare import Masks
 from playground.data.catalog import DataError
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.ui.compare.sides import Side
+from playground.ui.escape import escape
 from playground.ui.inside.scene import weights_key
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend
@@ -36,9 +37,9 @@ def draw(a: Side, b: Side, classes: Sequence[str], same: bool) -> None:
         images, truth = test_images(a.run, min(len(a.masks), len(b.masks)))
         found = compare.masks(a.masks, b.masks, truth)
     except DataError as error:
-        st.caption(f":material/cloud: The images cannot be shown: {error}.")
+        st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")
     except ValueError as error:
-        st.caption(f":material/warning: {error}")
+        st.caption(f":material/warning: {escape(str(error))}")
     else:
         _pictures(a, b, found, images, truth, classes)
 

@@ -10,6 +10,7 @@ import streamlit as st
 from playground import compare
 from playground.runs import RunError, RunFolder
 from playground.ui.compare.choose import PAIR
+from playground.ui.escape import escape
 from playground.ui.feeds import View
 
 
@@ -59,7 +60,7 @@ def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
             written = view.run.prediction_file(epoch).stat().st_mtime_ns
             said = _predictions(str(view.run.path), epoch, written, pixels)
         except (RunError, OSError) as error:
-            st.caption(f":material/warning: {error}")
+            st.caption(f":material/warning: {escape(str(error))}")
     counts = np.array(rows[epoch].confusion, np.int64)
     probs, masks = (None, said) if pixels else (said, None)
     return Side(letter, name, view.run, epoch, probs, counts, pixels, masks)

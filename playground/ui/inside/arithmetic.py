@@ -13,6 +13,7 @@ from playground.interpret.steps import (
     SoftmaxStep,
     shown,
 )
+from playground.ui.escape import escape
 from playground.ui.inside.scene import Scene, channel_name
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def _linear(scene: Scene, trace: "Trace", found: "Arithmetic", step: LinearStep)
     head = "from map, row, column" if places and "," in places[0] else "from unit"
     table({head: places, **columns}, "The inputs with the largest products")
     if found.name == trace.outputs[-2].name:
-        st.caption(f"This unit is the class {scene.classes[found.index[0]]}; {step.rest_count} inputs are not listed.")
+        st.caption(
+            f"This unit is the class {escape(scene.classes[found.index[0]])}; {step.rest_count} inputs are not listed."
+        )
     else:
         st.caption(f"The inputs with the largest products; {step.rest_count} are not listed.")

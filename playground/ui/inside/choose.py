@@ -11,6 +11,7 @@ from playground import images, runs
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
 from playground.ui import pickers
+from playground.ui.escape import escape
 from playground.ui.inside.maps import COLUMN, LAYER, MAP, ROW
 from playground.ui.inside.scene import test_set
 from playground.ui.pickers import Picked
@@ -94,7 +95,7 @@ def image(run: RunFolder, epoch: int | None) -> Picked | None:
     try:
         data = test_set(run)
     except DataError as error:
-        st.caption(f"{error}. Upload a photo instead.")
+        st.caption(f"{escape(str(error))}. Upload a photo instead.")
         return None
     row = st.session_state.get("predict_row", 0)  # the same image as on the Predict page
     row = row if 0 <= row < len(data.test_targets) else 0

@@ -8,6 +8,7 @@ import streamlit as st
 from playground import plots
 from playground.runs import RunFolder
 from playground.ui import person
+from playground.ui.escape import escape
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.maps import LAYER, MAP, choose_layer, limits_of, number
 from playground.ui.inside.scene import Scene
@@ -100,7 +101,8 @@ def _compare(scene: Scene, layer: str, out: int) -> None:
     for title, trace, key in (("As trained", before, "before"), ("Edited", after, "after")):
         order = np.argsort(-trace.probs, kind="stable")[:5]
         words = ", ".join(f"{scene.classes[i]} {percent(float(trace.probs[i]))}" for i in order)
-        st.caption(f"{title}: {words.split(',')[0]}")
+        first = int(order[0])
+        st.caption(f"{title}: {escape(scene.classes[first])} {percent(float(trace.probs[first]))}")
         live_chart(
             plots.probability_bars(trace.probs.tolist(), scene.classes, truth=scene.truth, revision=scene.run.id),
             key=f"inside_bars_{key}",
@@ -130,7 +132,7 @@ def _save(scene: Scene) -> None:
                     " ".join(name.split()),
                     person.current(),
                 )
-            st.success(f"Saved as {child.name}; it is on the shelf of runs.", icon=":material/check:")
+            st.success(f"Saved as {escape(child.name)}; it is on the shelf of runs.", icon=":material/check:")
 
 
 def draw(scene: Scene) -> None:

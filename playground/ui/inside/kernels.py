@@ -8,6 +8,7 @@ import streamlit as st
 from playground.data.catalog import DataError
 from playground.interpret.scale import limits
 from playground.interpret.steps import shown
+from playground.ui.escape import escape
 from playground.ui.inside import figures
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.maps import LAYER, MAP, choose_layer, marked, number
@@ -107,7 +108,7 @@ def _health(scene: Scene) -> None:
     try:
         found = scenes.health(scene)
     except DataError as error:
-        st.caption(f"Dead and saturated units need the test images: {error}.")
+        st.caption(f"Dead and saturated units need the test images: {escape(str(error))}.")
         return
     if not found:
         return

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import streamlit as st
 
+from playground.ui.escape import escape
 from playground.ui.inside import figures
 from playground.ui.inside import scene as scenes
 from playground.ui.inside.scene import Scene, image_key
@@ -34,7 +35,7 @@ def draw(scene: Scene) -> None:
     chosen = found.get(scene.epoch)
     best = "" if chosen is None else f"{scene.classes[int(chosen.argmax())]} {float(chosen.max()):.1%}"
     alt = f"Probability of each class for {scene.title} over {len(found)} epochs; at epoch {scene.epoch}: {best}"
-    st.markdown(f"**What the network took {scene.title[:60].lower()} for**, at each kept epoch")
+    st.markdown(f"**What the network took {escape(scene.title[:60].lower())} for**, at each kept epoch")
     live_chart(
         figures.over_time(found, scene.classes, scene.epoch, scene.run.id),
         key="inside_over_time",

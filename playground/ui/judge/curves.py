@@ -8,6 +8,7 @@ import streamlit as st
 from playground.judge import formulas, ranking
 from playground.plots import TEST, class_colour
 from playground.plots.judge import Curve, ranking_curves
+from playground.ui.escape import escape
 from playground.ui.judge import scene as scenes
 from playground.ui.judge.choose import formula
 from playground.ui.judge.scene import Scene
@@ -47,7 +48,9 @@ def one(scene: Scene, k: int, threshold: float) -> None:
     """Draw the curves of one class, with the counts at a threshold."""
     found, name = scenes.rankings(scene)[0][k], scene.classes[k]
     if found is None:
-        st.info(f"There is nothing to tell apart: all images are of {name}, or none is.", icon=":material/info:")
+        st.info(
+            f"There is nothing to tell apart: all images are of {escape(name)}, or none is.", icon=":material/info:"
+        )
         return
     assert scene.answers, "the page asks only where there are answers"
     counts = ranking.counts_at(scene.answers.probs[:, k], scene.answers.targets == k, threshold)
@@ -66,9 +69,9 @@ def one(scene: Scene, k: int, threshold: float) -> None:
             )
             chart(scene, kind, figure, f"of {name}", ranking.area(found, kind), f"{k} {threshold}")
     st.markdown(
-        f"At the threshold {threshold:.2f} **{called:,}** images are called {name}: **{counts.tp:,}** rightly (TP) "
-        f"and **{counts.fp:,}** wrongly (FP); **{counts.fn:,}** of its images are missed (FN), and **{counts.tn:,}** "
-        "others are left alone rightly (TN)."
+        f"At the threshold {threshold:.2f} **{called:,}** images are called {escape(name)}: **{counts.tp:,}** rightly "
+        f"(TP) and **{counts.fp:,}** wrongly (FP); **{counts.fn:,}** of its images are missed (FN), and "
+        f"**{counts.tn:,}** others are left alone rightly (TN)."
     )
     for column, text in zip(
         st.columns(3),
@@ -83,10 +86,10 @@ def one(scene: Scene, k: int, threshold: float) -> None:
             formula(text)
     pairs = found.positives * found.negatives
     st.caption(
-        f"AUC {found.auc:.4f}: of {found.positives:,} × {found.negatives:,} = {pairs:,} pairs of an image of {name} "
-        f"and another, in {found.auc * pairs:,.0f} its image has the higher probability; equal ones count half. "
-        f"Average precision {found.average_precision:.4f}: the precision at each threshold, weighted by how much "
-        "recall it adds. The true positive rate is the recall."
+        f"AUC {found.auc:.4f}: of {found.positives:,} × {found.negatives:,} = {pairs:,} pairs of an image of "
+        f"{escape(name)} and another, in {found.auc * pairs:,.0f} its image has the higher probability; equal ones "
+        f"count half. Average precision {found.average_precision:.4f}: the precision at each threshold, weighted "
+        "by how much recall it adds. The true positive rate is the recall."
     )
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from playground import images, plots
 from playground.ui import pickers
+from playground.ui.escape import escape
 from playground.ui.gallery import PAGE, Item, data_url, gallery, pixels_url
 from playground.ui.judge import scene as scenes
 from playground.ui.judge.scene import Scene
@@ -57,14 +58,14 @@ def mark_today(scene: Scene, rows: list[int]) -> None:
         with nullcontext() if "torch" in sys.modules else st.spinner("Asking the network again …"):
             probs = scenes.today(scene, rows)
     except ValueError as error:  # InferenceError, whose module is not worth importing for its name
-        st.caption(f"{words} The network cannot be asked again: {str(error).splitlines()[0]}")
+        st.caption(f"{words} The network cannot be asked again: {escape(str(error).splitlines()[0])}")
         return
     others = [(row, p) for row, p in zip(rows, probs, strict=True) if p.argmax() != scene.answers.preds[row]]
     if not others:
         st.caption(f"{words} Asked again here, in float32, the network names the same class for each image shown.")
         return
     found = ", ".join(
-        f"{row} ({scene.classes[int(p.argmax())]}, {pickers.percent(float(p.max()))})" for row, p in others
+        f"{row} ({escape(scene.classes[int(p.argmax())])}, {pickers.percent(float(p.max()))})" for row, p in others
     )
     st.caption(
         f":material/sync_problem: {words} Asked again here, in float32, the network names another class for "
@@ -87,11 +88,11 @@ def details(scene: Scene, row: int) -> None:
     with words:
         sure = pickers.percent(float(scene.answers.confidence[row]))
         if guess == truth:
-            st.markdown(f"**Test image {row}** :green-badge[:material/check: Right: {guess}, {sure}]")
+            st.markdown(f"**Test image {row}** :green-badge[:material/check: Right: {escape(guess)}, {sure}]")
         else:
             own = pickers.percent(float(probs[scene.answers.targets[row]]))
-            st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {guess}, {sure}]")
-            st.caption(f"It is: {truth} ({own})")
+            st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {escape(guess)}, {sure}]")
+            st.caption(f"It is: {escape(truth)} ({own})")
         live_chart(
             plots.probability_bars(probs.tolist(), scene.classes, top=3, truth=truth, revision=scene.run.id),
             key="judge_bars",

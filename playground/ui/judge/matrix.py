@@ -7,6 +7,7 @@ import streamlit as st
 from playground.judge.confusion import images_of, largest_error
 from playground.plots.confusion import LABELLED, Show, confusion_heatmap
 from playground.ui import pickers
+from playground.ui.escape import escape
 from playground.ui.judge import image
 from playground.ui.judge import scene as scenes
 from playground.ui.judge.choose import class_picker, segments, settle
@@ -81,12 +82,12 @@ def cell(scene: Scene) -> tuple[int, int]:
     number = int(scene.counts[true, guess])
     row, column = int(scene.counts[true].sum()), int(scene.counts[:, guess].sum())
     parts = [
-        _part(number, row, "of the true class", f"no test image is of {scene.classes[true]}"),
-        _part(number, column, "of the predictions", f"no test image is taken for {scene.classes[guess]}"),
+        _part(number, row, "of the true class", f"no test image is of {escape(scene.classes[true])}"),
+        _part(number, column, "of the predictions", f"no test image is taken for {escape(scene.classes[guess])}"),
     ]
     st.markdown(
-        f"**{number:,} {'image' if number == 1 else 'images'}** of {scene.classes[true]} taken for "
-        f"{scene.classes[guess]}: {', '.join(parts)}."
+        f"**{number:,} {'image' if number == 1 else 'images'}** of {escape(scene.classes[true])} taken for "
+        f"{escape(scene.classes[guess])}: {', '.join(parts)}."
     )
     return true, guess
 

@@ -10,6 +10,7 @@ from playground.judge import formulas
 from playground.metrics import Kind
 from playground.plots.judge import top_k_curve
 from playground.ui import pickers
+from playground.ui.escape import escape
 from playground.ui.judge.choose import class_picker, formula, segments, settle
 from playground.ui.judge.scene import Scene
 from playground.ui.live_chart import live_chart
@@ -80,7 +81,7 @@ def _defined(values: np.ndarray, *wholes: np.ndarray) -> np.ndarray:
 def one(scene: Scene, k: int) -> None:
     """Write out the figures of one class."""
     tp, row, column = int(scene.counts[k, k]), int(scene.counts[k].sum()), int(scene.counts[:, k].sum())
-    name, fp, fn = scene.classes[k], column - tp, row - tp
+    name, fp, fn = escape(scene.classes[k]), column - tp, row - tp
     st.markdown(
         f"Of {row:,} images of {name}, **{tp:,}** were found (true positives, TP) and **{fn:,}** were missed (false "
         f"negatives, FN). **{fp:,}** others were taken for {name} (false positives, FP)."

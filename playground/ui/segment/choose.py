@@ -11,6 +11,7 @@ from playground.data.catalog import DataError
 from playground.images import ImageError
 from playground.runs import RunFolder
 from playground.segment.mosaic import MAX_REGIONS, Mosaic, compose
+from playground.ui.escape import escape
 from playground.ui.inside.scene import test_set
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def source(run: RunFolder, size: int) -> Shown | None:
     try:
         data = test_set(run)
     except DataError as error:
-        st.error(f"{error}. Upload a photo instead.", icon=":material/error:")
+        st.error(f"{escape(str(error))}. Upload a photo instead.", icon=":material/error:")
         return None
     side = int(np.clip(8 * size, 256, LONGEST))
     composed = _composed(
@@ -120,7 +121,7 @@ def _upload() -> Shown | None:
     try:
         pixels, before = _read(file.getvalue())
     except ImageError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(escape(str(error)), icon=":material/broken_image:")
         return None
     if before != pixels.shape[:2]:
         st.caption(f"Shrunk from {before[1]:,} × {before[0]:,} to {pixels.shape[1]} × {pixels.shape[0]} pixels.")

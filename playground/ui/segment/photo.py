@@ -13,6 +13,7 @@ from playground.images import ImageError
 from playground.plots.masks import PALETTE, clear_class, laid_over
 from playground.runs import RunFolder
 from playground.segment import remedies
+from playground.ui.escape import escape
 from playground.ui.inside.scene import image_key, weights_key
 from playground.ui.pickers import percent
 from playground.ui.segment.legend import legend, shares
@@ -61,7 +62,7 @@ def _upload() -> Photo | None:
         pixels, size = _read(file.getvalue())
         return Photo(file.name, pixels, size, file.getvalue)
     except ImageError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(escape(str(error)), icon=":material/broken_image:")
         return None
 
 

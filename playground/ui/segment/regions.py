@@ -10,6 +10,7 @@ from playground.interpret.fields import Field
 from playground.interpret.scale import Limits, indices, palette
 from playground.runs import RunFolder
 from playground.segment import SegmentError
+from playground.ui.escape import escape
 from playground.ui.inside.scene import image_key, weights_key
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import percent
@@ -49,7 +50,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         try:
             _result(weights_key(run, epoch), who, shown, settings, info.classes)
         except SegmentError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(escape(str(error)), icon=":material/error:")
 
 
 def _result(weights: str, who: "Classifier", shown: Shown, settings: Settings, classes: tuple[str, ...]) -> None:
@@ -227,7 +228,7 @@ def _score(labels: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> N
         f"**{percent(metrics.accuracy(confusion))}** of the pixels are right; mean IoU "
         f"**{percent(float(iou[present].mean()))}**.",
         help="IoU is the intersection over the union of where the network sees a class and where it is, over all "
-        f"pixels of this scene; its mean is over the {len(present)} classes that occur in either: {each}.",
+        f"pixels of this scene; its mean is over the {len(present)} classes that occur in either: {escape(each)}.",
     )
 
 
@@ -239,7 +240,7 @@ def _point(shown: Shown, settings: Settings, classes: tuple[str, ...], probs: np
     cell = cell_size(*shown.pixels.shape[:2], len(classes))
     here = probs[row // cell, column // cell]
     truth = None if shown.labels is None else classes[int(shown.labels[row, column])]
-    st.markdown(f"**At row {row}, column {column}**" + (f", where there is: {truth}" if truth else ""))
+    st.markdown(f"**At row {row}, column {column}**" + (f", where there is: {escape(truth)}" if truth else ""))
     order = np.argsort(-here, kind="stable")[:TOP]
     spoken = ", ".join(f"{classes[k]} {percent(float(here[k]))}" for k in order)
     live_chart(

@@ -10,6 +10,7 @@ from playground.plots.masks import as_rgb, errors
 from playground.runs import RunError, RunFolder
 from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures_of
 from playground.ui import feeds, person, pickers
+from playground.ui.escape import escape
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.pickers import percent
 from playground.ui.sheets import of_image, sheets
@@ -65,7 +66,7 @@ def _train(run: RunFolder, name: str, remedy: Remedy) -> None:
 def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
     st.caption(
         f"Without: {_knobs(dict(remedy.without))}. With: {_knobs(dict(remedy.remedied))}. "
-        f"All other knobs as in {run.name}."
+        f"All other knobs as in {escape(run.name)}."
     )
     st.button(
         "Train both",
@@ -77,7 +78,7 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
         help="Two runs, one after the other or side by side; they appear below as they learn.",
     )
     if error := st.session_state.pop("segment_remedy_error", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     sides: list[RunFolder] = []
     for side, column in zip(SIDES, st.columns(2, gap="medium"), strict=True):
         key = f"segment_{name}_{side}"

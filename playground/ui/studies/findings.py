@@ -12,6 +12,7 @@ from playground.plots.confusion import confusion_heatmap
 from playground.runs import RunError
 from playground.studies import StudyFolder, range_test
 from playground.studies.results import Result, StudyFeed, best, judged, luck, mean_std, out_of_fold
+from playground.ui.escape import escape
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import percent
 
@@ -140,7 +141,7 @@ def _confusion(folder: StudyFolder, feed: StudyFeed) -> None:
         counts = _out_of_fold(str(folder.path), finished, feed.results)
         classes = catalog.info(folder.study.base.data.dataset).classes
     except (RunError, OSError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return
     if counts is None:
         segments = catalog.info(folder.study.base.data.dataset).segments

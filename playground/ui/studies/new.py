@@ -14,6 +14,7 @@ from playground.studies import Axis, Study, StudyError, control, parse_axis, pla
 from playground.studies.space import MAX_MEMBERS, NOT_VARIED
 from playground.studies.study import Sampler
 from playground.ui import pickers
+from playground.ui.escape import escape
 from playground.ui.knobs import name_of
 from playground.ui.network import duration
 
@@ -260,7 +261,7 @@ def _forecast(study: Study) -> bool:
         side_by_side = min(control.slots(study.base), len(made.members))
         lasts = control.seconds([config for _, config in made.members], side_by_side)
     except (StudyError, ConfigError, DataError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return False
     count = len(made.members)
     line = f"**{count} run{'s' if count > 1 else ''}**, {side_by_side} at a time, in about **{duration(lasts)}**"
@@ -290,7 +291,7 @@ def draw(on_start: Callable[[Study], None]) -> None:
     try:
         study = _study(kind, _base(kind))
     except (StudyError, ConfigError, RunError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         study = None
     able = study is not None and _forecast(study)
     with st.container(horizontal=True, vertical_alignment="bottom"):

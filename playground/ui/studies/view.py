@@ -15,6 +15,7 @@ from playground.runs import RunError, open_run
 from playground.studies import StudyError, StudyFolder, control
 from playground.studies.results import Result, StudyFeed, best
 from playground.ui import form, person, run_actions
+from playground.ui.escape import escape
 from playground.ui.network import duration
 from playground.ui.pickers import ago
 from playground.ui.studies import findings
@@ -102,9 +103,9 @@ def head(folder: StudyFolder, feed: StudyFeed) -> None:
     study, state = folder.study, feed.state
     title, icon, colour = STATES[state]
     mine = may_change(folder.owner, person.current())
-    whose = "" if folder.owner == person.current() else f" · of {name_of(folder.owner)}"
+    whose = "" if folder.owner == person.current() else f" · of {escape(name_of(folder.owner))}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{folder.name}**", width="content")
+        st.markdown(f"**{escape(folder.name)}**", width="content")
         st.markdown(f":{colour}-badge[{icon} {title}]", width="content")
         st.caption(f"{KINDS[study.kind][0]} · {ago(study.created)}{whose}", width="stretch")
         if mine:
@@ -140,7 +141,7 @@ def _stop(folder: StudyFolder) -> Callable[[], None]:
 def delete_popover(folder: StudyFolder, state: str = "") -> None:
     """Let a person delete a study, a damaged one too."""
     with st.popover("Delete", icon=":material/delete:", key=f"study_delete_{folder.id}", disabled=state == "running"):
-        st.write(f"Delete **{folder.name}**?")
+        st.write(f"Delete **{escape(folder.name)}**?")
         with_runs = st.toggle(
             f"And its {len(folder.members())} runs",
             True,
@@ -244,9 +245,9 @@ def draw(folder: StudyFolder, tick: float) -> None:
     """Draw the study; in a fragment, drawn again every `tick` seconds while it runs."""
     run_actions.leave()
     if error := st.session_state.pop("study_error", ""):
-        st.error(error, icon=":material/error:")
+        st.error(escape(error), icon=":material/error:")
     if done := st.session_state.pop("study_done", ""):
-        st.toast(done, icon=":material/check:")
+        st.toast(escape(done), icon=":material/check:")
     try:
         control.go_on(folder)  # whoever was to add members may have been killed
         feed = watch(folder)
@@ -255,7 +256,7 @@ def draw(folder: StudyFolder, tick: float) -> None:
         if feed.results:
             actions(folder, feed, table(folder, feed.results))
     except (StudyError, RunError, ConfigError, DataError, OSError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape(str(error)), icon=":material/error:")
         return
     if (feed.state == "running") != bool(tick):
         st.rerun()
