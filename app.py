@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 import playground.ui.form
 import playground.ui.strip
@@ -24,6 +25,7 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
         yield {}
 
 
-routes = (*assets.ROUTES, *thumbnails.ROUTES)
+base = "/".join(["", *filter(None, st.get_option("server.baseUrlPath").split("/"))])  # Streamlit moves its own alone
+routes = [Route(base + route.path, route.endpoint) for route in (*assets.ROUTES, *thumbnails.ROUTES)]
 middleware = (Middleware(person.Middleware),)
 app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=errors.show)

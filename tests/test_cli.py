@@ -379,6 +379,14 @@ def test_serve_is_streamlit_run(monkeypatch):
     assert cli.main(["serve", "--port", "9000", "--host", "0.0.0.0"]) == 0
     assert called[0][1:4] == ["-m", "streamlit", "run"]
     assert called[0][-4:] == ["--server.port", "9000", "--server.address", "0.0.0.0"]
+    assert cli.main(["serve", "--path", "/cnn/play/"]) == 0
+    assert called[1][-2:] == ["--server.baseUrlPath", "cnn/play"]
+
+
+@pytest.mark.parametrize("path", ["a b", "../x", "cnn//play", "http://elsewhere"])
+def test_a_path_that_is_none_is_one_line(path, capsys):
+    assert cli.main(["serve", "--path", path]) == 2
+    assert "such as cnn/play" in capsys.readouterr().err
 
 
 class TestFetch:

@@ -53,6 +53,30 @@ def test_grey_and_few_images(home, monkeypatch):
     assert np.asarray(sheet.convert("RGB"))[:, 4 * 28 :].max() < 8  # where there is no image it is black
 
 
+@pytest.mark.parametrize(
+    ("shape", "side", "inside"),
+    [((20, 30), 30, np.s_[5:25, 0:30]), ((30, 20), 30, np.s_[0:30, 5:25]), ((300, 512), 256, np.s_[53:203, 0:256])],
+)
+def test_images_that_are_not_square_stand_in_the_middle_of_square_tiles(home, shape, side, inside):
+    pixels = np.full((2, 3, *shape), 200, np.uint8)
+    entry = DatasetInfo("wide", "Wide", ("a", "b"), 3, shape[1], 2, 2, "", "", "", height=shape[0])
+    store.write(entry, pixels, np.array([0, 1]), pixels, np.array([0, 1]))
+    answer = get("wide")
+    assert answer.status_code == 200
+    sheet = np.asarray(Image.open(io.BytesIO(answer.body)).convert("L"))
+    assert sheet.shape == (side, 40 * side)
+    expected = np.zeros((side, side))
+    expected[inside] = 200
+    assert np.abs(sheet[:, side : 2 * side] - expected).mean() < 4
+
+
+def test_a_set_without_test_images_is_one_line(home):
+    pixels, targets = np.zeros((2, 3, 8, 8), np.uint8), np.array([0, 1])
+    entry = DatasetInfo("none", "None", ("a", "b"), 3, 8, 2, 0, "", "", "")
+    store.write(entry, pixels, targets, pixels[:0], targets[:0])
+    assert get("none").status_code == 404
+
+
 @pytest.mark.parametrize("name", ["nothing-here", "../../etc", "UPPER"])
 def test_an_unknown_data_set_is_one_line(home, name):
     answer = get(name)

@@ -7,6 +7,7 @@ Exit codes: 0 all went well, 1 a run failed or diverged, 2 what was asked cannot
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,11 @@ from collections.abc import Sequence
 import playground
 from playground.cli import datasets, exports, shelf, studies, train
 from playground.cli.parser import BAD_INPUT, CTRL_C, Parser
+from playground.config import ConfigError
 from playground.jobs.process import ROOT
+
+PATH = re.compile(r"[\w-]+(/[\w-]+)*", re.ASCII)
+"""What the path of the app may be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +52,19 @@ def _parser() -> Parser:
     serve = commands.add_parser("serve", help="open the app", description="Start the app; Ctrl-C saves its runs.")
     serve.add_argument("--port", type=int, default=8501, help="default 8501")
     serve.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    serve.add_argument(
+        "--path", default="", help="where a proxy in front of it has the app, such as cnn/play; default: at the top"
+    )
     serve.set_defaults(do=_serve)
     return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
     address = ["--server.port", str(options.port), "--server.address", options.host]
+    if path := options.path.strip("/"):
+        if not PATH.fullmatch(path):
+            raise ConfigError(f"--path {path[:60]!r} is none; letters, digits, - and _ make one, such as cnn/play")
+        address += ["--server.baseUrlPath", path]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), *address]
     os.chdir(ROOT)  # where Streamlit looks for .streamlit/config.toml
     if os.name == "posix":

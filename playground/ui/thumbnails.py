@@ -18,6 +18,9 @@ from playground.ui.live_chart import Pictures
 COUNT, COLUMNS = 1000, 40
 """The sheet of a data set holds so many test images, from all classes; so many in a row."""
 
+LARGEST = 256
+"""The side of a tile at most, in pixels; of larger images every second pixel is taken, or every third."""
+
 
 def _written(dataset: str) -> int:
     return (catalog.folder(dataset) / "info.json").stat().st_mtime_ns
@@ -41,12 +44,21 @@ def sheet(dataset: str, written: int) -> bytes:
     Args:
         dataset: one that is on this machine.
         written: when its arrays were; another time, another sheet.
+
+    Raises:
+        DataError: it cannot be read, or has no test images.
     """
     data = store.arrays(dataset)
     images = np.asarray(data.test_images[shown(data)])  # (N, C, H, W)
-    rows, side = -(-len(images) // COLUMNS), images.shape[-1]
-    tiles = np.zeros((rows * COLUMNS, side, side, 3), np.uint8)
-    tiles[: len(images)] = images.transpose(0, 2, 3, 1)  # a grey image's one channel becomes three
+    if not len(images):
+        raise DataError(f"the data set {dataset} has no test images")
+    step = -(-max(images.shape[2:]) // LARGEST)  # a WebP has at most 16,383 pixels a side
+    images = images[:, :, ::step, ::step]
+    (height, width), side = images.shape[2:], max(images.shape[2:])
+    rows, top, left = -(-len(images) // COLUMNS), (side - height) // 2, (side - width) // 2
+    tiles = np.zeros((rows * COLUMNS, side, side, 3), np.uint8)  # square ones, whatever the images are
+    # A grey image's one channel becomes three.
+    tiles[: len(images), top : top + height, left : left + width] = images.transpose(0, 2, 3, 1)
     pixels = tiles.reshape(rows, COLUMNS, side, side, 3).swapaxes(1, 2).reshape(rows * side, COLUMNS * side, 3)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=90)
