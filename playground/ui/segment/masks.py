@@ -16,6 +16,7 @@ from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
 from playground.segment.remedies import FIGURES, figures_of
 from playground.ui import feeds
+from playground.ui.escape import escape
 from playground.ui.inside.scene import test_set, weights_key
 from playground.ui.live_chart import live_chart
 from playground.ui.pickers import percent
@@ -213,5 +214,6 @@ def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
         column_config={name: st.column_config.NumberColumn(format="%.1f %%") for name in columns},
     )
     st.caption(
-        f"Over all test images of {store.title_of(run.predictions_dataset)}; pixels without a class do not count."
+        f"Over all test images of {escape(store.title_of(run.predictions_dataset))}; "
+        "pixels without a class do not count."
     )
