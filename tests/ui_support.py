@@ -1,6 +1,7 @@
 """For the tests of the pages: the app without a server, and runs of every kind without training."""
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -64,7 +65,8 @@ def click(at: AppTest, key: str) -> AppTest:
 
 
 def errors(at: AppTest) -> list[str]:
-    return [error.value for error in at.error]
+    """What the error lines say, as a person reads them: without what `escape` puts in."""
+    return [re.sub(r"\\(?=[^\w\s])", "", error.value).replace("\u2060", "") for error in at.error]
 
 
 def texts(at: AppTest) -> str:
