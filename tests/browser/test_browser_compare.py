@@ -43,7 +43,8 @@ def test_runs_ticked_on_the_shelf_are_compared_and_one_image_is_opened(page: Pag
     assert box
     for row in (0, 1):
         page.mouse.click(box["x"] + 18, box["y"] + HEADER + ROW * (row + 0.5))
-        ticked = page.get_by_text("2 runs ticked" if row else re.compile("^(slow|quick) · finished"))
+        said = page.get_by_test_id("stCaptionContainer")
+        ticked = said.get_by_text("2 runs ticked" if row else re.compile("^(slow|quick) · finished"))
         expect(ticked).to_be_visible()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.wait_for_url(re.compile(r"/compare\?runs="))
