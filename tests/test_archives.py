@@ -538,7 +538,7 @@ def test_a_full_disk_leaves_nothing_behind(parts, home, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    assert "No space left on device" in refuse(pack(parts), home)
+    assert "the disk is full" in refuse(pack(parts), home)
 
 
 def test_an_interrupt_leaves_nothing_behind(run, parts, monkeypatch):

@@ -9,6 +9,7 @@ from jobs_support import tiny
 
 from playground.jobs import client, queue
 from playground.jobs.control import Control
+from playground.jobs.service import drop
 from playground.runs import RunError, RunFolder, create
 
 
@@ -107,6 +108,20 @@ def test_whoever_dies_in_the_middle_of_a_resume_leaves_no_run_that_is_queued_and
         client.resume(run)
     monkeypatch.undo()
     assert run.status().state == "died"
+
+
+def test_the_service_leaves_a_run_in_the_queue_that_is_being_resumed():
+    """The resume enters it first and says that it is queued afterwards; in between the service may look."""
+    run = made("died")
+    queue.put(run.id)
+    number = queue.queued_at(run.id)
+    with run.hold():
+        drop(run, number)
+        assert queue.queued_at(run.id) == number
+    drop(run, number - 1)
+    assert queue.queued_at(run.id) == number
+    drop(run, number)
+    assert queue.queued_at(run.id) is None
 
 
 def test_nobody_waits_on_a_run_that_is_over():

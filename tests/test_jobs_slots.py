@@ -85,7 +85,7 @@ def test_the_queue_is_in_order_of_time_not_of_name(home):
     queue.put("z")
     assert list(queue.waiting()) == ["a", "m", "z"]
     queue.remove("gone")
-    assert [path.name for path in (home / "queue").iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in (home / "queue").iterdir() if path.name.startswith(".")] == [queue.LAST]
 
 
 def test_an_empty_or_damaged_queue(home):

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator
+from typing import IO
 
 from playground.home import home
 from playground.jobs import locks, queue
@@ -110,9 +111,9 @@ def client(service: bool = True) -> Generator[None]:
         service: keep the service running, and tell it when this process leaves (a server); False for a command that
             only wants to be counted.
     """
-    lock = locks.take(home() / CLIENTS, shared=True, wait=10)
-    leaving = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(leaving,), daemon=True)
+    presence, leaving = _Presence(), threading.Event()
+    keeper = threading.Thread(target=_keep, args=(leaving, presence), daemon=True)
+    presence.renew()
     if service:
         keeper.start()
     try:
@@ -121,16 +122,36 @@ def client(service: bool = True) -> Generator[None]:
         leaving.set()
         if service:
             keeper.join(timeout=5)
-        if lock:
-            lock.close()
+        presence.end()
         if service:
             _tell_service_that_we_left()
 
 
-def _keep(leaving: threading.Event) -> None:
-    """Start the service again whenever it is gone: somebody may kill it while runs wait."""
+class _Presence:
+    """Our share of the lock that tells the service that somebody is there."""
+
+    def __init__(self) -> None:
+        self._lock: IO[bytes] | None = None
+
+    def renew(self) -> None:
+        """Take it, unless we have it: the home may have been emptied, and our lock with it."""
+        path = home() / CLIENTS
+        if self._lock is None or not locks.is_current(self._lock, path):
+            self.end()
+            with contextlib.suppress(OSError):  # a home that can only be looked at
+                self._lock = locks.take(path, shared=True, wait=10)
+
+    def end(self) -> None:
+        if self._lock:
+            self._lock.close()
+        self._lock = None
+
+
+def _keep(leaving: threading.Event, presence: _Presence) -> None:
+    """Start the service again whenever it is gone: somebody may kill it while runs wait, or empty the home."""
     while True:
         with contextlib.suppress(OSError):
+            presence.renew()
             ensure_service()
         if leaving.wait(KEEP_SECONDS):
             return

@@ -1,12 +1,12 @@
 """Say in one line what ended a run, and what would help."""
 
-import errno
 import shutil
 
 from playground.config import ConfigError, RunConfig
 from playground.data.catalog import DataError
 from playground.home import HomeError, home
 from playground.runs import RunError
+from playground.runs.files import WriteError, is_full
 
 
 def explain(error: BaseException, config: RunConfig | None = None) -> str:
@@ -18,9 +18,12 @@ def explain(error: BaseException, config: RunConfig | None = None) -> str:
     text = " ".join(str(error).split())[:300]
     if _out_of_memory(error, text):
         return f"out of memory{_sizes(config)}; a smaller batch size or fewer channels need less"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({_free()}); delete runs or data sets, then resume"
-    if isinstance(error, (ConfigError, DataError, RunError, HomeError)) or type(error).__name__ == "ResumeError":
+    if isinstance(error, OSError) and is_full(error):
+        return f"the disk is full ({_free()}); delete runs or data sets and empty the trash, then resume"
+    if (
+        isinstance(error, (WriteError, ConfigError, DataError, RunError, HomeError))
+        or type(error).__name__ == "ResumeError"
+    ):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

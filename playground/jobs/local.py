@@ -20,6 +20,7 @@ from playground.jobs.process import launch
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work_quietly
 from playground.runs import RunFolder
+from playground.runs.files import writing
 
 START_METHOD = "PLAYGROUND_START_METHOD"
 
@@ -50,7 +51,10 @@ def start_method() -> str:
 
 def submit(run: RunFolder, slot: Slot) -> Process:
     """Start a worker in a session of its own; what it prints goes to the run's worker.log."""
-    with (run.path / "worker.log").open("ab") as log:
+    path = run.path / "worker.log"
+    with writing(path):
+        log = path.open("ab")
+    with log:
         return _fork(run, slot, log) if start_method() == "fork" else _spawn(run, slot, log)
 
 

@@ -1,5 +1,6 @@
 """Locks on files that the kernel releases when their process ends, however it ends."""
 
+import os
 import time
 from pathlib import Path
 from typing import IO
@@ -22,12 +23,23 @@ def take(path: Path, *, shared: bool = False, wait: float = 0.0) -> IO[bytes] | 
     while True:
         try:
             portalocker.lock(file, _SHARED if shared else _EXCLUSIVE)
-            return file
+            if is_current(file, path):
+                return file
+            file.close()  # deleted since it was opened: others would lock the one that is there now
+            file = path.open("a+b")
         except portalocker.LockException:
             if time.monotonic() >= deadline:
                 file.close()
                 return None
             time.sleep(0.01)
+
+
+def is_current(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file is still the one at that path: a lock on a file that was deleted keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except OSError:
+        return False
 
 
 def is_held(path: Path) -> bool:

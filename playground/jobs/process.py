@@ -9,6 +9,8 @@ from typing import IO
 
 import playground
 
+DISK_FULL = 28
+"""The exit code of a worker that could not even write down that the disk is full."""
 ROOT = Path(playground.__file__).parent.parent
 """Where `python -m playground…` finds the package, installed or not."""
 

@@ -1,4 +1,7 @@
-"""The runs that wait for a worker: one small file for each, home/queue/<run id>, with the time it was put there.
+"""The runs that wait for a worker: one small file for each, home/queue/<run id>, with its number.
+
+Numbers only grow: each is the time in nanoseconds since 1970, or one more than the last where a clock was set back. So
+they tell who came first, and one wish for a run from the next.
 
 The queue is an index that can be thrown away: what counts is the state `queued` in a run's own status.
 """
@@ -9,6 +12,10 @@ import time
 from pathlib import Path
 
 from playground.home import home
+from playground.runs.files import write_essential
+
+LAST = ".last"
+"""The file of the number that was given out last."""
 
 
 def queue_folder() -> Path:
@@ -20,9 +27,10 @@ def queue_folder() -> Path:
 
 def put(run_id: str) -> None:
     """Put a run at the end of the queue, in one step: a reader never sees an empty marker."""
-    draft = queue_folder() / f".{run_id}-{os.getpid()}-{time.monotonic_ns()}"
-    draft.write_text(str(time.time_ns()))
-    os.replace(draft, queue_folder() / run_id)
+    last = max(_number(queue_folder() / LAST) or 0, 0)
+    number = str(max(time.time_ns(), last + 1))
+    for name in (LAST, run_id):
+        write_essential(queue_folder() / name, number.encode())
 
 
 def remove(run_id: str) -> None:
@@ -31,9 +39,13 @@ def remove(run_id: str) -> None:
 
 
 def queued_at(run_id: str) -> int | None:
-    """When the run was put into the queue, in nanoseconds since 1970; None if it is not in it."""
+    """Return the run's number in the queue; None if it is not in it."""
+    return _number(home() / "queue" / run_id)
+
+
+def _number(path: Path) -> int | None:
     try:
-        return int((queue_folder() / run_id).read_text())
+        return int(path.read_text())
     except OSError:
         return None
     except ValueError:
@@ -41,7 +53,7 @@ def queued_at(run_id: str) -> int | None:
 
 
 def waiting() -> dict[str, int]:
-    """Return `{run id: when it was put there}`, first come first."""
+    """Return `{run id: its number}`, first come first."""
     times: dict[str, int] = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(home() / "queue"):

@@ -5,6 +5,8 @@ but it computes nothing, starts no thread and never touches a GPU, for only then
 run folders: kill it at any time, its workers go on, and the next service finds them by their locks.
 """
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -16,8 +18,10 @@ from typing import IO, Any
 from playground.home import home
 from playground.jobs import locks, queue
 from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
+from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot, Waiting, next_start, wish
 from playground.runs import RunError, RunFolder, list_runs, open_run, write_atomic
+from playground.runs.files import is_full, keep_reserve
 
 TICK = 0.03
 LOOK_AGAIN = 0.5
@@ -26,15 +30,20 @@ SEARCH = 5.0
 """Seconds between searches for workers that this service did not start, while a run waits."""
 IDLE_LIMIT = float(os.environ.get("PLAYGROUND_IDLE_LIMIT", "60"))
 """Seconds without a client and without a run after which the service ends."""
+ABANDON_LIMIT = 5.0
+"""Seconds that workers get to end when the home was emptied."""
 DRAIN_LIMIT = 30.0
 """Seconds that workers get to save their state when the last client has left."""
 NEW_RUN = 10.0
 """A queued run this young, in seconds, is still in the hands of whoever makes it."""
+PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+"""What keeps any worker from being started, and passes."""
 
 
 def log(text: str) -> None:
     """Write a line to the service's log."""
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), text, flush=True)
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), text, flush=True)
 
 
 @dataclass
@@ -58,8 +67,12 @@ class Service:
     def __init__(self, lock: IO[bytes], gpus: list[str]) -> None:
         self.lock, self.gpus, self.cores = lock, gpus, cores()
         self.jobs: dict[str, Job] = {}
+        self.dead: list[tuple[Job, int]] = []  # and their exit codes, not yet written down
         self.runs: dict[str, RunFolder] = {}  # in the queue; their configs are read once
-        self.look_at = self.search_at = 0.0
+        self.since: dict[tuple[str, int], float] = {}  # when each wish of the queue was seen first
+        self.settled: set[str] = set()  # runs that do not wait to be put into the queue
+        self.new: dict[str, float] = {}  # runs that may, and when they were seen first
+        self.look_at = self.search_at = self.mend_at = self.check_at = 0.0
         self.seen: dict[str, int] = {}  # the queue at the last look
         self.idle_since = time.monotonic()
         self.leaving = False  # SIGTERM came
@@ -68,10 +81,13 @@ class Service:
     def loop(self) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        self.mend_queue()
         while True:
             try:
+                if self.is_displaced():
+                    self.abandon()
+                    return
                 self.reap()
+                self.mend_queue()
                 if self.draining_since is None:
                     self.start_what_fits()
                 if self.is_over() and self.leave():
@@ -87,11 +103,23 @@ class Service:
     # Beginning and end of runs
 
     def mend_queue(self) -> None:
-        """Put runs that say they are queued into the queue: it may have been lost, or their maker killed half-way."""
+        """Put runs that say they are queued into the queue: it may have been lost, or their maker killed half-way.
+
+        Looked at again and again, but each run that is not queued only once: `client.requeue` enters it first.
+        """
+        now = time.monotonic()
+        if now < self.mend_at:
+            return
+        self.mend_at = now + SEARCH
         waiting = queue.waiting()
         for run in reversed(list_runs()):
-            lost = run.id not in waiting and run.status().state == "queued" and not run.is_locked()
-            if lost and not run.read_only and time.time() - run.about.created > NEW_RUN:
+            if run.id in self.settled or run.id in waiting or run.read_only:
+                continue
+            if run.is_locked() or run.status().state != "queued":
+                self.settled.add(run.id)
+                self.new.pop(run.id, None)
+            elif now - self.new.setdefault(run.id, now) > NEW_RUN or age(run) > NEW_RUN:
+                log(f"{run.id}: queued, but not in the queue")
                 queue.put(run.id)
 
     def find_workers(self) -> None:
@@ -102,6 +130,29 @@ class Service:
                 status = run.status()
                 self.jobs[run.id] = Job(run, Slot(status.device or "cpu", status.threads or 1))
 
+    def is_displaced(self) -> bool:
+        """Whether our lock is gone from the home: it was emptied, and the next service is not kept out by us."""
+        now = time.monotonic()
+        if now < self.check_at:
+            return False
+        self.check_at = now + LOOK_AGAIN
+        keep_reserve()
+        return not locks.is_current(self.lock, home() / SERVICE)
+
+    def abandon(self) -> None:
+        """End the workers: their runs are gone, and the next service does not know of the room they take."""
+        log("the home was emptied, so this service and its workers end")
+        own = [job.process for job in self.jobs.values() if job.process]
+        deadline = time.monotonic() + ABANDON_LIMIT
+        told = signal.SIGTERM
+        while left := [process for process in own if process.poll() is None]:
+            for process in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, told)
+            if time.monotonic() > deadline:
+                told = signal.SIGKILL
+            time.sleep(0.1)
+
     def reap(self) -> None:
         for run_id, job in list(self.jobs.items()):
             code = job.process.poll() if job.process else None if job.run.is_locked() else 0
@@ -109,7 +160,10 @@ class Service:
                 del self.jobs[run_id]
                 self.look_at = 0.0
                 if code:
-                    bury(job, code)
+                    self.dead.append((job, code))
+        while self.dead:
+            bury(*self.dead[0])  # what cannot be written yet, on a full disk, is tried again
+            del self.dead[0]
 
     def start_what_fits(self) -> None:
         waiting = queue.waiting()
@@ -120,6 +174,7 @@ class Service:
         if now >= self.search_at:
             self.find_workers()
         self.runs = {run_id: run for run_id, run in self.runs.items() if run_id in waiting}
+        self.since = {wish: since for wish, since in self.since.items() if waiting.get(wish[0]) == wish[1]}
         requests = [r for run_id, when in waiting.items() if (r := self.request(run_id, when))]
         while found := next_start(requests, self.busy(), self.cores, self.gpus):
             run_id, slot = found
@@ -137,15 +192,13 @@ class Service:
         run = self.runs.get(run_id)
         try:
             run = self.runs[run_id] = run or open_run(run_id)
-            wanted = wish(run, self.cores, time.time() - when / 1e9)
-        except ValueError as error:
-            log(f"{run_id}: {error}")
+            now = time.monotonic()
+            wanted = wish(run, self.cores, now - self.since.setdefault((run_id, when), now))
+        except (ValueError, OSError) as error:
             give_up(RunFolder(home() / "runs" / run_id), " ".join(str(error).split()), when)
             return None
         if run.status().state != "queued":
-            queue.remove(run_id)
-            if run.status().state == "queued":  # it was resumed at this very moment
-                queue.put(run_id)
+            drop(run, when)
             return None
         return wanted
 
@@ -153,7 +206,13 @@ class Service:
         from playground.jobs import local
 
         run = self.runs[run_id]
-        self.jobs[run_id] = Job(run, slot, local.submit(run, slot), when)
+        try:
+            self.jobs[run_id] = Job(run, slot, local.submit(run, slot), when)
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
+            give_up(run, f"its worker cannot be started: {error}", when)
+            return
         log(f"{run_id}: started on {slot.device} with {slot.threads} threads")
 
     # The end of the service
@@ -198,6 +257,8 @@ class Service:
 def bury(job: Job, code: int) -> None:
     """Write down how a run ended whose worker could not do it itself."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    if code == DISK_FULL:
+        how = "the disk is full; delete runs or data sets, and empty the trash"
     if code == -signal.SIGKILL:
         how = "killed (out of memory, or by hand)"
     log(f"{job.run.id}: its worker ended: {how}")
@@ -208,16 +269,43 @@ def bury(job: Job, code: int) -> None:
         with job.run.hold():  # nobody has resumed it meanwhile
             if job.run.status().state in ("preparing", "running"):
                 job.run.set_status(state="died", message=f"{how}; it can resume", finished=time.time())
-    except (RunError, OSError) as error:
+    except RunError as error:
         log(f"{job.run.id}: {error}")
+    except OSError as error:
+        if is_full(error):
+            raise
+        give_up(job.run, f"{how}; {error}")
 
 
-def give_up(run: RunFolder, message: str, when: int) -> None:
-    """Take a run that cannot start out of the queue, and say why in its status."""
-    if queue.queued_at(run.id) == when:
-        queue.remove(run.id)
-    if run.path.exists():
-        run.set_status(state="failed", message=message, finished=time.time())
+def drop(run: RunFolder, when: int) -> None:
+    """Take a run that does not wait out of the queue, unless somebody is at it: maybe to resume it at this moment."""
+    if not run.is_locked():
+        with contextlib.suppress(RunError), run.hold():
+            if run.status().state != "queued" and queue.queued_at(run.id) == when:
+                queue.remove(run.id)
+
+
+def give_up(run: RunFolder, message: str, when: int | None = None) -> None:
+    """Take a run that cannot start or go on out of the queue, and say why; the other runs go on, whatever it is."""
+    log(f"{run.id}: {message}")
+    try:
+        if run.path.exists():
+            run.fail(message)
+    except OSError as error:
+        if is_full(error):
+            raise
+        log(f"{run.id}: {error}")
+    finally:
+        if when is not None and queue.queued_at(run.id) == when:
+            queue.remove(run.id)
+
+
+def age(run: RunFolder) -> float:
+    """Return how many seconds ago a run was made, by the clock on the wall."""
+    try:
+        return time.time() - run.about.created
+    except RunError:
+        return 0.0
 
 
 def find_gpus() -> list[str]:

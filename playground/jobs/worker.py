@@ -23,8 +23,10 @@ from playground.jobs import queue
 from playground.jobs.control import Control
 from playground.jobs.explain import explain
 from playground.jobs.memory import keep_freed_memory
+from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot
 from playground.runs import Resumed, RunError, RunFolder, Status
+from playground.runs.files import is_full
 from playground.runs.status import best_fields
 
 PAUSE_LIMIT = 600.0
@@ -91,7 +93,8 @@ class Worker:
         except KeyboardInterrupt:
             self.end("interrupted", "ended before its state was saved; it resumes from its last epoch")
         except Exception as error:  # a worker has nobody above it: whatever happens ends as a line in the status
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log's disk may be full
+                traceback.print_exc()
             self.end("failed", explain(error, self._config()))
         return self.status
 
@@ -191,14 +194,24 @@ class Worker:
             case Epoch():
                 self.on_epoch(event)
             case Snapshot():
-                self.run.save_resume(event.tensors, event.facts)
-                self.status = replace(self.status, step=event.step, seconds=event.facts["seconds"])
-                if self.ending:
-                    raise self.ending
+                self.on_snapshot(event)
             case Diverged():
                 self.run.append(event)
                 raise Ended("diverged", f"step {event.step}: {event.what}; a smaller learning rate may help")
         return self.answer()
+
+    def on_snapshot(self, event: Snapshot) -> None:
+        """Keep the exact state, and end if that is what it was asked for; a stop works on a full disk, too."""
+        try:
+            self.run.save_resume(event.tensors, event.facts)
+        except OSError as error:
+            if not self.ending:
+                raise
+            why = f"its exact state could not be saved: {explain(error)}; it resumes from its last epoch"
+            raise Ended(self.ending.state, why) from None
+        self.status = replace(self.status, step=event.step, seconds=event.facts["seconds"])
+        if self.ending:
+            raise self.ending
 
     def on_progress(self, event: Progress) -> None:
         steps = round(event.step / event.epoch * self.run.config.training.epochs)
@@ -257,6 +270,8 @@ class Worker:
                 return {"report": True} if self.until == "step" else None
             if self.status.state != "paused":
                 self.say("paused", step=max(self.step, 0))
+            if not self.run.path.exists():
+                raise Ended("interrupted", "its folder is gone")
             if time.monotonic() - since > PAUSE_LIMIT:
                 self.ending = Ended("paused", "paused for long, so its memory was given back; play goes on from here")
             time.sleep(0.02)
@@ -310,6 +325,10 @@ def work_quietly(run: RunFolder, slot: Slot) -> int:
         work(run, slot)
     except RunError as error:
         print(error, file=sys.stderr)
+    except OSError as error:  # not even its last status can be written
+        with contextlib.suppress(OSError):
+            print(error, file=sys.stderr)
+        return DISK_FULL if is_full(error) else 1
     return 0
 
 

@@ -2,12 +2,7 @@
 
 import contextlib
 import io
-import os
 import re
-import secrets
-import shutil
-import tempfile
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +16,10 @@ from playground.config import ConfigError, from_json, to_json
 from playground.events import EpochRow
 from playground.people import MACHINE
 from playground.runs.about import ABOUT, clean_name
-from playground.runs.files import DamagedError, RunError, parse_stored, write_atomic
+from playground.runs.files import DamagedError, RunError, WriteError, parse_stored, write_atomic
 from playground.runs.folder import RunFolder
 from playground.runs.rows import from_line, names_kind, to_line
-from playground.runs.shelf import runs_folder
+from playground.runs.shelf import adopt, draft_folder
 from playground.runs.status import STATUS, Status, migrate_status
 from playground.zips import open_zip
 
@@ -63,19 +58,17 @@ def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
     try:
         with open_zip(file, MAX_FILES) as archive:
             members = _members(archive.entries)
-            draft = Path(tempfile.mkdtemp(dir=runs_folder(), prefix=".new-"))
-            try:
+            with draft_folder() as draft:
                 for name, info in members.items():
                     content = archive.read(info)
                     content = _checked(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
                 return _adopt(draft, owner)
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
     except RunError:
         raise
+    except WriteError as error:
+        raise RunError(f"this zip cannot be taken in: {error}") from None
     except ValueError as error:  # a ZipError, or what is not found in the parts until they are together
         raise RunError(f"this is no readable zip ({_short(error)}); take one that the Runs page downloaded") from None
     except OSError as error:
@@ -162,9 +155,6 @@ def _short(what: object) -> str:
 
 def _adopt(draft: Path, owner: str) -> RunFolder:
     """Give the checked folder an owner, an id and a place on the shelf."""
-    run_id = time.strftime("%Y%m%d-%H%M%S") + f"-{secrets.token_hex(3)}"
-    (draft / "lock").touch()
-    draft.chmod(0o755)
     run = RunFolder(draft)
     if not (draft / "status.json").exists():
         write_atomic(draft / "status.json", STATUS.dump_json(Status("interrupted")))
@@ -173,5 +163,4 @@ def _adopt(draft: Path, owner: str) -> RunFolder:
     run.set_status(state=state if state in _OVER else "interrupted")
     name = clean_name(run.about.name) or "imported run"
     run.describe(name=name, study=None, member=None, owner=owner)
-    os.replace(draft, runs_folder() / run_id)
-    return RunFolder(runs_folder() / run_id)
+    return adopt(draft)

@@ -1,16 +1,19 @@
 """The small files of a run: replaced as a whole, read through a model, and damaged when they do not fit it."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from playground.home import home
 from playground.runs.rows import first_fault
 
 Stored = TypeVar("Stored")
@@ -29,19 +32,103 @@ class DamagedError(RunError):
     """A file of a run that cannot be read; the message says which one and why."""
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: write beside it, sync, rename. On an error nothing is left behind."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+class WriteError(OSError):
+    """A file that cannot be written; the message is one line, `errno` says why to programs."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(_cannot(path, error))
+        self.errno = error.errno
+
+
+def _cannot(path: Path, error: OSError) -> str:
+    if not is_full(error):
+        return f"{path} cannot be written ({error.strerror or error})"
+    free = "0"
+    with contextlib.suppress(OSError):
+        free = f"{shutil.disk_usage(path.parent).free / 1e6:,.0f}"
+    return f"the disk is full ({free} MB free in {path.parent}); delete runs or data sets, and empty the trash"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no room left on the disk, or in the person's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Inside, an OSError becomes a WriteError about the path."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        yield
+    except WriteError:
         raise
+    except OSError as error:
+        raise WriteError(path, error) from None
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: write beside it, sync, rename. On an error nothing is left behind.
+
+    Raises:
+        WriteError: it cannot be written; the old one is still there.
+    """
+    with writing(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+# On a full disk, runs can be stopped all the same, and say why they ended: some room is kept for that.
+
+RESERVE = "reserve"
+RESERVE_BYTES = 2**20
+
+
+def keep_reserve() -> None:
+    """See to it that the home has its reserve of room, where the disk has as much to spare."""
+    path = home() / RESERVE
+    with contextlib.suppress(OSError):
+        if not path.exists() and shutil.disk_usage(home()).free > 16 * RESERVE_BYTES:
+            write_atomic(path, b"\1" * RESERVE_BYTES)
+
+
+def write_essential(path: Path, content: bytes) -> None:
+    """`write_atomic` of what has to be written on a full disk, too: where a run stands, and what is asked of it."""
+    _essential(lambda: write_atomic(path, content))
+
+
+def append_essential(path: Path, content: bytes) -> None:
+    """Append in one write, on a full disk, too.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+
+    def append() -> None:
+        with writing(path), path.open("ab", buffering=0) as file:
+            before = file.tell()
+            if file.write(content) < len(content):
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _essential(append)
+
+
+def _essential(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        if not is_full(error):
+            raise
+        (home() / RESERVE).unlink(missing_ok=True)
+        write()
 
 
 def parse_stored(name: str, content: bytes, model: TypeAdapter[Stored], migrate: Migrate) -> Stored:

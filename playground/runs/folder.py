@@ -22,6 +22,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from functools import cached_property
@@ -35,7 +36,16 @@ from playground.events import EpochRow
 from playground.people import MACHINE, may_change, name_of
 from playground.runs import lock
 from playground.runs.about import ABOUT, About, clean_name, clean_note, migrate_about
-from playground.runs.files import DamagedError, RunError, read_stored, write_atomic
+from playground.runs.files import (
+    DamagedError,
+    RunError,
+    append_essential,
+    is_full,
+    read_stored,
+    write_atomic,
+    write_essential,
+    writing,
+)
 from playground.runs.rows import Row, from_lines, to_line
 from playground.runs.status import STATUS, Status, migrate_status
 from playground.runs.tensors import TensorFiles
@@ -174,7 +184,28 @@ class RunFolder(TensorFiles):
             status = self._stored_status()
             if status.state in ("preparing", "running"):
                 status = replace(status, state="died", message=status.message or "its worker was killed; it can resume")
+        if status.state in ("queued", "died") and (why := self._failure()):
+            status = replace(status, state="failed", message=why)
         return status
+
+    def fail(self, message: str) -> None:
+        """Say that the run failed and why; beside its folder, where nothing can be written in it."""
+        try:
+            self.set_status(state="failed", message=message, finished=time.time())
+        except OSError as error:
+            if is_full(error):
+                raise
+            why = f"{message}; nothing can be written in its folder ({error})" if str(error) not in message else message
+            write_essential(self._failure_path(), why.encode())
+
+    def _failure_path(self) -> Path:
+        return self.path.with_name(f".failed-{self.id}")
+
+    def _failure(self) -> str:
+        try:
+            return self._failure_path().read_text(errors="replace")[:1000]
+        except OSError:
+            return ""
 
     def _stored_status(self) -> Status:
         try:
@@ -198,7 +229,9 @@ class RunFolder(TensorFiles):
         """Replace fields of the status (the worker's and the queue's job)."""
         status = replace(self._stored_status(), **changes)
         status = replace(status, message=status.message[:1000])
-        write_atomic(self.path / "status.json", STATUS.dump_json(status, indent=1))
+        write_essential(self.path / "status.json", STATUS.dump_json(status, indent=1))
+        with contextlib.suppress(OSError):
+            self._failure_path().unlink(missing_ok=True)
         return status
 
     def is_locked(self) -> bool:
@@ -226,11 +259,12 @@ class RunFolder(TensorFiles):
             OSError: the disk is full; the row is not there, those before it are.
         """
         line = to_line(row)
-        with (self.path / "metrics.jsonl").open("ab", buffering=0) as file:
-            whole = file.write(line) == len(line)
-        if not whole:
-            self.mend_tail()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / "metrics.jsonl"))
+        with writing(self.path / "metrics.jsonl"):
+            with (self.path / "metrics.jsonl").open("ab", buffering=0) as file:
+                whole = file.write(line) == len(line)
+            if not whole:
+                self.mend_tail()
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def mend_tail(self) -> None:
         """Cut off a last line that a killed writer left unfinished, so that the next row starts on its own line."""
@@ -253,8 +287,7 @@ class RunFolder(TensorFiles):
         self.check_owner(by)
         if self.read_only:
             raise RunError("the bundled demo run is finished; duplicate it to train it again")
-        with (self.path / "control.jsonl").open("ab", buffering=0) as file:
-            file.write(json.dumps(fields).encode() + b"\n")
+        append_essential(self.path / "control.jsonl", json.dumps(fields).encode() + b"\n")
 
     def delete(self, by: str = MACHINE) -> None:
         """Delete the folder, at the wish of a person.

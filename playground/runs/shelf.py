@@ -3,20 +3,25 @@
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playground.config import RunConfig, to_json
 from playground.home import home
 from playground.people import MACHINE
+from playground.runs import lock
 from playground.runs.about import ABOUT, About, clean_name, clean_note
-from playground.runs.files import RunError
+from playground.runs.files import RunError, writing
 from playground.runs.folder import DEMO, RunFolder
 from playground.runs.status import STATUS, Status
 
 TASKS = ("classification", "segmentation")
+DRAFT = ".new-"
+_OWN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -37,18 +42,51 @@ def create(
         study, member: the id of the study it belongs to, and its number in it.
         owner: the person who makes it.
     """
-    now = time.time()
-    run_id = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(3)}"
-    folder = runs_folder()
-    draft = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-    about = About(clean_name(name), clean_note(note), parent, now, study, member if study else None, owner=owner)
-    (draft / "config.json").write_text(to_json(config))
-    (draft / "about.json").write_bytes(ABOUT.dump_json(about, indent=1))
-    (draft / "status.json").write_bytes(STATUS.dump_json(Status("queued", epochs=config.training.epochs), indent=1))
-    (draft / "lock").touch()
+    about = About(
+        clean_name(name), clean_note(note), parent, time.time(), study, member if study else None, owner=owner
+    )
+    with draft_folder() as draft:
+        (draft / "config.json").write_text(to_json(config))
+        (draft / "about.json").write_bytes(ABOUT.dump_json(about, indent=1))
+        (draft / "status.json").write_bytes(STATUS.dump_json(Status("queued", epochs=config.training.epochs), indent=1))
+        return adopt(draft)
+
+
+@contextmanager
+def draft_folder() -> Generator[Path]:
+    """Make a folder that is no run yet, and hold its lock, so that nobody sweeps it away; gone after an error.
+
+    Raises:
+        WriteError: nothing can be written there.
+    """
+    with writing(runs_folder()):
+        draft = Path(tempfile.mkdtemp(dir=runs_folder(), prefix=DRAFT))
+        try:
+            with lock.hold(draft / "lock"):
+                yield draft
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def adopt(draft: Path) -> RunFolder:
+    """Give a draft an id and a place among the runs."""
     draft.chmod(0o755)
-    os.replace(draft, folder / run_id)
-    return RunFolder(folder / run_id)
+    while True:
+        place = runs_folder() / new_id()
+        if not place.exists():  # somebody else may have made one in the same second
+            os.replace(draft, place)
+            return RunFolder(place)
+
+
+def new_id() -> str:
+    """Return an id that sorts behind all there are: the time, and a number that grows where the time does not."""
+    now = time.strftime("%Y%m%d-%H%M%S")
+    newest = max((name for name in os.listdir(runs_folder()) if _OWN_ID.fullmatch(name)), default="")
+    if now > newest[:15]:
+        return f"{now}-{secrets.randbelow(0x1000):06x}"
+    # The same second, or a clock that was set back.
+    return f"{newest[:15]}-{min(int(newest[16:], 16) + 1 + secrets.randbelow(0x1000), 0xFFFFFF):06x}"
 
 
 def runs_folder() -> Path:
