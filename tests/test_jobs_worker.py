@@ -198,6 +198,38 @@ def test_a_change_is_a_row_and_survives_kills():
         assert same(weights(resumed), weights(run))
 
 
+@pytest.mark.parametrize("killed_again", [False, True])
+def test_a_setting_moved_while_seen_rows_are_computed_again_waits_for_their_end(reference, killed_again):
+    """Rows that were there before the kill come again as they were; the new value counts from then on."""
+    run, copies = create(tiny(epochs=4, dropout=0.2, flip=True)), []
+
+    def watch(event, status):
+        if isinstance(event, Batch) and event.step == 7:  # the state is that of step 4
+            copies.append(shutil.copytree(run.path, run.path.with_name("killed")))
+
+    work(run, SLOT, watch)
+    killed = RunFolder(copies[0])
+    seen = figures(killed)
+    last = max(row.step for row in killed.rows())
+    assert last > killed.load_resume()[1]["step"]
+    if killed_again:
+        client.requeue(killed)
+        work(
+            killed,
+            SLOT,
+            at_step(5, lambda: copies.append(shutil.copytree(killed.path, killed.path.with_name("again")))),
+        )
+        killed = RunFolder(copies[1])
+    client.requeue(killed)
+    killed.command(set={"learning_rate": 0.02})
+    assert work(killed, SLOT).state == "finished"
+    again = figures(killed)
+    assert all(row in again for row in seen)
+    (change,) = [row for row in killed.rows() if row.type == "change"]
+    assert change.step >= last and change.new == 0.02
+    assert not same(weights(killed), reference[1])
+
+
 def test_a_change_between_epochs_is_in_the_state(monkeypatch):
     run, copies = create(tiny(epochs=3)), []
 

@@ -75,8 +75,10 @@ class Worker:
         self.until = ""  # "step" or "epoch": what to pause after …
         self.left = 0  # … and how many of them
         self.ending: Ended | None = None
-        self.sets: dict[str, float] = {}  # knobs that wait for a new value
+        self.sets: dict[str, float] = {}  # knobs that people gave a new value, which waits
         self.replay: list[tuple[int, str, float]] = []  # (step, knob, value) that a killed worker had set
+        self.due: dict[str, float] = {}  # of these, what is to be set again at this step
+        self.acknowledged = 0  # the last step of a killed worker's rows: up to it all is computed again as it was
         self.step = -1
         self.between_steps = False
 
@@ -168,8 +170,9 @@ class Worker:
             if isinstance(row, Resumed):  # it may itself have been killed before it came to them
                 changes = {(s, knob): new for s, knob, new in row.changes} | changes
         self.replay = [(s, knob, new) for (s, knob), new in sorted(changes.items()) if s > step]
+        self.acknowledged = max((row.until if isinstance(row, Resumed) else row.step for row in rows), default=0)
         if rows:
-            self.run.append(Resumed(step, time.time(), tuple(self.replay)))
+            self.run.append(Resumed(step, time.time(), tuple(self.replay), self.acknowledged))
         if saved:
             saved[1]["changed"] |= {knob: new for (s, knob), new in sorted(changes.items()) if s <= step}
         self.step = step
@@ -255,15 +258,17 @@ class Worker:
         """Obey what is asked and return what to send; while the run is paused, wait here."""
         while self.between_steps and self.replay and self.replay[0][0] <= self.step:
             _, knob, value = self.replay.pop(0)
-            self.sets[knob] = value
+            self.due[knob] = value
         since = time.monotonic()
         while True:
             self.obey_all()
             if self.ending:
                 return {"snapshot": True}
-            if self.sets and self.between_steps:
-                knob = next(iter(self.sets))
-                return {knob: self.sets.pop(knob)}
+            # What people ask now waits until the rows that they have seen are there again.
+            waiting = self.due or (self.sets if self.step >= self.acknowledged else {})
+            if waiting and self.between_steps:
+                knob = next(iter(waiting))
+                return {knob: waiting.pop(knob)}
             if not self.paused:
                 if self.status.state == "paused":
                     self.say("running")
@@ -316,7 +321,6 @@ class Worker:
                 print(error, file=sys.stderr)
             else:
                 self.sets[knob] = float(value)
-                self.replay = [entry for entry in self.replay if entry[1] != knob]
 
 
 def work_quietly(run: RunFolder, slot: Slot) -> int:

@@ -42,11 +42,13 @@ class Resumed:
         step: the step it goes on from; -1 for the very beginning.
         time: when, in seconds since 1970.
         changes: (step, knob, new value) of the changes that lie after it, and are made again there.
+        until: the last step of which there was a row before: up to it the same is computed again, whatever is asked.
     """
 
     step: Annotated[int, Field(ge=-1, lt=2**53)]
     time: NotNegative = 0.0
     changes: tuple[tuple[Count, LiveKnob, Finite], ...] = ()
+    until: Count = 0
     type: Literal["resumed"] = field(default="resumed", kw_only=True)
 
 
