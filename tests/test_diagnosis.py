@@ -14,7 +14,14 @@ from playground.config import KNOBS, RunConfig, from_flat
 from playground.data import shapes
 from playground.data.catalog import DatasetInfo
 from playground.data.store import arrays
-from playground.diagnosis import Finding, diagnose, examine_units, overfitting_since
+from playground.diagnosis import (
+    Finding,
+    diagnose,
+    examine_units,
+    explain_silence,
+    overfitting_since,
+    summarise_units,
+)
 from playground.events import Diverged, Epoch, Progress, to_row
 from playground.guessing import guess
 from playground.losses import loss_function
@@ -179,6 +186,47 @@ def test_what_helps_depends_on_why(knobs, norms, knob):
     assert (found.kind, found.knob) == ("too slow", knob)
 
 
+@pytest.mark.parametrize(
+    ("knobs", "norms", "title"),
+    [
+        ({"weight_decay": 1.0, "learning_rate": 0.05}, (9, 0.1), "Weight decay too strong"),
+        ({"l1": 0.1, "weight_decay": 0}, (9, 0.1), "L1 too strong"),
+        ({"learning_rate": 0.15}, (9, 2), "Its weights shrank"),
+        ({"learning_rate": 0.15}, (9, 20), "Thrown off course"),
+        ({"weight_decay": 1.0, "activation": "sigmoid", "batch_norm": False}, (9, 0.1), "Weight decay too strong"),
+        ({"activation": "tanh", "batch_norm": False, "learning_rate": 0.5}, (9, 90), "Thrown off course"),
+    ],
+)
+def test_steps_lead_far_where_weights_grew_and_not_where_they_shrank(knobs, norms, title):
+    """One cause is one card, whatever else follows from it: no class but one is predicted here."""
+    late = [row | {"step": 100 * row["epoch"], "confusion": [[9] + [0] * 9] * 10} for row in STUCK]
+    (found,) = look(late, norms=norms, state="finished", **knobs)
+    assert found.title == title
+    assert ("lead far" in found.advice) == (norms[1] > 9)
+
+
+@pytest.mark.parametrize("norms", [(9, 9.01), (9, 9.9), (9, 8.1)])
+def test_after_six_steps_nothing_is_said_of_their_length(norms):
+    few = [row | {"step": 2 * row["epoch"]} for row in STUCK]
+    (found,) = look(few, norms=norms, state="finished")
+    assert (found.knob, found.severity) == ("epochs", "info")
+    assert found.advice == "It has taken 6 steps so far: train longer, or in smaller batches."
+    thrown = look(few, norms=(9, 90), losses=[2.3, 9.0, 2.3], state="finished")
+    assert kinds(thrown) == ["diverging"]
+
+
+def test_a_loss_on_other_images_that_has_left_all_bounds():
+    """As a live change of the learning rate leaves it, while the training loss is that of the steps before."""
+    late = [row | {"step": 40 * row["epoch"]} for row in rows([1.5, 1.4], [1.5, 348_476], 0.5, 0.1)]
+    (found,) = look(late, losses=[2.3, 1.5, 1.4, 1.4, 1.4])
+    assert (found.kind, found.knob) == ("diverging", "learning_rate")
+    assert "After epoch 2 the validation loss is 3.48e+05; before the first step it was 2.3." in found.evidence
+    # The running averages of batch normalisation are wrong for the first steps; and who overfits is sure, and wrong.
+    assert look([row | {"step": 2 * row["epoch"]} for row in late], losses=[2.3, 1.5, 1.4, 1.4, 1.4]) == []
+    sure = [row | {"step": 400} for row in rows([0.1, 0.01], [9.0, 14.0], 1.0, 0.4)]
+    assert look(sure, losses=[2.3, 0.5, 0.1, 0.01, 0.01]) == []
+
+
 def test_a_warm_up_has_its_time():
     early = rows([2.301, 2.3, 2.299], [2.3, 2.3, 2.3], train_accuracy=0.11)
     assert look(early, norms=(9, 9.01), schedule="one_cycle") == []  # 3 of 20 epochs
@@ -244,6 +292,19 @@ def test_two_bad_epochs_are_no_overfitting():
     assert look(rows([1.5] * 8, [1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9])) == []  # nothing is learned by heart
 
 
+def test_who_does_better_on_images_held_back_does_not_overfit():
+    """As with flips or dropout, which are of the training images alone."""
+    train = [0.9, 0.7, 0.6, 0.5, 0.42, 0.36, 0.34, 0.324]
+    assert look(rows(train, [0.6, 0.4, 0.2, 0.1, 0.12, 0.13, 0.14, 0.139], 0.845, 1.0)) == []
+    assert kinds(look(rows(train, [0.9, 0.8, 0.7, 0.6, 0.8, 0.9, 0.9, 0.9], 0.845, 0.7))) == ["overfitting"]
+
+
+@pytest.mark.parametrize(("classes", "knob"), [("0123456789", "shift"), ("ab", "shift"), (("cat", "dog"), "flip")])
+def test_digits_and_letters_are_not_advised_to_be_mirrored(classes, knob):
+    epochs = rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8])
+    assert look(epochs, classes=tuple(classes), flip=False)[0].knob == knob
+
+
 @pytest.mark.parametrize(
     ("knobs", "knob"),
     [
@@ -287,6 +348,29 @@ def test_a_run_that_ends_with_its_own_images_unlearned(train, knobs, knob):
     (found,) = look(epochs, state="finished", **knobs)
     assert (found.kind, found.severity, found.knob) == ("underfitting", "info", knob)
     assert "35.0 % of the training images are right and 34.0 % of the validation images" in found.evidence
+
+
+def test_a_run_that_long_steps_held_back_is_advised_shorter_ones():
+    """It is not too small, though it knows as little; that it leaves out a class follows."""
+    epochs = [row | {"confusion": [[9] + [0] * 9] * 10} for row in rows([2.7] + [2.0] * 7, [2.0] * 8, 0.25, 0.25)]
+    (found,) = look(epochs, losses=[2.3, 11.2, 2.1, 2.0, 2.0, 2.0, 2.0], state="finished", learning_rate=0.3)
+    assert (found.kind, found.knob) == ("underfitting", "learning_rate")
+    assert "Its training loss had leapt to 11.2 from 2.3." in found.evidence
+    assert found.advice == "Its steps are too long: try 0.03 in place of 0.3."
+    unsteady = rows([2.9] + [1.7] * 7, [2.1, 2.9, 2.0, 1.9, 1.8, 1.7, 2.0, 2.0], 0.41, 0.25)
+    assert look(unsteady, losses=[2.3, 14.6, 1.7, 1.6, 1.6], state="finished")[0].knob == "learning_rate"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "knob"), [({"weight_decay": 1.0, "learning_rate": 0.05}, "weight_decay"), ({}, "epochs")]
+)
+def test_weights_that_are_pulled_to_zero_within_an_epoch_cannot_remember_it(knobs, knob):
+    falling = [2.0, 1.9, 1.9, 1.8, 1.8, 1.7, 1.5, 1.4]
+    epochs = [row | {"step": 43 * row["epoch"]} for row in rows(falling, falling, 0.5, 0.5)]
+    (found,) = look(epochs, state="finished", **knobs)
+    assert (found.kind, found.knob) == ("underfitting", knob)
+    if knobs:
+        assert found.advice == "Within 20 steps it has pulled a weight to zero, and an epoch takes 43: try 0.1."
 
 
 def test_two_classes_are_guessed_half_right():
@@ -378,6 +462,21 @@ def test_flat_units_of_a_run_that_learns_or_whose_trouble_has_a_name_are_not_tol
     assert examine_units(*grown, [Finding("overfitting", "Overfitting", "It does.", "flip", "Do.")]) == []
 
 
+def test_saturation_beside_a_finding_about_steps_does_not_contradict_it():
+    grown = [layer("saturated", 0, 0.1)], [layer("saturated", 8, 1.0)], 5
+    (found,) = examine_units(*grown, [Finding("oscillating", "Oscillating", "It does.", "learning_rate", "Less.")])
+    assert found.knob == "learning_rate"
+    assert found.advice.startswith("Smaller steps")
+
+
+def test_units_in_a_sentence():
+    assert summarise_units([layer("dead", 1, 0.3)], [layer("dead", 3, 0.9)]) == (
+        "Most units are dead in block1.act1: 3 of 8, and 1 at first."
+    )
+    for none in ([], [layer("dead", 0, 0.9)]):
+        assert summarise_units(none, none) == "Of its units none is dead or saturated."
+
+
 def test_many_saturated_layers_are_one_card():
     begin = [replace(layer("saturated", 0, 0.1), layer=f"block{i}.act1") for i in (1, 2, 3)]
     end = [replace(layer("saturated", 8, 1.0), layer=f"block{i}.act1") for i in (1, 2, 3)]
@@ -398,6 +497,42 @@ def test_dead_units_of_a_real_network():
     next(tensor for name, tensor in net.state_dict().items() if "block2" in name and "norm1.bias" in name).fill_(-100.0)
     found = examine_units(sound, health(net, images, mean, std), 24, STUCK_CARD)
     assert found[0].title == "Dead units in block2.act1"
+
+
+# What silence means
+
+SOUND = "Nothing looks wrong in its curves and its confusion matrix."
+
+
+def silence(epochs, state="running", changes=(), **knobs):
+    made, changed = make_rows(epochs, "epoch"), make_rows(changes, "change")
+    return explain_silence(from_flat(CONSTANT | knobs), Status(state, epochs=20), made, changed)
+
+
+def test_silence_says_what_was_not_examined():
+    assert silence(rows(HEALTHY, HEALTHY), "finished") == SOUND
+    assert silence(rows(HEALTHY, HEALTHY)) == f"{SOUND} Too early to tell: underfitting."
+    three = rows(HEALTHY[:3], HEALTHY[:3])
+    assert silence(three, "finished") == f"{SOUND} Too short to tell: overfitting, oscillation."
+    assert silence(three, schedule="one_cycle") == (
+        f"{SOUND} Too early to tell: whether it learns, overfitting, oscillation, underfitting."
+    )
+
+
+def test_too_early_is_not_called_sound():
+    change = {"step": 95, "epoch": 9.5, "knob": "learning_rate", "old": 0.01, "new": 1.0}
+    assert silence(rows(HEALTHY[:1], HEALTHY[:1])) == "Too early to tell."
+    assert silence(rows(HEALTHY, HEALTHY), changes=[change]) == "Too early to tell since the last change."
+    stopped = silence(rows(HEALTHY, HEALTHY), "stopped", changes=[change | {"step": 105}])
+    assert stopped == "Not examined: it has no figures of an epoch since the last change."
+
+
+def test_what_the_rules_pass_over_is_not_called_sound():
+    assert silence(rows(HEALTHY, HEALTHY), schedule="range_test").startswith("Not examined: a range test")
+    edited = [row | {"train": None, "val": None} for row in rows([1.0], [1.0])[1:]]
+    assert silence(edited, "finished").startswith("Not examined: it has no figures of the network before its first")
+    alone = [row | {"confusion": [[10]]} for row in rows(HEALTHY, HEALTHY)]
+    assert silence(alone, "finished") == "Not examined: all images are of one class."
 
 
 # Really trained
@@ -512,10 +647,9 @@ def test_pixels_of_weights_that_hardly_move_or_are_thrown_about():
         f"is 1.09 (guessing alone gets {GUESS:.4g}), and the mean IoU on the validation images is 12.0 % "
         "(calling every pixel the most common class gets 26.7 %)" in slow.evidence
     )
-    # Rare or not: what learns nothing has other troubles.
+    # Rare or not: what learns nothing has other troubles, and one card.
     blind = [row | {"confusion": [[80, 0, 0], [12, 0, 0], [0, 0, 8]]} for row in still]
-    found = look(blind, FALLS, state="finished", norms=(9, 9.01))
-    assert [one.knob for one in found] == ["learning_rate"]
+    assert [one.knob for one in look(blind, FALLS, state="finished", norms=(9, 9.01))] == ["learning_rate"]
     # As long as the loss falls it is on its way, though it is far above what guessing gets.
     assert look(pixel_rows([1.1, 1.0, 0.9], [1.1] * 3, 0.3, 0.3, iou=0.12), FALLS, norms=(9, 9.01)) == []
     for thrown in (look(still, [1.2, 3.0, 1.09], norms=(9, 14)), look(still, [1.2, 1.1, 1.09], norms=(9, 40))):

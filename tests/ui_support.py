@@ -96,6 +96,7 @@ def make_run(
             row |= {"accuracy": accuracy, "learning_rate": 0.004, "grad_norm": 1.0, "weight_norm": 9.0}
             folder.append(make_row({"type": "progress", **row, "images_per_second": 4000.0}))
         row = {"type": "epoch", "epoch": epoch, "step": epoch * 10, "seconds": epoch * 2.0}
+        row |= {"train": scores} if epoch else {}
         folder.append(make_row(row | {"val": scores, "test": scores, "confusion": [[0] * 10] * 10}))
         probs = random.dirichlet(np.ones(10), 2000).astype(np.float16)
         folder.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, probs)

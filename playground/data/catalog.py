@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -29,6 +30,11 @@ _Words = Annotated[str, Field(max_length=10_000)]
 
 class DataError(ValueError):
     """Something about a data set that a person can put right; the message is one line, fit to be shown."""
+
+
+def mirrors(classes: Sequence[str]) -> bool:
+    """Say whether an image mirrored left to right still shows its class: not so where all are digits or letters."""
+    return not classes or not all(len(name) == 1 and name.isalnum() for name in classes)
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,6 @@ class DatasetInfo:
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one image."""
         return self.channels, self.height or self.size, self.size
-
-    @property
-    def mirrors(self) -> bool:
-        """Whether an image mirrored left to right still shows its class: not so where classes are digits or letters."""
-        return not all(len(name) == 1 and name.isalnum() for name in self.classes)
 
     @property
     def segments(self) -> bool:

@@ -9,8 +9,10 @@ from itertools import pairwise
 from statistics import mean, median
 
 from playground.config import RunConfig
+from playground.data.catalog import mirrors
+from playground.diagnosis.classes import never_predicted
 from playground.diagnosis.finding import Finding, percent
-from playground.diagnosis.story import Story, tell
+from playground.diagnosis.story import FEW_STEPS, Story, tell
 from playground.events import Change, EpochRow
 from playground.runs import Status
 
@@ -24,8 +26,8 @@ FALL = 0.03
 MOVED = 0.05
 """… and too slow, if the norm of the weights has changed by less than this share. Steps of a good size change it by
 half or double it; a learning rate of 1e-6 by a thousandth."""
-FEW_STEPS = 20
-"""Optimizer steps before which nothing can be said of their length."""
+SETTLED = 50
+"""… and before which the running averages of batch normalisation are still on their way from where they began."""
 FAR = 4.0
 """Where pixels are labelled, a norm that has grown this many times tells of steps that led nowhere; see `_thrown`."""
 WARM_UP = 0.3
@@ -71,25 +73,20 @@ def diagnose(
         status: where it stands.
         progress: columns of its progress rows; epochs: its epoch rows; changes: its change rows. See `runs.Feed`.
         classes: the names of the classes, for those that are never predicted.
-        class_counts: how many training images each class has, where that is known: what is rare there is advised to.
+        class_counts: how many training images each class has, where that is known; else the test images tell.
     """
     if config.training.schedule == "range_test":
         return []  # it is made to diverge
     story = tell(config, status, progress, epochs, changes)
     nothing_to_learn = story.guess.accuracy >= 1  # all is of one class
-    if (found := _diverging(story)) or story.start <= 0 or nothing_to_learn:
+    # One cause, and so one card: what learns nothing predicts few classes, and its loss may swing.
+    if (found := _diverging(story)) or story.start <= 0 or nothing_to_learn or (found := _stuck(story)):
         return found
-    found = _oscillating(story) + _overfitting(story)
-    # Who learns little also misses classes: one cause, one card.
-    little = _stuck(story) or ([] if found else _underfitting(story))
-    return little or found + _never_predicted(story, classes, class_counts)
-
-
-def too_early(status: Status, epochs: Sequence[EpochRow], changes: Sequence[Change] = ()) -> bool:
-    """Say whether silence means nothing yet: a run at work has under two epochs behind it since its last change."""
-    since = changes[-1].step if changes else -1
-    trained = sum(row.epoch > 0 and row.step > since for row in epochs)
-    return trained < (2 if status.active else 1)
+    unseen = never_predicted(story, classes, class_counts)
+    if found := _oscillating(story) + _overfitting(story, mirrors(classes)):
+        return found + unseen
+    rare = [finding for finding in unseen if finding.knob != "epochs"]
+    return rare or _underfitting(story) or unseen
 
 
 def overfitting_since(findings: Sequence[Finding]) -> float | None:
@@ -100,7 +97,7 @@ def overfitting_since(findings: Sequence[Finding]) -> float | None:
 def _diverging(story: Story) -> list[Finding]:
     """Find a loss that is no number, has left all bounds, or was thrown so far that the network never came back."""
     knob = "learning_rate"
-    advice = f"Take smaller steps: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+    advice = f"Take smaller steps: {_shorter(story)}."
     if story.status.state == "diverged":
         what = (story.status.message or "the loss is no longer a finite number").split(";")[0]
         evidence = f"{what[:1].upper()}{what[1:]}. The learning rate was set to {story.rate:.2g}."
@@ -115,7 +112,7 @@ def _diverging(story: Story) -> list[Finding]:
         )
         return [Finding("diverging", "Diverging", evidence, knob, advice, "error")]
     last = story.rows[-1] if story.rows and story.rows[-1].get("train") else None
-    if last and last.judged.loss > BLEW_UP * story.start:
+    if last and _judged_badly(story, last):
         evidence = (
             f"After epoch {last.epoch} the {story.judged_on} loss is {last.judged.loss:,.3g}; before the first step it "
             f"was {story.start:.3g}."
@@ -128,6 +125,17 @@ def _diverging(story: Story) -> list[Finding]:
         )
         return [Finding("diverging", "Diverged, and did not recover", evidence, knob, advice, "error")]
     return []
+
+
+def _judged_badly(story: Story, row: EpochRow) -> bool:
+    """Say whether images it did not learn from tell of a network that was thrown about.
+
+    Of one that overfits the loss may be as high, but it is better than guessing. The running averages of batch
+    normalisation are wrong for the first steps.
+    """
+    loss, bound = row.judged.loss, BLEW_UP * story.start
+    guesses = row.judged.figure <= story.guess.figure + LEARNED / 2
+    return row.step >= SETTLED and ((loss > bound and guesses) or loss > BLEW_UP * bound)
 
 
 def _reached(story: Story, row: EpochRow) -> str:
@@ -147,7 +155,8 @@ def _stuck(story: Story) -> list[Finding]:
     """
     rows = [row for row in story.rows if row.get("train")]
     warming_up = story.config.training.schedule == "one_cycle" and story.share < WARM_UP
-    if not rows or (not story.over and (len(rows) < 2 or warming_up)):
+    early = len(rows) < 2 or warming_up or _few(story, rows[-1])
+    if not rows or (early and not story.over):
         return []
     last, guessing = rows[-1], story.guess.loss
     loss = last["train"].loss
@@ -171,14 +180,21 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
     if moved < -MOVED and training.weight_decay >= 0.1:
         advice = f"It pulls the weights to zero faster than they learn: try {training.weight_decay / 10:g}."
         return Finding("too slow", "Weight decay too strong", evidence, "weight_decay", advice)
-    if abs(moved) > MOVED:
-        way = "The steps lead far, and nowhere" if moved > 0 else "The weights shrink, and nothing is learned"
-        advice = f"{way}: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
+    if moved < -MOVED and training.l1:
+        advice = f"It pulls the weights to zero faster than they learn: try {training.l1 / 10:g}."
+        return Finding("too slow", "L1 too strong", evidence, "l1", advice)
+    few = _few(story, last)
+    if moved < -MOVED and not few:
+        advice = f"Each step takes a part of the weights along: {_shorter(story)}."
+        return Finding("diverging", "Its weights shrank", evidence, "learning_rate", advice, "error")
+    leapt = max(story.losses, default=0.0) > RISE * story.start or (story.pixels and _thrown(story))
+    if moved > MOVED and (not few or leapt):
+        advice = f"The steps lead far, and nowhere: {_shorter(story)}."
         return Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")
     if training.optimizer == "gradient_descent":
         advice = "Gradient descent takes one step an epoch: SGD takes one a batch."
         return Finding("too slow", "Too slow", evidence, "optimizer", advice)
-    if last.step < FEW_STEPS:
+    if few:
         advice = f"It has taken {last.step} steps so far: train longer, or in smaller batches."
         return Finding("too slow", "Few steps", evidence, "epochs", advice, "info")
     if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
@@ -194,6 +210,11 @@ def _on_its_way(story: Story, rows: Sequence[EpochRow]) -> bool:
         return False
     before, now = (row["train"].loss for row in rows[-2:])
     return now < (1 - FALL) * before
+
+
+def _few(story: Story, row: EpochRow) -> bool:
+    """Say whether too few steps were taken to tell their length; that they are few is full-batch descent's way."""
+    return row.step < FEW_STEPS and story.config.training.optimizer != "gradient_descent"
 
 
 def _thrown(story: Story) -> bool:
@@ -227,7 +248,7 @@ def _oscillating(story: Story) -> list[Finding]:
     return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0].epoch)]
 
 
-def _overfitting(story: Story) -> list[Finding]:
+def _overfitting(story: Story, mirrors: bool) -> list[Finding]:
     """Find a validation loss that has not fallen for some epochs while the network learns its own images by heart."""
     rows = story.judged
     if len(rows) <= PATIENCE:
@@ -248,15 +269,15 @@ def _overfitting(story: Story) -> list[Finding]:
         f"{percent(last['train'].accuracy)} of the {story.counted}training images are right, and "
         f"{percent(last[story.split].accuracy)} of the {story.counted}{story.judged_on} images."
     )
-    knob, advice = _against_overfitting(story.config)
+    knob, advice = _against_overfitting(story.config, mirrors)
     return [Finding("overfitting", "Overfitting", evidence, knob, advice, epoch=float(best.epoch))]
 
 
-def _against_overfitting(config: RunConfig) -> tuple[str, str]:
-    """Return the first of the usual remedies that is not taken yet."""
+def _against_overfitting(config: RunConfig, mirrors: bool) -> tuple[str, str]:
+    """Return the first of the usual remedies that is not taken yet; a mirrored digit or letter is none."""
     if config.data.images_per_class:
         return "images_per_class", "Learn from more images: 0 takes all of them."
-    if not config.data.flip:
+    if mirrors and not config.data.flip:
         return "flip", "Show each image mirrored, too: one does the work of two. Shifts help in the same way."
     if not config.data.shift:
         return "shift", "Shift the images by a few pixels, so that none is ever seen twice alike."
@@ -274,85 +295,44 @@ def _underfitting(story: Story) -> list[Finding]:
     train, judged = last["train"].accuracy, last[story.split].accuracy
     chance = story.guess.accuracy
     way = (max(train, judged) - chance) / max(1 - chance, 1e-9)
-    if way >= HALF_WAY or train - judged > CLOSE * story.room:
+    peak = max(story.losses, default=0.0)
+    leapt = peak > RISE * story.start
+    if way >= HALF_WAY or (train - judged > CLOSE * story.room and not leapt):
         return []
-    before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"].loss
-    falling = (before - last["train"].loss) / before
     guessed = f" (calling all of them the most common class gets {percent(chance)})" if story.pixels else ""
     evidence = (
         f"After epoch {last.epoch}, {percent(train)} of the {story.counted}training images are right and "
         f"{percent(judged)} of the {story.counted}{story.judged_on} images{guessed}: it does not even know what it has "
         "seen."
     )
-    model = story.config.model
-    if _thrown(story):
-        knob = "learning_rate"
-        advice = f"Its first steps threw it far off: try {_lower(story.rate):.2g} in place of {story.rate:.2g}."
-    elif model.dropout > 0.5:
-        knob, advice = "dropout", f"Silence fewer units: {model.dropout:g} leaves little to learn with."
-    elif falling > STILL_FALLING:
-        knob = "epochs"
-        advice = f"Train longer: the training loss still fell by {percent(falling)} in the last quarter of the run."
-    elif story.config.training.schedule == "constant":
-        knob = "schedule"
-        advice = "Its steps are as long as at the start: let a schedule lower them; then try a larger network."
-    else:
-        knob, advice = "channels", "Take a larger network: more channels, or one more block."
+    if leapt:
+        evidence += f" Its training loss had leapt to {peak:.3g} from {story.start:.3g}."
+        advice = f"Its steps are too long: {_shorter(story)}."
+        return [Finding("underfitting", "Underfitting", evidence, "learning_rate", advice)]
+    knob, advice = _against_underfitting(story, rows)
     return [Finding("underfitting", "Underfitting", evidence, knob, advice, "info")]
 
 
-def _never_predicted(story: Story, classes: Sequence[str], class_counts: Sequence[int]) -> list[Finding]:
-    """Find classes that have test images and were not predicted once, in the last two epochs.
-
-    A network that labels pixels takes all for the most common class at first, and the others come late.
-    """
-    counted = [row for row in story.rows if row.confusion]
-    early = len(counted) < 2 or (story.pixels and story.share < HALF_WAY)
-    if not counted or (early and not story.over):
-        return []
-    never = set.intersection(*(_missing(row.confusion) for row in counted[-2:]))
-    if not never:
-        return []
-    counts = counted[-1].confusion
-    names = [classes[i] if i < len(classes) else f"class {i}" for i in sorted(never)]
-    images, total = sum(sum(counts[i]) for i in never), sum(map(sum, counts))
-    what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
-    shows = f"{'belong to' if story.pixels else 'show'} {'it' if len(names) == 1 else 'these'}"
-    evidence = (
-        f"After epoch {counted[-1].epoch} none of the {total:,} {story.counted}test images is taken for "
-        f"{_listed(names)}, though {images:,} of them {shows}."
-    )
-    known = class_counts if len(class_counts) == len(counts) else [sum(row) for row in counts]
-    rare = mean(known[i] for i in never) < mean(known) / 2
-    knob, advice = "epochs", "Train longer; if it stays so, see the other findings, or try another learning rate."
-    if rare:
-        knob, advice = _against_rareness(story) or (knob, advice)
-    return [Finding("never predicted", f"{what} never predicted", evidence, knob, advice)]
+def _against_underfitting(story: Story, rows: Sequence[EpochRow]) -> tuple[str, str]:
+    """Return what holds a run back, as far as its knobs and its loss tell."""
+    training, last = story.config.training, rows[-1]
+    # Each step shrinks the weights by the share rate · decay, so after 1 / (rate · decay) steps little of one is left.
+    kept, epoch = 1 / max(story.rate * training.weight_decay, 1e-12), last.step / last.epoch
+    before = rows[max(0, (3 * len(rows)) // 4 - 1)]["train"].loss
+    falling = (before - last["train"].loss) / before
+    if kept < epoch:
+        advice = f"Within {kept:.0f} steps it has pulled a weight to zero, and an epoch takes {epoch:.0f}: "
+        return "weight_decay", f"{advice}try {training.weight_decay / 10:g}."
+    if story.config.model.dropout > 0.5:
+        return "dropout", f"Silence fewer units: {story.config.model.dropout:g} leaves little to learn with."
+    if falling > STILL_FALLING:
+        what = f"the training loss still fell by {percent(falling)} in the last quarter of the run"
+        return "epochs", f"Train longer: {what}."
+    if training.schedule == "constant":
+        advice = "Its steps are as long as at the start: let a schedule lower them; then try a larger network."
+        return "schedule", advice
+    return "channels", "Take a larger network: more channels, or one more block."
 
 
-def _against_rareness(story: Story) -> tuple[str, str] | None:
-    """Return the first remedy that is not taken yet for classes that the common ones drown."""
-    training = story.config.training
-    if not training.class_weights:
-        few = "cover few pixels" if story.pixels else "have few images"
-        return "class_weights", f"They {few}: let rare classes count for more."
-    if not story.pixels:
-        advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
-        return "images_per_class", advice
-    if "dice" not in training.loss:
-        return "loss", "They cover few pixels: add Dice to the loss, for which each class counts the same."
-    return None
-
-
-def _missing(counts: Sequence[Sequence[int]]) -> set[int]:
-    """Return the classes that have images and that nothing is taken for."""
-    return {i for i, row in enumerate(counts) if sum(row) and not any(other[i] for other in counts)}
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:4])
-    return f"{shown} or {len(names) - 4} more" if len(names) > 4 else " or ".join(shown.rsplit(", ", 1))
-
-
-def _lower(rate: float) -> float:
-    return max(rate / 10, 1e-6)
+def _shorter(story: Story) -> str:
+    return f"try {max(story.rate / 10, 1e-6):.2g} in place of {story.rate:.2g}"

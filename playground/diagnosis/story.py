@@ -11,6 +11,9 @@ from playground.events import Change, EpochRow, labels_pixels
 from playground.guessing import Guess, guess
 from playground.runs import Status
 
+FEW_STEPS = 20
+"""Optimizer steps before which nothing can be said of their length, nor of what was learned by them."""
+
 
 @dataclass(frozen=True)
 class Story:

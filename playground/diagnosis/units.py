@@ -48,10 +48,25 @@ def examine_units(
     )
     if worst.word == "saturated":
         evidence += f", and {percent(float(worst.share.mean()))} of all values lie where the curve is flat{others}."
-        advice = "ReLU has no flat end above; batch normalisation keeps the values where the curve is steep."
-        return [Finding("saturation", f"Saturation in {worst.layer}", evidence, "activation", advice)]
+        # Beside a finding that asks for smaller steps the same is asked for: they are what drove the values there.
+        knob = "learning_rate" if any(one.knob == "learning_rate" for one in found) else "activation"
+        advice = (
+            "Smaller steps leave the values where the curve is steep, and so does batch normalisation."
+            if knob == "learning_rate"
+            else "ReLU has no flat end above; batch normalisation keeps the values where the curve is steep."
+        )
+        return [Finding("saturation", f"Saturation in {worst.layer}", evidence, knob, advice)]
     advice = "Take smaller steps, or leaky ReLU, whose units cannot die."
     return [Finding("dead units", f"Dead units in {worst.layer}", f"{evidence}{others}.", "learning_rate", advice)]
+
+
+def summarise_units(before: "Sequence[Health]", after: "Sequence[Health]") -> str:
+    """Say how many units are flat in the layer with most of them, and how many were before the first step."""
+    worst = max(after, key=_share, default=None)
+    if worst is None or not _share(worst):
+        return "Of its units none is dead or saturated."
+    first = next((layer.count for layer in before if layer.layer == worst.layer), 0)
+    return f"Most units are {worst.word} in {worst.layer}: {worst.count} of {len(worst.flat)}, and {first} at first."
 
 
 def _share(layer: "Health") -> float:

@@ -158,7 +158,7 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
 
 def _knobs(info: DatasetInfo) -> dict[str, str]:
     """Return what a link to the form says: the data set, and no flips where a mirrored image is no longer its class."""
-    return {"dataset": info.name} | ({} if info.mirrors else {"flip": "false"})
+    return {"dataset": info.name} | ({} if catalog.mirrors(info.classes) else {"flip": "false"})
 
 
 def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:

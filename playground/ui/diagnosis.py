@@ -80,22 +80,19 @@ def units_of(run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
     return first, last
 
 
-def _examined(view: View, key: str, found: list[Finding]) -> list[Finding] | None:
-    """Return what the weights of the last kept epoch give away; None where nobody has asked for it.
+def _examined(view: View, key: str) -> "tuple[list[Health], list[Health]] | None":
+    """Return the units with the first weights and with those of the last kept epoch; None where they are not known.
 
-    It takes torch and two passes over images, so it is done when a person asks, and offered where flat units may be why
-    a run is as it is. A network that labels pixels is no chain of layers, and cannot be looked into.
+    It takes torch and two passes over images, so it is done when a person asks.
     """
     epochs = view.run.epochs()
     if not epochs or st.session_state.get(f"{key}_units") != (view.run.id, epochs[-1]):
         return None
     try:
-        return diagnosis.examine_units(
-            *_units(weights_key(view.run, epochs[-1]), view.run, epochs[-1]), epochs[-1], found
-        )
+        return _units(weights_key(view.run, epochs[-1]), view.run, epochs[-1])
     except ValueError as error:  # DataError, RunError, InferenceError, InterpretError
         st.caption(f"Dead units cannot be looked for: {escape(str(error).splitlines()[0])}")
-        return []
+        return None
 
 
 def card(finding: Finding) -> None:
@@ -118,33 +115,32 @@ def cards(view: View, *, key: str) -> None:
         key: tells these cards from others on the page.
     """
     found, feed = findings(view), view.feed
-    pixels = compare.labels_pixels(view.run.config, feed.epochs)
-    offered = not pixels and diagnosis.may_explain(found) and bool(view.run.epochs())
-    units = _examined(view, key, found) if offered else None
-    for finding in found + (units or []):
+    units = _examined(view, key)
+    if units:
+        found = found + diagnosis.examine_units(*units, view.run.epochs()[-1], found)
+    for finding in found:
         card(finding)
-    trained = any(row.epoch > 0 for row in feed.epochs)
+    if not any(row.epoch > 0 for row in feed.epochs):
+        return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if not found and trained:
-            st.caption(_silence(view), width="content")
-        if units == []:
-            st.caption(":material/check_circle: No layer has many dead or saturated units.", width="content")
-        if offered and units is None:
-            st.button(
-                "Look for dead units",
-                icon=":material/search:",
-                key=f"{key}_examine",
-                type="tertiary",
-                on_click=_ask,
-                args=(key, view.run),
-                help=f"Runs {EXAMINED} test images of all classes through the first and the latest weights, and looks "
-                "for units that died or were saturated meanwhile.",
-            )
-
-
-def _silence(view: View) -> str:
-    """Say what it means that nothing is said: what was examined, or that it is too early."""
-    if diagnosis.too_early(view.status, view.feed.epochs, view.feed.changes):
-        since = " since the last change" if view.feed.changes else ""
-        return f":material/hourglass_empty: Too early to tell{since}."
-    return ":material/check_circle: Nothing looks wrong in its curves and its confusion matrix."
+        if not found:
+            text = diagnosis.explain_silence(view.run.config, view.status, feed.epochs, feed.changes)
+            icon = "check_circle" if text.startswith(diagnosis.SOUND) else "hourglass_empty"
+            st.caption(f":material/{icon}: {text}", width="content")
+        # A network that labels pixels is no chain of layers, and cannot be looked into.
+        if compare.labels_pixels(view.run.config, feed.epochs) or not view.run.epochs():
+            return
+        if units:
+            st.caption(diagnosis.summarise_units(*units), width="content")
+            return
+        st.caption("Its units were not examined.", width="content")
+        st.button(
+            "Look for dead units",
+            icon=":material/search:",
+            key=f"{key}_examine",
+            type="tertiary",
+            on_click=_ask,
+            args=(key, view.run),
+            help=f"Runs {EXAMINED} test images of all classes through the first and the latest weights, and looks "
+            "for units that died or were saturated meanwhile.",
+        )

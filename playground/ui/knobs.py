@@ -101,7 +101,7 @@ def _steps(knob: Knob, *values: float) -> list[float]:
 
 def _mirrors(dataset: str) -> bool:
     try:
-        return catalog.info(dataset).mirrors
+        return catalog.mirrors(catalog.info(dataset).classes)
     except DataError:
         return True
 
