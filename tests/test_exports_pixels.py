@@ -28,6 +28,7 @@ from playground.metrics import iou
 from playground.runs import RunFolder, create
 
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
+TINY |= {"flip": False, "batch_norm": False}
 RUNS = {
     "U-Net, all at once": {
         "batch_norm": True,
@@ -169,8 +170,12 @@ def scripts() -> dict[str, str]:
     }
     variants |= {name: {"activation": name, "architecture": "fcn"} for name in KNOBS["activation"].choices}
     variants |= {f"dataset {name}": {"dataset": name} for name in ("oxford-pet", "voc2012")}
-    variants |= {"all": {"validation_share": 0}, "some": {"validation_share": 0, "images_per_class": 9}}
-    variants |= {"one block": {"channels": "4"}, "one block, FCN": {"channels": "4", "architecture": "fcn"}}
+    plain = {"validation_share": 0, "flip": False, "batch_norm": False}
+    variants |= {"all": plain, "some": {"validation_share": 0, "images_per_class": 9}}
+    variants |= {
+        "one block": {"channels": "4", "flip": False},
+        "one block, FCN": {"channels": "4", "architecture": "fcn"},
+    }
     made = {name: script(made_up(from_flat({**base, **more}))) for name, more in variants.items()}
     made["changes"] = script(made_up(from_flat(base), CHANGES))
     made["cuda"] = script(made_up(from_flat(base), device="cuda:0"))

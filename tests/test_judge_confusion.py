@@ -213,10 +213,10 @@ def test_what_a_run_answered_is_read_back():
     ("change", "line"),
     [
         (lambda p: p[:-1], "499 images and 10 classes, and the test set has 500 and 10"),
-        (lambda p: p[:, :-1], "500 images and 9 classes"),
-        (lambda p: np.where(p == p.max(), np.nan, p), "damaged: they are no probabilities"),
-        (lambda p: p * 2, "damaged: they are no probabilities"),
-        (lambda p: p - 1, "damaged: they are no probabilities"),
+        (lambda p: p[:, :-1], "the predictions of epoch 3 are damaged"),
+        (lambda p: np.where(p == p.max(), np.nan, p), "the predictions of epoch 3 are damaged"),
+        (lambda p: p * 2, "the predictions of epoch 3 are damaged"),
+        (lambda p: p - 1, "the predictions of epoch 3 are damaged"),
     ],
 )
 def test_predictions_that_do_not_fit_are_one_line(change, line):

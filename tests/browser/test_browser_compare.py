@@ -77,8 +77,8 @@ def test_runs_ticked_on_the_shelf_are_compared_and_one_image_is_opened(page: Pag
 def test_a_link_shows_the_diagnosis_and_a_deleted_run_is_one_line(page: Page, server: Server, two):
     page.goto(f"{server.url}/compare?runs={two[0].id},gone&view=diagnosis&measure=train_loss")
     expect(page.get_by_role("alert")).to_contain_text("there is no run 'gone'")
-    expect(page.get_by_text("Too slow")).to_be_visible()
-    expect(page.get_by_text("try 1e-05 in place of 1e-06")).to_be_visible()
+    expect(page.get_by_text("Few steps")).to_be_visible()
+    expect(page.get_by_text("It has taken 6 steps so far")).to_be_visible()
 
 
 def test_what_compare_says_too_late_stays_out_of_the_address_of_runs(page: Page, server: Server, two):
