@@ -30,7 +30,7 @@ def test_a_sweep_from_the_form_to_its_best(page: Page, server: Server):
     expect(page.get_by_text("Sweep of learning rate", exact=True).first).to_be_visible()
     page.wait_for_url(re.compile(r"/studies\?study="))
     expect(page.get_by_text("3 of 3 runs")).to_be_visible(timeout=90_000)
-    chart = page.get_by_role("figure", name="Accuracy of 3 runs over learning rate")
+    chart = page.get_by_role("figure", name="Accuracy on the validation images of 3 runs over learning rate")
     expect(chart.locator(".scatterlayer .point")).to_have_count(3)
     (folder,) = studies.list_studies()
     assert {member.run.status().state for member in folder.members()} == {"finished"}
@@ -45,8 +45,12 @@ def test_two_knobs_are_parallel_coordinates_and_a_map(page: Page, server: Server
     folder = control.start(Study("sweep", from_flat(SMALL | {"epochs": 1}), axes=axes, name="two knobs"))
     page.goto(f"{server.url}/studies?study={folder.id}")
     expect(page.get_by_text("4 of 4 runs")).to_be_visible(timeout=90_000)
-    expect(page.locator(".parcoords .axis-title")).to_have_text(["Kernel size", "Learning rate", "Accuracy (%)"])
-    map_ = page.get_by_role("figure", name="Accuracy of 4 runs over kernel size and learning rate")
+    expect(page.locator(".parcoords .axis-title")).to_have_text(
+        ["Kernel size", "Learning rate", "Validation accuracy (%)"]
+    )
+    map_ = page.get_by_role(
+        "figure", name="Accuracy on the validation images of 4 runs over kernel size and learning rate"
+    )
     expect(map_.locator(".heatmaplayer")).to_be_attached()
     page.get_by_role("button", name="Compare the runs").click()
     page.wait_for_url(re.compile(r"/compare\?runs="))
