@@ -83,12 +83,12 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
 
 def view(scene: Scene) -> None:
     """Draw the chosen view; the others compute nothing."""
+    st.session_state.setdefault(choose.VIEW, "maps")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
         "View",
         list(VIEWS),
         format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
         key=choose.VIEW,
-        default="maps",
         required=True,
         persist_state="session",
         label_visibility="collapsed",

@@ -57,12 +57,12 @@ def head() -> tuple[RunFolder, Scene | None]:
 
 def view(scene: Scene) -> None:
     """Draw the chosen view; the others compute nothing."""
+    st.session_state.setdefault("judge_view", "matrix")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
         "View",
         list(VIEWS),
         format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
         key="judge_view",
-        default="matrix",
         required=True,
         persist_state="session",
         label_visibility="collapsed",

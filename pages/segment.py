@@ -53,12 +53,12 @@ def view(run: RunFolder, epoch: int) -> None:
     views = VIEWS[pickers.task_of(run)]
     chosen = next(iter(views))
     if len(views) > 1:
+        st.session_state.setdefault("segment_view", chosen)  # not as the widget's default: a link may set it
         chosen = st.segmented_control(
             "View",
             list(views),
             format_func=lambda name: f":material/{views[name][1]}: {views[name][0]}",
             key="segment_view",
-            default=chosen,
             required=True,
             persist_state="session",
             label_visibility="collapsed",

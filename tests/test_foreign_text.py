@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit.testing.v1.local_script_runner as script_runner
-from google.protobuf.message import Message
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg as Message
 from ui_support import app_home, open_page, run, unpacked
 
 from playground import runs, studies
@@ -68,7 +68,7 @@ def strings(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
         name = f"{message.DESCRIPTOR.name}.{field.name}"
         values = value.values() if hasattr(value, "values") else value if hasattr(value, "append") else [value]
         for one in values:
-            if isinstance(one, Message):
+            if hasattr(one, "ListFields"):
                 yield from strings(one, name)
             elif isinstance(one, str):
                 yield name, one

@@ -62,7 +62,7 @@ def by_hand(net: nn.Module, images: torch.Tensor, size: int, stride: int) -> tor
 
 GEOMETRIES = {
     "the article's": {},
-    "several convolutions": {"channels": (4,), "convs_per_block": 3},
+    "several convolutions": {"channels": (4,), "convs_per_block": 3, "batch_norm": False},
     "batch norm": {"batch_norm": True},
     "strides": {"stride": 2, "channels": (4, 5), "pooling": "none"},
     "stride and pooling": {"stride": 3, "channels": (4,)},

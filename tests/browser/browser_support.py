@@ -26,6 +26,8 @@ FLAGS = (
 COMPLAINTS = re.compile(r"^\d{4}-\d\d-\d\d |warning|error|traceback|exception|deprecat", re.IGNORECASE)
 NOT_OURS = re.compile(r"/_stcore/(health|host-config)$")
 """On a page below the root Streamlit asks for these there first and logs its own 404s."""
+NO_GPU = "GL Driver Message"
+"""Chromium without a GPU complains of its own WebGL, with which Plotly draws parallel coordinates."""
 complaints_of_tabs: list[str] = []
 """What the tabs of the test at hand had on their consoles: errors, warnings, uncaught exceptions."""
 START_SECONDS = 60.0
@@ -101,5 +103,6 @@ def new_page(browser: Browser, **options: object) -> Page:
 
 
 def _listen(message: ConsoleMessage) -> None:
-    if message.type in ("error", "warning") and not NOT_OURS.search(where := message.location["url"]):
+    where = message.location["url"]
+    if message.type in ("error", "warning") and not NOT_OURS.search(where) and NO_GPU not in message.text:
         complaints_of_tabs.append(f"{message.type}: {message.text} at {where}")

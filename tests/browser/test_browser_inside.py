@@ -140,7 +140,7 @@ def test_the_epochs_play_and_stop_at_the_end(page: Page, server: Server, trained
     page.wait_for_url("**epoch=0*")
     page.wait_for_url("**epoch=2*")
     expect(page.get_by_role("button", name="Play")).to_be_visible()  # it has come to the end
-    assert "epoch=" not in page.url
+    page.wait_for_url(lambda url: "epoch=" not in url)
 
 
 def test_an_image_of_the_plane_is_shown_and_chosen(page: Page, server: Server, trained: RunFolder):

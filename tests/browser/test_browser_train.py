@@ -216,6 +216,6 @@ def test_going_back_undoes_a_knob(server: Server, page: Page):
     page.get_by_text("Random flip").first.click()
     page.wait_for_url("**flip=false**")
     page.go_back()
-    expect(toggle).to_have_count(1)  # the old widget and the new one may both be there for a moment
-    expect(toggle).to_be_checked()
     page.wait_for_url("**/train?epochs=7")
+    expect(toggle.last).to_be_checked()  # the old widget and the new one may both be there for a moment
+    expect(toggle).to_have_count(1)
