@@ -19,7 +19,7 @@ def explain(error: BaseException, config: RunConfig | None = None) -> str:
     if _out_of_memory(error, text):
         return f"out of memory{_sizes(config)}; a smaller batch size or fewer channels need less"
     if isinstance(error, OSError) and is_full(error):
-        return f"the disk is full ({_free()}); delete runs or data sets and empty the trash, then resume"
+        return f"the disk is full ({_free()}); delete runs or data sets, then resume"
     if (
         isinstance(error, (WriteError, ConfigError, DataError, RunError, HomeError))
         or type(error).__name__ == "ResumeError"

@@ -258,7 +258,7 @@ def bury(job: Job, code: int) -> None:
     """Write down how a run ended whose worker could not do it itself."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     if code == DISK_FULL:
-        how = "the disk is full; delete runs or data sets, and empty the trash"
+        how = "the disk is full; delete runs or data sets"
     if code == -signal.SIGKILL:
         how = "killed (out of memory, or by hand)"
     log(f"{job.run.id}: its worker ended: {how}")
@@ -344,7 +344,7 @@ def main() -> int:
     lock = locks.take(home() / SERVICE, wait=2)  # a client that looks whether we live holds it for microseconds
     if lock is None:
         return 0
-    (home() / PID).write_text(str(os.getpid()))
+    write_atomic(home() / PID, str(os.getpid()).encode())
     log(f"starts, process {os.getpid()}")
 
     if hasattr(os, "nice"):

@@ -46,7 +46,7 @@ def _cannot(path: Path, error: OSError) -> str:
     free = "0"
     with contextlib.suppress(OSError):
         free = f"{shutil.disk_usage(path.parent).free / 1e6:,.0f}"
-    return f"the disk is full ({free} MB free in {path.parent}); delete runs or data sets, and empty the trash"
+    return f"the disk is full ({free} MB free in {path.parent}); delete runs or data sets"
 
 
 def is_full(error: OSError) -> bool:
