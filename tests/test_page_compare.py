@@ -179,6 +179,7 @@ def test_only_the_knobs_that_differ_are_in_the_table():
     assert "Learning rate" not in cells
     assert cells["Final test accuracy"] == {"a": "70.0 %", "b": "50.0 %"}
     assert cells["Best epoch's test accuracy"]["a"] == "70.0 % (epoch 3)"
+    assert "highest accuracy or mean IoU on the validation images" in texts(open_compare(a, b))
     assert cells["Parameters"]["a"] == "156,298"
     assert cells["Training time"] == {"a": "6.0 s", "b": "4.0 s"}
     assert cells["Seconds a point"]["a"] == "0.1 s"  # 6 s for 60 points

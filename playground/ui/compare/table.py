@@ -16,7 +16,8 @@ from playground.ui.pickers import percent
 from playground.ui.transport import BADGES, epochs_words
 
 EXPLAINED = f"""
-- **Best** is the highest accuracy or mean IoU after any epoch, and which; **final** the one after the last.
+- The **best epoch** is the one with the highest accuracy or mean IoU on the validation images; where none are held
+  back it is the last, since choosing by the test images would flatter a run. **Final** is after the last epoch.
 - **Mean IoU** (intersection over union) is what runs that label pixels are judged by: of each class, the pixels that
   are rightly called so, divided by those that are called so or are so; a mean over the classes, counted over all
   images. On training images it is not counted; there **pixel accuracy** is the share of the pixels that are right.
