@@ -13,8 +13,9 @@ from random import Random
 import pytest
 from jobs_support import kill, kill_all, processes, tiny, wait_for, wait_for_state, worker_of
 
+from playground import locks
 from playground.data import store
-from playground.jobs import client, locks, queue
+from playground.jobs import client, queue
 from playground.jobs.process import ROOT
 from playground.jobs.service import Job, bury
 from playground.jobs.slots import Slot
@@ -312,6 +313,7 @@ def test_a_service_that_nobody_needs_ends(module_home, monkeypatch):
 def test_locks(tmp_path):
     path = tmp_path / "lock"
     assert not locks.is_held(path)
+    assert not path.exists(), "whoever looks leaves nothing behind"
     with locks.take(path, shared=True) as one, locks.take(path, shared=True) as two:
         assert one
         assert two

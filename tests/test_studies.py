@@ -8,10 +8,10 @@ from jobs_support import tiny
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import StratifiedKFold
 
-from playground import runs, studies
+from playground import locks, runs, studies
 from playground.config import from_flat
 from playground.data import store
-from playground.jobs import client, locks, queue
+from playground.jobs import client, queue
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunError

@@ -7,9 +7,9 @@ from jobs_support import tiny
 from optuna.trial import TrialState
 from rows_support import make_row
 
-from playground import runs
+from playground import locks, runs
 from playground.data import store
-from playground.jobs import client, locks
+from playground.jobs import client
 from playground.runs import RunFolder
 from playground.studies import Study, control, create, parse_axis
 from playground.studies.driver import Driver

@@ -9,8 +9,8 @@ import pytest
 from jobs_support import kill, kill_all, processes, tiny, wait_for
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
+from playground import locks
 from playground.data import store
-from playground.jobs import locks
 from playground.runs import list_runs
 from playground.studies import Study, StudyFolder, control, parse_axis
 from playground.studies.results import StudyFeed, best, mean_std, out_of_fold

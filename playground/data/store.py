@@ -4,17 +4,16 @@ import dataclasses
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import portalocker
 from numpy.typing import NDArray
 from PIL import Image
 
+from playground import locks
 from playground.data.catalog import CATALOG, IGNORE, DataError, DatasetInfo, folder, info, is_ready
 from playground.home import home
 
@@ -177,24 +176,16 @@ def locked(name: str, report: Report | None = None) -> Generator[None]:
     Args:
         report: told again and again while there is someone to wait for; it may raise to wait no longer.
     """
-    locks = home() / "data" / ".locks"
+    place = home() / "data" / ".locks"
     try:
-        locks.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{locks.parent} cannot hold data sets ({error.strerror}); it has to be a folder") from None
-    with (locks / f"{folder(name).name}.lock").open("a") as file:
-        while True:
-            try:
-                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-                break
-            except portalocker.LockException:
-                if report:
-                    report(Progress(0, 0, f"Waiting for another process that is getting {name}"))
-                time.sleep(0.05)
-        try:
-            yield
-        finally:
-            portalocker.unlock(file)
+        raise DataError(f"{place.parent} cannot hold data sets ({error.strerror}); it has to be a folder") from None
+    while not (lock := locks.take(place / f"{folder(name).name}.lock", wait=0.05)):
+        if report:
+            report(Progress(0, 0, f"Waiting for another process that is getting {name}"))
+    with lock:
+        yield
 
 
 def remove(name: str) -> None:

@@ -9,7 +9,6 @@
     queue.py    the waiting runs, as marker files
     fetch.py    downloads of data sets in the background
     process.py  how another process of this program is started
-    locks.py    locks that the kernel releases when their process ends, however it ends
 
 Every fact is in the run folders. Kill any of the processes at any time, and the next one finds all it needs there.
 """

@@ -16,8 +16,9 @@ import time
 from collections.abc import Generator
 from typing import IO
 
+from playground import locks
 from playground.home import home
-from playground.jobs import locks, queue
+from playground.jobs import queue
 from playground.jobs.control import Control
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE

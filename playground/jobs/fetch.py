@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from playground import locks
 from playground.data.catalog import DataError, info, is_ready
 from playground.data.load import Progress, load
 from playground.home import home
-from playground.jobs import locks
 from playground.jobs.process import forget, launch
 from playground.runs import write_atomic
 

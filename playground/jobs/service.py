@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 from typing import IO, Any
 
+from playground import locks
 from playground.home import home
-from playground.jobs import locks, queue
+from playground.jobs import queue
 from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
 from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot, Waiting, next_start, wish

@@ -29,12 +29,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from playground import locks
 from playground.config import ConfigError, RunConfig, from_json
 from playground.data import catalog
 from playground.data.catalog import DataError, DatasetInfo
 from playground.events import EpochRow
 from playground.people import MACHINE, may_change, name_of
-from playground.runs import lock
 from playground.runs.about import ABOUT, About, clean_name, clean_note, migrate_about
 from playground.runs.files import (
     DamagedError,
@@ -236,7 +236,7 @@ class RunFolder(TensorFiles):
 
     def is_locked(self) -> bool:
         """Whether a worker lives: it holds the lock, and the kernel takes it away when the worker dies."""
-        return lock.is_held(self.path / "lock")
+        return locks.is_held(self.path / "lock")
 
     @contextlib.contextmanager
     def hold(self) -> Generator[None]:
@@ -245,9 +245,11 @@ class RunFolder(TensorFiles):
         Raises:
             RunError: another process holds it.
         """
-        with lock.hold(self.path / "lock") as held:
-            if not held:
-                raise RunError(f"run {self.id} is already being worked on")
+        # Whoever looks whether a worker lives holds it for microseconds; a worker holds it for good.
+        lock = locks.take(self.path / "lock", wait=0.5)
+        if lock is None:
+            raise RunError(f"run {self.id} is already being worked on")
+        with lock:
             yield
 
     # What it measured

@@ -13,7 +13,6 @@ from pathlib import Path
 from playground.config import RunConfig, to_json
 from playground.home import home
 from playground.people import MACHINE
-from playground.runs import lock
 from playground.runs.about import ABOUT, About, clean_name, clean_note
 from playground.runs.files import RunError, writing
 from playground.runs.folder import DEMO, RunFolder
@@ -62,7 +61,7 @@ def draft_folder() -> Generator[Path]:
     with writing(runs_folder()):
         draft = Path(tempfile.mkdtemp(dir=runs_folder(), prefix=DRAFT))
         try:
-            with lock.hold(draft / "lock"):
+            with RunFolder(draft).hold():
                 yield draft
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -4,9 +4,9 @@ import contextlib
 import time
 from collections.abc import Iterable
 
-from playground import estimate
+from playground import estimate, locks
 from playground.config import RunConfig
-from playground.jobs import client, locks
+from playground.jobs import client
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE
 from playground.studies.space import StudyError

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from playground import locks
 from playground.config import KNOBS, RunConfig
-from playground.jobs import client, locks
+from playground.jobs import client
 from playground.runs import Feed, RunFolder
 from playground.studies.control import PRUNED, slots
 from playground.studies.results import judged

@@ -43,11 +43,15 @@ def is_current(file: IO[bytes], path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process has the lock alone."""
-    file = take(path, shared=True)
-    if file:
-        file.close()
-    return file is None
+    """Whether some process has the lock alone. Where there is no file, nobody has; looking makes none."""
+    try:
+        with path.open("rb") as file:
+            portalocker.lock(file, _SHARED)
+    except portalocker.LockException:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def is_shared(path: Path) -> bool:
