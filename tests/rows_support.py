@@ -1,10 +1,11 @@
 """Rows of runs for the tests: as JSON would hold them, with what a test does not care about filled in."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from playground.runs import Row
-from playground.runs.rows import from_fields
+from playground.runs.rows import from_line
 
 PROGRESS = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.01, "grad_norm": 1.0, "weight_norm": 2.0}
 CONFUSION = [[int(row == column) for column in range(10)] for row in range(10)]
@@ -20,7 +21,7 @@ REST: dict[str, dict[str, Any]] = {
 
 def make_row(fields: dict[str, Any]) -> Any:
     """Return the row of these fields, {"type": …} among them."""
-    row: Row = from_fields(**REST[fields["type"]] | fields)
+    row: Row = from_line(json.dumps(REST[fields["type"]] | fields).encode())
     return row
 
 

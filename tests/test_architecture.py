@@ -20,6 +20,7 @@ MAX_FUNCTION_LINES = 59
 NEVER = {
     "playground.config": ["playground"],
     "playground.home": ["playground"],
+    "playground.errors": ["playground"],
     "playground.locks": ["playground"],
     "playground.zips": ["playground"],
     "playground.people": [

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from playground.errors import first_fault
 from playground.home import home
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -117,19 +118,12 @@ class DatasetInfo:
         try:
             found = _MODEL.validate_json(text, strict=True)
         except ValidationError as error:
-            raise ValueError(_first(error)) from None
+            raise ValueError(first_fault(error)) from None
         found._fit()
         return found
 
 
 _MODEL = TypeAdapter(DatasetInfo)
-
-
-def _first(error: ValidationError) -> str:
-    """Say the first thing that is wrong, in one line."""
-    first = error.errors(include_url=False)[0]
-    said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-    return "".join(letter if letter.isprintable() else " " for letter in said)[:120]
 
 
 _CIFAR_CITATION = (

@@ -8,6 +8,7 @@ from playground.data.store import arrays
 from playground.events import EpochRow
 from playground.geometry import Layer, layers
 from playground.runs import Feed, RunError, RunFolder, Status
+from playground.runs.about import clean_name
 
 
 class ExportError(ValueError):
@@ -70,11 +71,11 @@ def facts(run: RunFolder, epoch: int) -> Facts:
         ExportError: the run is damaged, does not keep that epoch, or its data set is not known here; one line.
     """
     try:
-        config, name = run.config, _line(run.name)
+        config, name = run.config, clean_name(run.name)
         if epoch not in (kept := run.epochs()):
             which = ", ".join(map(str, kept)) or "none yet"
             raise ExportError(f"{name} does not keep epoch {epoch}; it keeps {which}")
-        dataset = replace(run.dataset, title=_line(run.dataset.title))
+        dataset = replace(run.dataset, title=clean_name(run.dataset.title))
         if dataset.bundled and not dataset.mean:
             dataset = arrays(dataset.name).info  # unpacked the first time
         chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
@@ -88,8 +89,3 @@ def facts(run: RunFolder, epoch: int) -> Facts:
         if not scores or row.step < scores.step:
             changes.setdefault(row.knob, {})[row.step] = row.new
     return Facts(run, name, epoch, config, dataset, chain, feed.status, feed, changes, scores)
-
-
-def _line(text: object) -> str:
-    """Keep what can be printed, on one line of at most 100 characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:100]

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 
 from playground.config import ConfigError, RunConfig, from_json, to_json
 from playground.data.catalog import DataError, DatasetInfo, info
+from playground.errors import one_line
 from playground.exports.facts import Facts
 from playground.geometry import MAX_PARAMETERS
 from playground.people import MACHINE
@@ -92,12 +93,12 @@ def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> RunF
         head = file.read(16)
         file.seek(0)
         if is_pickle(head):
-            raise RunError(f"{_short(name)} {PICKLE}")
+            raise RunError(f"{one_line(name)} {PICKLE}")
         if len(files) == 1 and head[:4] == b"PK\x03\x04":
             return _take_zip(name, file, owner)
         content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise RunError(f"{_short(name)} is larger than any network of this program: {MAX_BYTES >> 20} MB")
+            raise RunError(f"{one_line(name)} is larger than any network of this program: {MAX_BYTES >> 20} MB")
         contents["config.json" if content.lstrip()[:1] == b"{" else "model.safetensors"] = content
     if len(files) == 1 and "config.json" in contents:
         raise RunError("this is a config.json alone; choose model.safetensors together with it")
@@ -126,7 +127,7 @@ def _take_zip(name: str, file: BinaryIO, owner: str) -> RunFolder:
             files = [info for info in archive.entries if not info.is_dir()]
             entries = {info.filename.split("/")[-1]: info for info in files}
             if any(part.endswith((".pkl", ".pickle")) for part in entries):
-                raise RunError(f"{_short(name)} {PICKLE}")
+                raise RunError(f"{one_line(name)} {PICKLE}")
             if "model.safetensors" not in entries:
                 file.seek(0)
                 return import_zip(file, owner)
@@ -166,7 +167,7 @@ def _dataset_of(config: RunConfig, about: dict[str, str]) -> DatasetInfo:
         carried = _DATASET.validate_json(about.get("dataset", ""), strict=True)
         if carried.name == config.data.dataset:
             return carried
-    name = _short(config.data.dataset)
+    name = one_line(config.data.dataset)
     raise RunError(f"it was trained on {name}, which this computer does not have; import that data set")
 
 
@@ -204,7 +205,7 @@ def _header(content: bytes) -> tuple[dict[str, Any], dict[str, str]]:
         if not all(isinstance(value, str) for value in about.values()):
             raise ValueError("metadata that is no text")
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise RunError(f"model.safetensors has a damaged header ({_short(error)})") from None
+        raise RunError(f"model.safetensors has a damaged header ({one_line(error)})") from None
     return header, about
 
 
@@ -212,17 +213,17 @@ def _check_layout(header: dict[str, Any], wanted: dict[str, tuple[list[int], boo
     """Compare every tensor's name, type, shape and place with what the config wants; return the bytes of all data."""
     if odd := sorted(header.keys() ^ wanted.keys()):
         has = "lacks" if odd[0] in wanted else "has, unlike its config,"
-        raise RunError(f"model.safetensors {has} {_short(odd[0])}; choose the config.json that belongs to it")
+        raise RunError(f"model.safetensors {has} {one_line(odd[0])}; choose the config.json that belongs to it")
     spans = []
     for name, (shape, fractions) in wanted.items():
         entry = header[name] if isinstance(header[name], dict) else {}
         kind = entry.get("dtype")
         if kind not in (list(_KINDS) if fractions else ["I64"]):
             takes = "F32, F16 or BF16" if fractions else "I64"
-            raise RunError(f"model.safetensors: {name} is of type {_short(kind)}; it has to be {takes}")
+            raise RunError(f"model.safetensors: {name} is of type {one_line(kind)}; it has to be {takes}")
         if entry.get("shape") != shape or any(type(side) is not int for side in entry["shape"]):
             raise RunError(
-                f"model.safetensors: {name} has shape {_short(entry.get('shape'))}, its config wants {shape}"
+                f"model.safetensors: {name} has shape {one_line(entry.get('shape'))}, its config wants {shape}"
             )
         place, size = entry.get("data_offsets"), math.prod(shape) * (8 if kind == "I64" else _KINDS[kind].itemsize)
         if not isinstance(place, list) or len(place) != 2 or any(type(end) is not int for end in place):
@@ -301,8 +302,3 @@ def _read_metadata(about: dict[str, str], dataset: DatasetInfo) -> tuple[int, Ab
         if (part.shape, part.classes) == (dataset.shape, dataset.classes):
             found = replace(found, predictions_dataset=part.name)
     return int(epoch) if re.fullmatch(r"[0-9]{1,4}", epoch) else 0, found
-
-
-def _short(what: object) -> str:
-    """Say it in one line of at most 80 characters."""
-    return "".join(c if c.isprintable() else " " for c in str(what)[:80])

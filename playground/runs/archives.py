@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from playground.config import ConfigError, from_json, to_json
+from playground.errors import one_line
 from playground.events import EpochRow
 from playground.people import MACHINE
 from playground.runs.about import ABOUT, clean_name
@@ -70,9 +71,9 @@ def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
     except WriteError as error:
         raise RunError(f"this zip cannot be taken in: {error}") from None
     except ValueError as error:  # a ZipError, or what is not found in the parts until they are together
-        raise RunError(f"this is no readable zip ({_short(error)}); take one that the Runs page downloaded") from None
+        raise RunError(f"this is no readable zip ({one_line(error)}); take one that the Runs page downloaded") from None
     except OSError as error:
-        raise RunError(f"this zip cannot be taken in ({error.strerror or _short(error)})") from None
+        raise RunError(f"this zip cannot be taken in ({error.strerror or one_line(error)})") from None
 
 
 def _members(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
@@ -120,7 +121,7 @@ def _checked(name: str, content: bytes) -> bytes:
     except DamagedError as error:
         raise RunError(f"{error}; nothing was taken in") from None
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{name} is damaged ({_short(error)}); nothing was taken in") from None
+        raise RunError(f"{name} is damaged ({one_line(error)}); nothing was taken in") from None
 
 
 def _check_together(run: RunFolder) -> None:
@@ -146,11 +147,6 @@ def _check_together(run: RunFolder) -> None:
             f"its confusion matrices, predictions and data set have {' and '.join(map(str, sorted(counts)))} classes; "
             "nothing was taken in"
         )
-
-
-def _short(what: object) -> str:
-    """Say it in one line of at most 80 characters."""
-    return "".join(c if c.isprintable() else " " for c in str(what)[:80])
 
 
 def _adopt(draft: Path, owner: str) -> RunFolder:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from playground.errors import first_fault, one_line
 from playground.home import home
-from playground.runs.rows import first_fault
 
 Stored = TypeVar("Stored")
 Migrate = Callable[[dict[str, Any]], dict[str, Any]]
@@ -169,8 +169,3 @@ def read_stored(path: Path, model: TypeAdapter[Stored], migrate: Migrate) -> Sto
     except OSError as error:
         raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
     return parse_stored(path.name, content, model, migrate)
-
-
-def one_line(what: object) -> str:
-    """Say it in one line of at most 80 characters."""
-    return "".join(c if c.isprintable() else " " for c in str(what)[:80])

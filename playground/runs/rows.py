@@ -6,12 +6,13 @@ interruption. One JSON object a line, its kind under "type".
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from playground.config import LIVE_KNOBS, ConfigError, from_flat
+from playground.errors import first_fault
 from playground.events import Change, Count, Diverged, EpochRow, Finite, NotNegative, Progress
 
 
@@ -88,11 +89,6 @@ def names_kind(line: bytes) -> bool:
     return isinstance(row, dict) and "type" in row and (row["type"] in KINDS or not isinstance(row["type"], str))
 
 
-def from_fields(**fields: Any) -> Row:
-    """Make a row from its fields as JSON would hold them; `from_line` of what comes from elsewhere."""
-    return _ROW.validate_python(fields, strict=False)
-
-
 def from_lines(chunk: bytes) -> list[Row]:
     """Read whole lines; one that is damaged is passed over."""
     lines = [line for line in chunk.splitlines() if line]
@@ -109,11 +105,3 @@ def _one_by_one(lines: list[bytes]) -> Iterator[Row]:
             yield from_line(line)
         except ValueError:
             continue
-
-
-def first_fault(error: ValidationError) -> str:
-    """Say the first thing that is wrong in one line of at most 120 characters, without what was read."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part)[:30] for part in first["loc"])
-    text = f"{where}: {first['msg']}" if where else first["msg"]
-    return "".join(c if c.isprintable() else " " for c in text[:120])

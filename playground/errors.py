@@ -1,0 +1,15 @@
+"""What is wrong with something from outside, said in one line that can be shown as it is."""
+
+from pydantic import ValidationError
+
+
+def one_line(what: object, limit: int = 80) -> str:
+    """Say it in one line of at most `limit` characters, none of which is a control character."""
+    return "".join(c if c.isprintable() else " " for c in str(what)[:limit])
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say the first thing that is wrong in one line of at most 120 characters, without what was read."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part)[:30] for part in first["loc"])
+    return one_line(f"{where}: {first['msg']}" if where else first["msg"], 120)
