@@ -18,6 +18,7 @@ from rows_support import REST, make_row
 
 import playground.runs.archives as archives_module
 from playground.config import RunConfig, from_flat
+from playground.data import catalog
 from playground.runs import RunError, RunFolder, create, export_zip, import_zip, list_runs, runs_folder
 from playground.runs.rows import to_line
 
@@ -391,6 +392,18 @@ def test_statuses_that_are_refused(run, parts, home, status):
 )
 def test_names_and_notes_that_are_refused(run, parts, home, about):
     assert refuse(pack(parts | {f"{run.id}/about.json": about}), home).startswith("about.json is damaged (")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"classes": ["cat"] * 10}, {"classes": ["cat"]}, {"mean": [0.5], "std": [0.5]}, {"mean": [0.5, 0.5, 0.5]}],
+)
+def test_a_data_set_that_does_not_fit_together_is_refused(run, parts, home, change):
+    dataset = json.loads(catalog.info(run.config.data.dataset).to_json())
+    whole, odd = (json.dumps({"dataset": fields}).encode() for fields in (dataset, dataset | change))
+    assert import_zip(pack(parts | {f"{run.id}/about.json": whole})).rows() == run.rows()
+    message = refuse(pack(parts | {f"{run.id}/about.json": odd}), home)
+    assert "about.json is damaged (dataset: " in message and next(iter(change)) in message
 
 
 @pytest.mark.parametrize(

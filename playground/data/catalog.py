@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from playground.errors import first_fault
 from playground.home import home
@@ -102,11 +103,14 @@ class DatasetInfo:
         """
         DatasetInfo.from_json(self.to_json())
 
-    def _fit(self) -> None:
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        """Make sure that the fields fit together, wherever one is read: of a set, of a run, of weights."""
         if len(set(self.classes)) < len(self.classes) or len(self.classes) < 2:
-            raise ValueError("classes: at least two different names are needed, none of them twice")
+            raise PydanticCustomError("classes", "classes: at least two different names are needed, none of them twice")
         if {len(self.mean), len(self.std)} - {0, self.channels} or len(self.mean) != len(self.std):
-            raise ValueError("mean, std: one number a channel is needed")
+            raise PydanticCustomError("channels", "mean, std: one number a channel is needed")
+        return self
 
     @staticmethod
     def from_json(text: str | bytes) -> "DatasetInfo":
@@ -116,11 +120,9 @@ class DatasetInfo:
             ValueError: it is something else; one line.
         """
         try:
-            found = _MODEL.validate_json(text, strict=True)
+            return _MODEL.validate_json(text, strict=True)
         except ValidationError as error:
             raise ValueError(first_fault(error)) from None
-        found._fit()
-        return found
 
 
 _MODEL = TypeAdapter(DatasetInfo)

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from safetensors.numpy import save
 
 from playground.config import ConfigError, RunConfig, from_json, to_json
@@ -33,7 +32,6 @@ from playground.zips import ZipError, open_zip
 MAX_HEADER = 2**20
 MAX_BYTES = 4 * MAX_PARAMETERS + MAX_HEADER
 _KINDS = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-_DATASET = TypeAdapter(DatasetInfo)
 _PARTS = ("model.safetensors", "config.json", "README.txt")
 PICKLE = "is a pickle, which can run any program when it is opened; save the weights as safetensors instead"
 README = """\
@@ -163,8 +161,8 @@ def _dataset_of(config: RunConfig, about: dict[str, str]) -> DatasetInfo:
     """Return what is known here of the config's data set, or else what the weights' metadata say of it."""
     with contextlib.suppress(DataError):
         return info(config.data.dataset)
-    with contextlib.suppress(ValidationError):
-        carried = _DATASET.validate_json(about.get("dataset", ""), strict=True)
+    with contextlib.suppress(ValueError):
+        carried = DatasetInfo.from_json(about.get("dataset", ""))
         if carried.name == config.data.dataset:
             return carried
     name = one_line(config.data.dataset)
