@@ -15,7 +15,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError, Task
 from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
-from playground.ui import url
+from playground.ui import shelf, url
 from playground.ui.escape import escape
 from playground.ui.gallery import choose_test_image
 
@@ -111,12 +111,12 @@ def run_picker(label: str, state: str, *, task: Task | None = None, help: str | 
     known = list_runs()
     chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
     bundled = [run for run in known if run.read_only]
-    offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not run.damage]
+    offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not shelf.row(run).damaged]
     if chosen and task and task_of(chosen) != task:
         does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
         st.info(f"{escape(chosen.name)} {does}.", icon=":material/info:")
         chosen = None
-    more = [run for run in [*bundled, chosen] if run and run not in offered and not run.damage]
+    more = [run for run in [*bundled, chosen] if run and run not in offered and not shelf.row(run).damaged]
     offered += [run for run in more if not task or task_of(run) == task]
     if not offered:
         if task:

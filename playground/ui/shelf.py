@@ -57,6 +57,10 @@ class Row:
         return not self.read_only and may_change(self.owner, by)
 
     @property
+    def damaged(self) -> bool:
+        return self.state == "damaged"
+
+    @property
     def active(self) -> bool:
         return self.state in GROUPS["At work"]
 
@@ -108,13 +112,13 @@ def _read(run: RunFolder) -> Row:
         best=status.best_score if status.best_split == "val" else None,
         test=status.test_score,
         parameters=status.parameters,
-        owner=run.owner,
+        owner=about.owner,
     )
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _known() -> dict[str, tuple[tuple[int, int], Row]]:
-    """What was read, by folder, with the times of the two files that can change; shared by all who look."""
+def _known() -> dict[str, tuple[tuple[int, ...], Row]]:
+    """What was read, by folder, with the times of the files it was read from; shared by all who look."""
     return {}
 
 
@@ -128,7 +132,8 @@ def _written(path: str) -> int:
 def row(run: RunFolder) -> Row:
     """Return a run's row; read again only if its files changed, or if its worker may have died since."""
     known, path = _known(), str(run.path)
-    stamp = _written(f"{path}/status.json"), _written(f"{path}/about.json")
+    # Nothing changes a config; but it may be damaged or taken away.
+    stamp = tuple(_written(f"{path}/{name}.json") for name in ("status", "about", "config"))
     found = known.get(path)
     if found and found[0] == stamp and not found[1].active:
         return found[1]

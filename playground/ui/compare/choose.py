@@ -8,7 +8,7 @@ from playground import compare, runs
 from playground.config import ConfigError, flatten
 from playground.plots.compare import AXES, MAX_RUNS
 from playground.runs import RunError, RunFolder
-from playground.ui import feeds, pickers, url
+from playground.ui import feeds, pickers, shelf, url
 from playground.ui.compare.table import knob_value
 from playground.ui.escape import escape
 from playground.ui.feeds import LABELS, View
@@ -118,7 +118,7 @@ def picker() -> None:
     everything = runs.list_runs()
     chosen = set(st.session_state[RUNS])
     wanted = [run for i, run in enumerate(everything) if i < pickers.OFFERED or run.read_only or run.id in chosen]
-    offered = [run for run in wanted if not run.damage]
+    offered = [run for run in wanted if not shelf.row(run).damaged]
     labels = pickers.labels_of(offered)
     # As in the pickers of one run: labels follow the runs' states, so it is the ids that are kept.
     st.session_state["compare_picker"] = st.session_state[RUNS]
