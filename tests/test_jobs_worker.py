@@ -64,6 +64,15 @@ def test_whoever_stops_a_run_may_say_why():
     assert (status.state, status.message) == ("stopped", "pruned: behind the median")
 
 
+def test_a_resumed_run_is_not_described_again():
+    run = create(tiny(epochs=3))
+    work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
+    assert run.about.dataset is not None
+    before = (run.path / "about.json").stat().st_mtime_ns
+    go_on(run)
+    assert (run.path / "about.json").stat().st_mtime_ns == before
+
+
 def go_on(run: RunFolder) -> None:
     client.requeue(run)
     assert work(run, SLOT).state == "finished"

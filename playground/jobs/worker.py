@@ -128,7 +128,8 @@ class Worker:
         keep_freed_memory()
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
         data = load(config.data.dataset, progress=self.on_load)
-        self.run.describe(dataset=data.info)
+        if self.run.about.dataset != data.info:  # a resumed run says it already, and may be renamed at this moment
+            self.run.describe(dataset=data.info)
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
         resume = self.take_up()
         self.say("running", message="", parameters=sum(layer.parameters for layer in network))
