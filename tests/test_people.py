@@ -108,7 +108,9 @@ def ask(host: str = "10.0.0.7", scheme: str = "http", **headers: str) -> tuple[s
 
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": pairs, "scheme": scheme}
-    asyncio.run(app(scope | {"client": (host, 5000), "server": ("10.0.0.1", 8501)}, receive, send))
+    answer = app(scope | {"client": (host, 5000), "server": ("10.0.0.1", 8501)}, receive, send)
+    with ThreadPoolExecutor(1) as thread:  # the browser tests' Playwright leaves a loop in the main one
+        thread.submit(asyncio.run, answer).result()
     cookies = [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
     return sent[1]["body"].decode(), cookies
 
