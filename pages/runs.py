@@ -7,7 +7,7 @@ import streamlit as st
 
 from playground import runs
 from playground.people import name_of
-from playground.ui import person, pickers, run_actions, shelf
+from playground.ui import person, pickers, run_actions, shelf, trash
 from playground.ui.escape import escape
 from playground.ui.shelf import Row
 from playground.ui.transport import BADGES
@@ -142,12 +142,13 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     run = next((run for run in everything if run.id == chosen), None)
     known = {run.id for run in everything}
     ticked = [run_id for run_id in selected() if run_id in known]
-    run_actions.bar(run, shelf.row(run) if run else None, ticked)
+    run_actions.bar(run, shelf.row(run) if run else None, [each for each in everything if each.id in ticked])
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1
         many = f"{len(found):,} of {len(everything):,} runs" if len(found) < len(everything) else f"{len(found):,} runs"
         st.caption(many.replace("1 runs", "1 run") if len(found) == 1 else many, width="content")
+        trash.popover()
     rows = [shelf.row(run) for run in found[(page - 1) * PAGE : page * PAGE]]
     with place:
         if rows:

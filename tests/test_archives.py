@@ -19,7 +19,7 @@ from rows_support import REST, make_row
 import playground.runs.archives as archives_module
 from playground.config import RunConfig, from_flat
 from playground.data import catalog
-from playground.runs import RunError, RunFolder, create, export_zip, import_zip, list_runs, runs_folder
+from playground.runs import RunError, RunFolder, create, export_zip, import_runs, import_zip, list_runs, runs_folder
 from playground.runs.rows import to_line
 
 WEIGHTS = {
@@ -540,7 +540,7 @@ def test_damage_anywhere_is_refused_in_one_line_or_does_no_harm(run, parts, home
         else:
             # What a checksum covers is as it was; the rest is dates and attributes, or a name that is now another.
             assert again.config == run.config and again.about.note in (run.about.note, "")
-            again.delete()
+            shutil.rmtree(again.path)
     assert len(messages) > 50
     assert all(message.isprintable() and len(message) < 300 for message in messages)
     assert [path.name for path in runs_folder().iterdir()] == [run.id]
@@ -562,3 +562,32 @@ def test_an_interrupt_leaves_nothing_behind(run, parts, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         import_zip(pack(parts))
     assert [path.name for path in runs_folder().iterdir()] == [run.id]
+
+
+# Several runs in one zip
+
+
+def test_several_runs_go_and_come_back_together(run, home):
+    other = create(RunConfig(), "another")
+    again = import_runs(io.BytesIO(export_zip(run, other)))
+    assert [each.name for each in again] == [run.name, "another"]
+    assert [each.config for each in again] == [run.config, other.config]
+    assert again[0].rows() == run.rows()
+    assert len({each.id for each in (run, other, *again)}) == 4
+
+
+def test_one_damaged_run_among_several_and_nothing_is_kept(run, parts, home):
+    other = {name.replace(run.id, "other"): content for name, content in parts.items()}
+    before = {path.name for path in runs_folder().iterdir()}
+    with pytest.raises(RunError, match=r"config\.json: .*nothing was taken in"):
+        import_runs(pack(parts | other | {"other/config.json": b"{"}))
+    assert {path.name for path in runs_folder().iterdir()} == before
+
+
+def test_too_many_runs_at_once(run, parts, monkeypatch):
+    two = pack(parts | {name.replace(run.id, "other"): content for name, content in parts.items()})
+    with pytest.raises(RunError, match="holds 2 runs, and at most 1 are taken in at once"):
+        import_zip(two)
+    monkeypatch.setattr("playground.runs.archives.MAX_FILES", 3)
+    with pytest.raises(RunError, match=r"1 runs are too much for one zip .*; take fewer of them"):
+        export_zip(run)

@@ -31,7 +31,8 @@ CONFIG = from_flat({"channels": "2", "batch_norm": True, "fc_width": 0})
 
 
 def bring(*files: tuple[str, bytes]) -> RunFolder:
-    return take_in([(name, io.BytesIO(content)) for name, content in files])
+    (run,) = take_in([(name, io.BytesIO(content)) for name, content in files])
+    return run
 
 
 def pair(weights: dict, metadata: dict | None = None, config: RunConfig = CONFIG) -> RunFolder:

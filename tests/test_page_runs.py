@@ -10,7 +10,7 @@ from ui_support import app_home, click, commands, errors, make_run, open_page, r
 
 from playground import runs
 from playground.config import ModelConfig, RunConfig, from_flat
-from playground.exports import File, export
+from playground.exports import ExportError, File, export
 from playground.jobs import queue
 from playground.runs import RunFolder, demo_run, export_zip
 from playground.runs.folder import DEMO
@@ -178,9 +178,7 @@ def test_the_demo_is_last_and_stays(monkeypatch, tmp_path):
     assert names(at)[0] == "mine"
     assert not at.button(key="act_duplicate").disabled
     assert at.button(key="act_resume").disabled
-    assert not [
-        button for button in at.button if button.key in ("delete_yes_demo", "save_demo") and not button.disabled
-    ]
+    assert not [button for button in at.button if button.key in ("act_delete", "save_demo") and not button.disabled]
 
 
 # What is done to a run
@@ -228,29 +226,77 @@ def test_rename_and_note():
     assert notices(at) == "Saved"
 
 
-def test_delete_asks_first():
+def tick(at, *folders: RunFolder):
+    """Tick these runs, the last of them last."""
+    at.session_state["shelf_ticked"], at.session_state["shelf_run"] = [each.id for each in folders], folders[-1].id
+    return run(at)
+
+
+def has_button(at, key: str) -> bool:
+    return any(button.key == key for button in at.button)
+
+
+def files_of(folder: RunFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+
+
+def test_delete_and_undo():
     made, kept = named("doomed"), named("kept")
-    at = choose(open_page("runs"), made)
-    assert any("Delete **doomed**" in element.value for element in at.markdown)
-    assert made.path.exists()
-    click(at, f"delete_yes_{made.id}")
+    before = files_of(made)
+    at = click(choose(open_page("runs"), made), "act_delete")
     assert not made.path.exists()
     assert names(at) == ["kept"]
-    assert notices(at) == "Deleted doomed"
+    assert "Deleted **doomed**; the trash keeps it for 7 days." in texts(at)
     assert at.session_state["shelf_run"] is None
     assert kept.path.exists()
+    click(at, "shelf_undo")
+    assert sorted(names(at)) == ["doomed", "kept"]
+    assert files_of(made) == before
+    assert at.session_state["shelf_run"] == made.id
+    assert not has_button(at, "shelf_undo") and not has_button(at, "shelf_empty")
 
 
-def test_a_run_at_work_offers_stop_before_delete():
+def test_all_ticked_runs_are_deleted_and_come_back():
+    many, kept = [named(f"run {i}") for i in range(3)], named("kept")
+    at = click(tick(open_page("runs"), *many), "act_delete")
+    assert names(at) == ["kept"]
+    assert "Deleted 3 runs; the trash keeps them for 7 days." in texts(at)
+    click(at, "shelf_undo")
+    assert sorted(names(at)) == ["kept", "run 0", "run 1", "run 2"]
+    assert set(at.session_state["shelf_ticked"]) == {each.id for each in many} and kept.path.exists()
+
+
+def test_what_cannot_be_deleted_stays_and_is_named():
+    busy, idle = named("busy", "running"), named("idle")
+    with busy.hold():
+        at = click(tick(open_page("runs"), busy, idle), "act_delete")
+        assert names(at) == ["busy"]
+        assert errors(at) == ["busy is running; stop it first"]
+        click(at, "shelf_undo")
+        assert sorted(names(at)) == ["busy", "idle"] and not errors(at)
+
+
+def test_the_trash_gives_back_and_is_emptied():
+    first, second = named("first"), named("second")
+    first.delete()
+    second.delete()
+    at = open_page("runs")
+    click(at, f"restore_{first.id}")
+    assert names(at) == ["first"]
+    click(at, "shelf_empty")
+    assert notices(at) == "Deleted 1 run for good"
+    assert not has_button(at, "shelf_empty")
+    assert [path.name for path in runs.runs_folder().iterdir()] == [first.id]
+
+
+def test_a_run_at_work_has_to_be_stopped_before_it_is_deleted():
     made = named("busy", "running")
     with made.hold():
         at = choose(open_page("runs"), made)
-        assert not [button for button in at.button if button.key == f"delete_yes_{made.id}"]
-        click(at, f"delete_stop_{made.id}")
+        assert at.button(key="act_delete").disabled
+        click(at, "act_stop")
         assert '"do": "stop"' in commands(made)[0]
         assert notices(at) == "Stopping busy"
-        click(at, "act_stop")
-        assert len(commands(made)) == 2
     assert made.path.exists()
 
 
@@ -258,7 +304,7 @@ def test_a_worker_that_begins_between_look_and_click_is_safe():
     made = named("quick", "interrupted")
     at = choose(open_page("runs"), made)
     with made.hold():
-        click(at, f"delete_yes_{made.id}")
+        click(at, "act_delete")
     assert "stop it first" in errors(at)[0]
     assert made.path.exists()
 
@@ -352,6 +398,35 @@ def open_export(at, made: RunFolder):
 
 def export_button(at):
     return next((b.proto for b in at.get("download_button") if b.proto.label.startswith("Download ")), None)
+
+
+def test_all_ticked_runs_are_exported_into_one_zip(monkeypatch):
+    one, two, waits = named("one"), named("one"), named("waits", "queued")
+    made = lambda run, epoch, name: File(f"{run.name}.{name}", f"{run.id} {epoch}".encode(), "z")  # noqa: E731
+    monkeypatch.setattr("playground.ui.exports.export", made)
+    at = tick(open_page("runs"), one, two, waits)
+    newest = sorted((one, two, waits), key=lambda run: run.id, reverse=True)
+    at.session_state["export_" + "_".join(run.id for run in newest[:2])] = True
+    assert export_button(run(at))
+    file = at.session_state["export_shown"][1]
+    assert file.name == "2-runs-script.zip" and not file.note
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        assert {archive.read(name) for name in archive.namelist()} == {f"{run.id} 3".encode() for run in (one, two)}
+
+
+def test_what_cannot_be_exported_is_left_out_and_named(monkeypatch):
+    good, bad = named("good"), named("bad")
+
+    def export(run, epoch, name):
+        if run == bad:
+            raise ExportError("its data set is not here")
+        return File("good.py", b"1", "z")
+
+    monkeypatch.setattr("playground.ui.exports.export", export)
+    at = tick(open_page("runs"), good, bad)
+    at.session_state[f"export_{bad.id}_{good.id}"] = True
+    assert "Left out: bad: its data set is not here" in texts(run(at))
+    assert export_button(at)
 
 
 def test_every_format_is_offered_and_made_only_when_it_is_asked_for(monkeypatch):

@@ -23,8 +23,8 @@ def add(commands: Any) -> None:
     action.set_defaults(do=_export)
     action = commands.add_parser(
         "import",
-        help="take in a run's zip, or weights with their config",
-        description="Take in a run's zip, or weights: model.safetensors and config.json, zipped or one by one.",
+        help="take in a zip of runs, or weights with their config",
+        description="Take in a zip of runs, or weights: model.safetensors and config.json, zipped or one by one.",
     )
     action.add_argument("files", nargs="+", type=Path, metavar="FILE")
     action.set_defaults(do=_import)
@@ -49,4 +49,5 @@ def _import(options: argparse.Namespace) -> None:
     from playground.exports.tensors import take_in
 
     with ExitStack() as opened:
-        print(take_in([(path.name, opened.enter_context(path.open("rb"))) for path in options.files]).id)
+        for run in take_in([(path.name, opened.enter_context(path.open("rb"))) for path in options.files]):
+            print(run.id)

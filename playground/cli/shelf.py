@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,18 @@ from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import KNOBS, RunConfig, diff
 from playground.events import EpochRow, Scores
 from playground.jobs import client
-from playground.runs import RunError, RunFolder, export_zip, find_run, import_zip, list_runs, open_run, usable_runs
+from playground.runs import (
+    RunError,
+    RunFolder,
+    export_zip,
+    find_run,
+    import_runs,
+    list_runs,
+    list_trash,
+    open_run,
+    restore,
+    usable_runs,
+)
 
 
 def add_predict(commands: Any) -> None:
@@ -84,7 +96,8 @@ def add_runs(commands: Any) -> None:
         ("resume", _resume_run, [], "let a run go on, in the background"),
         ("rename", _rename_run, ["name"], "give a run another name"),
         ("note", _note_run, ["text"], "write a note to a run; an empty one takes it away"),
-        ("delete", _delete_run, [], "delete a run"),
+        ("delete", _delete_run, [], "put a run into the trash, where it is kept for a week"),
+        ("restore", _restore_run, [], "bring a deleted run back, by the id that it had"),
         ("export", _export_run, ["file"], "write a run to a zip"),
     ):
         action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -92,7 +105,8 @@ def add_runs(commands: Any) -> None:
         for argument in extra:
             action.add_argument(argument, metavar=argument.upper())
         action.set_defaults(do=do)
-    action = actions.add_parser("import", help="take in a run from a zip")
+    actions.add_parser("trash", help="list the deleted runs").set_defaults(do=_list_trash)
+    action = actions.add_parser("import", help="take in the runs of a zip")
     action.add_argument("file", type=Path, metavar="FILE")
     action.set_defaults(do=_import_run)
 
@@ -161,9 +175,19 @@ def _delete_run(options: argparse.Namespace) -> None:
     find_run(options.run).delete()
 
 
+def _list_trash(options: argparse.Namespace) -> None:
+    for each in list_trash():
+        print(f"{each.id:22}  deleted {time.strftime('%Y-%m-%d %H:%M', time.localtime(each.deleted))}  {each.name}")
+
+
+def _restore_run(options: argparse.Namespace) -> None:
+    restore(options.run)
+
+
 def _export_run(options: argparse.Namespace) -> None:
     Path(options.file).write_bytes(export_zip(open_run(options.run)))
 
 
 def _import_run(options: argparse.Namespace) -> None:
-    print(import_zip(options.file).id)
+    for run in import_runs(options.file):
+        print(run.id)

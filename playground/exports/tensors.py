@@ -23,7 +23,7 @@ from playground.errors import one_line
 from playground.exports.facts import Facts
 from playground.geometry import MAX_PARAMETERS
 from playground.people import MACHINE
-from playground.runs import RunError, RunFolder, Status, import_zip
+from playground.runs import RunError, RunFolder, Status, import_runs, import_zip
 from playground.runs.about import ABOUT, About, clean_name
 from playground.runs.archives import MAX_FILES
 from playground.runs.status import STATUS
@@ -76,8 +76,8 @@ def pack(facts: Facts) -> bytes:
 # In
 
 
-def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> RunFolder:
-    """Import a run's zip, a zip of weights and config, or these two files, under a new id.
+def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> list[RunFolder]:
+    """Import a zip of runs, a zip of weights and config, or these two files, under new ids.
 
     Args:
         files: (name, content) of each; names are shown, never trusted.
@@ -103,10 +103,10 @@ def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> RunF
     if len(files) == 1 and contents["model.safetensors"][8:9] == b"{":
         raise RunError("these are weights alone; choose their config.json together with them")
     if len(files) == 1:
-        return import_zip(files[0][1], owner)  # which says what it is not
+        return [import_zip(files[0][1], owner)]  # which says what it is not
     if len(files) != 2 or len(contents) != 2:
         raise RunError("choose one zip, or model.safetensors and its config.json together")
-    return adopt(contents["model.safetensors"], contents["config.json"], owner)
+    return [adopt(contents["model.safetensors"], contents["config.json"], owner)]
 
 
 def is_pickle(head: bytes) -> bool:
@@ -118,8 +118,8 @@ def is_pickle(head: bytes) -> bool:
     return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and head[2:8] != bytes(6)
 
 
-def _take_zip(name: str, file: BinaryIO, owner: str) -> RunFolder:
-    """Tell a run from weights and from a pickle by the names of what is in the zip."""
+def _take_zip(name: str, file: BinaryIO, owner: str) -> list[RunFolder]:
+    """Tell runs from weights and from a pickle by the names of what is in the zip."""
     try:
         with open_zip(file, MAX_FILES) as archive:
             files = [info for info in archive.entries if not info.is_dir()]
@@ -128,7 +128,7 @@ def _take_zip(name: str, file: BinaryIO, owner: str) -> RunFolder:
                 raise RunError(f"{one_line(name)} {PICKLE}")
             if "model.safetensors" not in entries:
                 file.seek(0)
-                return import_zip(file, owner)
+                return import_runs(file, owner)
             if "config.json" not in entries or set(entries) - set(_PARTS) or len(entries) != len(files):
                 raise RunError("this zip holds model.safetensors, so it has to hold config.json and no other files")
             if max(info.file_size for info in entries.values()) > MAX_BYTES:
@@ -136,7 +136,7 @@ def _take_zip(name: str, file: BinaryIO, owner: str) -> RunFolder:
             contents = [archive.read(entries[part]) for part in _PARTS[:2]]
     except ZipError as error:
         raise RunError(f"this is no readable zip ({error})") from None
-    return adopt(*contents, owner=owner)
+    return [adopt(*contents, owner=owner)]
 
 
 def adopt(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:

@@ -1,5 +1,6 @@
 """A network with changed kernels. The trained one is not touched; only `save` writes, and only a new run."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def save(
         with child.hold():  # a job service that looks for waiting runs leaves it alone
             _write(child, run, weights, event)
     except BaseException:
-        child.delete()
+        shutil.rmtree(child.path, ignore_errors=True)
         raise
     return child
 

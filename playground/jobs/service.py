@@ -21,10 +21,12 @@ from playground.jobs import queue
 from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
 from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot, Waiting, next_start, wish
+from playground.jobs.sweep import sweep
 from playground.runs import RunError, RunFolder, list_runs, open_run, write_atomic
 from playground.runs.files import is_full, keep_reserve
 
 TICK = 0.03
+SWEEP_SECONDS = 3600.0
 LOOK_AGAIN = 0.5
 """Seconds between looks at a queue in which nothing fits."""
 SEARCH = 5.0
@@ -67,6 +69,7 @@ class Service:
 
     def __init__(self, lock: IO[bytes], gpus: list[str]) -> None:
         self.lock, self.gpus, self.cores = lock, gpus, cores()
+        self.next_sweep = 0.0
         self.jobs: dict[str, Job] = {}
         self.dead: list[tuple[Job, int]] = []  # and their exit codes, not yet written down
         self.runs: dict[str, RunFolder] = {}  # in the queue; their configs are read once
@@ -84,6 +87,9 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
         while True:
             try:
+                if time.monotonic() > self.next_sweep:
+                    self.next_sweep = time.monotonic() + SWEEP_SECONDS
+                    sweep()
                 if self.is_displaced():
                     self.abandon()
                     return

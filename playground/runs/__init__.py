@@ -1,12 +1,13 @@
 """Runs on disk: a run is a folder, and these modules alone know what is in it."""
 
-from playground.runs.archives import export_zip, import_zip
+from playground.runs.archives import export_zip, import_runs, import_zip
 from playground.runs.feed import Feed
 from playground.runs.files import DamagedError, RunError, write_atomic
 from playground.runs.folder import RunFolder
 from playground.runs.rows import Resumed, Row
 from playground.runs.shelf import create, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
 from playground.runs.status import ACTIVE, METRICS, RESUMABLE, SPLITS, Status
+from playground.runs.trash import empty_trash, list_trash, restore
 
 __all__ = [
     "ACTIVE",
@@ -22,11 +23,15 @@ __all__ = [
     "Status",
     "create",
     "demo_run",
+    "empty_trash",
     "export_zip",
     "find_run",
+    "import_runs",
     "import_zip",
     "list_runs",
+    "list_trash",
     "open_run",
+    "restore",
     "runs_folder",
     "usable_runs",
     "write_atomic",

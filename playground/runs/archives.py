@@ -1,4 +1,4 @@
-"""A run as a zip: to keep, to hand on, to take in. What comes in is checked before anything is written."""
+"""Runs as a zip: to keep, to hand on, to take in. What comes in is checked before anything is written."""
 
 import contextlib
 import io
@@ -26,46 +26,71 @@ from playground.zips import open_zip
 
 MAX_BYTES = 2 * 1024**3
 MAX_FILES = 5000
+MAX_RUNS = 100
 MAX_RATIO = 100
 """Weights hardly shrink: what unpacks to more than this many times its size is made to fill a disk."""
 SMALL = 2**20
 """Bytes that a zip may unpack to at any ratio; short texts shrink well."""
+_LIMITS = f"at most {MAX_FILES:,} files and {MAX_BYTES >> 30} GiB"
 _TENSORS = re.compile(r"(checkpoints|predictions)/epoch-\d{4}\.safetensors|resume\.safetensors")
 _OVER = {"finished", "stopped", "interrupted", "diverged", "failed"}
 _TEXTS = {"config.json", "about.json", "status.json", "metrics.jsonl"}
 
 
-def export_zip(run: RunFolder) -> bytes:
-    """Pack a run: config, name, status, rows, weights and predictions; not its owner, lock, commands or log."""
+def export_zip(*runs: RunFolder) -> bytes:
+    """Pack runs: config, name, status, rows, weights and predictions; not their owner, lock, commands or log.
+
+    Raises:
+        RunError: they are more than `import_runs` takes in.
+    """
+    packed = [
+        (run, path, name)
+        for run in runs
+        for path in sorted(run.path.rglob("*"))
+        if (name := path.relative_to(run.path).as_posix()) in _TEXTS or _TENSORS.fullmatch(name)
+    ]
+    with contextlib.suppress(FileNotFoundError):  # a run that goes on may have just thinned it out
+        if len(packed) > MAX_FILES or sum(path.stat().st_size for _, path, _ in packed) > MAX_BYTES:
+            raise RunError(f"{len(runs)} runs are too much for one zip ({_LIMITS}); take fewer of them")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(run.path.rglob("*")):
-            name = path.relative_to(run.path).as_posix()
-            if name in _TEXTS or _TENSORS.fullmatch(name):
-                with contextlib.suppress(FileNotFoundError):  # a run that goes on may have just thinned it out
-                    if name == "about.json":
-                        archive.writestr(f"{run.id}/{name}", ABOUT.dump_json(replace(run.about, owner=MACHINE)))
-                    else:
-                        archive.write(path, f"{run.id}/{name}")
+        for run, path, name in packed:
+            with contextlib.suppress(FileNotFoundError):
+                if name == "about.json":
+                    archive.writestr(f"{run.id}/{name}", ABOUT.dump_json(replace(run.about, owner=MACHINE)))
+                else:
+                    archive.write(path, f"{run.id}/{name}")
     return buffer.getvalue()
 
 
 def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
-    """Take in a run that `export_zip` packed, under a new id, for a person. Other files in the zip are refused.
+    """Take in a zip of one run; see `import_runs`."""
+    taken = import_runs(file, owner, most=1)
+    return taken[0]
+
+
+def import_runs(file: BinaryIO | Path, owner: str = MACHINE, most: int = MAX_RUNS) -> list[RunFolder]:
+    """Take in the runs that `export_zip` packed, under new ids, for a person. Other files in the zip are refused.
+
+    Args:
+        most: how many it may hold.
 
     Raises:
-        RunError: not a zip, not a run, too large, or a part of it is damaged; one line, and nothing is kept.
+        RunError: not a zip, no run, too large, or a part of it is damaged; one line, and nothing is kept.
     """
     try:
-        with open_zip(file, MAX_FILES) as archive:
-            members = _members(archive.entries)
-            with draft_folder() as draft:
+        with open_zip(file, MAX_FILES) as archive, contextlib.ExitStack() as drafts:
+            made = []
+            for members in _members(archive.entries, most):
+                draft = drafts.enter_context(draft_folder())
                 for name, info in members.items():
                     content = archive.read(info)
                     content = _checked(name, content)
                     (draft / name).parent.mkdir(exist_ok=True)
                     (draft / name).write_bytes(content)
-                return _adopt(draft, owner)
+                _prepare(RunFolder(draft), owner)
+                made.append(draft)
+            return [adopt(draft) for draft in made]
     except RunError:
         raise
     except WriteError as error:
@@ -76,23 +101,33 @@ def import_zip(file: BinaryIO | Path, owner: str = MACHINE) -> RunFolder:
         raise RunError(f"this zip cannot be taken in ({error.strerror or one_line(error)})") from None
 
 
-def _members(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Return {name within the run: entry}, looking at names and sizes alone."""
+def _members(entries: list[zipfile.ZipInfo], most: int) -> list[dict[str, zipfile.ZipInfo]]:
+    """Return {name within the run: entry} of each run, looking at names and sizes alone."""
     entries = [info for info in entries if not info.is_dir()]
     size, packed = (sum(getattr(info, name) for info in entries) for name in ("file_size", "compress_size"))
     if len(entries) > MAX_FILES or size > min(MAX_BYTES, MAX_RATIO * packed + SMALL):
-        raise RunError(f"this zip unpacks to too much for a run: at most {MAX_FILES} files and {MAX_BYTES >> 30} GiB")
-    config = next((info.filename for info in entries if info.filename.split("/")[-1] == "config.json"), None)
-    if config is None:
+        raise RunError(f"this zip unpacks to too much for a run ({_LIMITS})")
+    configs = [info.filename for info in entries if info.filename.split("/")[-1] == "config.json"]
+    if not configs:
         raise RunError("this zip holds no config.json, so it is no run; take one that the Runs page downloaded")
-    top = config.removesuffix("config.json")
-    members = {}
+    tops = {name.removesuffix("config.json") for name in configs}
+    members: dict[str, dict[str, zipfile.ZipInfo]] = {
+        top: {} for top in sorted(tops) if not any(top.startswith(other) for other in tops - {top})
+    }
+    if len(members) > most:
+        raise RunError(f"this zip holds {len(members)} runs, and at most {most} are taken in at once")
     for info in entries:
-        name = info.filename.removeprefix(top)
-        if (name not in _TEXTS and not _TENSORS.fullmatch(name)) or name in members:
+        top, name = next(((top, rest) for top in members if (rest := _within(info.filename, top))), ("", ""))
+        if not name or name in members[top]:
             raise RunError(f"this zip holds {info.filename[:80]!r}, which is no part of a run; nothing was taken in")
-        members[name] = info
-    return members
+        members[top][name] = info
+    return list(members.values())
+
+
+def _within(name: str, top: str) -> str:
+    """Return the name of a part within the run that lies in this folder, or nothing if it is no part of it."""
+    rest = name.removeprefix(top) if name.startswith(top) else ""
+    return rest if rest in _TEXTS or _TENSORS.fullmatch(rest) else ""
 
 
 def _checked(name: str, content: bytes) -> bytes:
@@ -149,14 +184,12 @@ def _check_together(run: RunFolder) -> None:
         )
 
 
-def _adopt(draft: Path, owner: str) -> RunFolder:
-    """Give the checked folder an owner, an id and a place on the shelf."""
-    run = RunFolder(draft)
-    if not (draft / "status.json").exists():
-        write_atomic(draft / "status.json", STATUS.dump_json(Status("interrupted")))
+def _prepare(run: RunFolder, owner: str) -> None:
+    """Make a run of its own of the checked folder."""
+    if not (run.path / "status.json").exists():
+        write_atomic(run.path / "status.json", STATUS.dump_json(Status("interrupted")))
     _check_together(run)
     state = run.status().state
     run.set_status(state=state if state in _OVER else "interrupted")
     name = clean_name(run.about.name) or "imported run"
     run.describe(name=name, study=None, member=None, owner=owner)
-    return adopt(draft)

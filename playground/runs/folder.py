@@ -20,8 +20,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -51,6 +49,8 @@ from playground.runs.status import STATUS, Status, migrate_status
 from playground.runs.tensors import TensorFiles
 
 DEMO = Path(__file__).parent.parent / "demo"
+TRASHED = ".deleted-"
+"""What the name of a deleted run's folder begins with; the time of its deletion and its id follow."""
 
 
 class RunFolder(TensorFiles):
@@ -292,7 +292,7 @@ class RunFolder(TensorFiles):
         append_essential(self.path / "control.jsonl", json.dumps(fields).encode() + b"\n")
 
     def delete(self, by: str = MACHINE) -> None:
-        """Delete the folder, at the wish of a person.
+        """Put the folder into the trash, at the wish of a person; see `playground.runs.trash`.
 
         Raises:
             RunError: it is the demo, or somebody else's, or a worker is at it.
@@ -302,7 +302,5 @@ class RunFolder(TensorFiles):
             raise RunError("the bundled demo run cannot be deleted")
         if self.is_locked():
             raise RunError(f"run {self.name} is being worked on; stop it first")
-        # Renamed first, so that it is gone at once and as a whole, whatever interrupts the deletion.
-        doomed = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
-        os.replace(self.path, doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        with writing(self.path):  # a rename: it is gone at once and as a whole
+            os.replace(self.path, self.path.with_name(f"{TRASHED}{time.time():.0f}-{self.id}"))

@@ -11,7 +11,7 @@ from playground.exports.tensors import take_in as import_files
 from playground.jobs import client
 from playground.people import name_of
 from playground.runs import RunError, RunFolder, export_zip
-from playground.ui import exports, form, person
+from playground.ui import exports, form, person, shelf, trash
 from playground.ui.escape import escape
 from playground.ui.pickers import ago
 from playground.ui.shelf import Row
@@ -41,12 +41,6 @@ def save(run: RunFolder) -> None:
     attempt(action, "Saved")
 
 
-def delete(run: RunFolder) -> None:
-    """Delete the run and choose none."""
-    attempt(lambda: run.delete(by=person.current()), f"Deleted {run.name}")
-    st.session_state["shelf_run"] = None
-
-
 def stop(run: RunFolder) -> None:
     """End the run; its state is saved."""
     attempt(lambda: client.stop(run, by=person.current()), f"Stopping {run.name}")
@@ -64,7 +58,8 @@ def take_in() -> None:
 
         def action() -> None:
             given = [(file.name, file) for file in files]
-            st.session_state["shelf_run"] = import_files(given, owner=person.current()).id
+            taken = [run.id for run in import_files(given, owner=person.current())]
+            st.session_state["shelf_run"], st.session_state["shelf_ticked"] = taken[-1], taken
 
         attempt(action, f"Imported {' and '.join(file.name for file in files)}")
         st.session_state["shelf_uploads"] = generation + 1
@@ -100,6 +95,9 @@ def leave() -> None:
 
 # The bar of actions
 
+MOST = 20
+"""How many runs are packed into one file."""
+
 
 def file_name(row: Row) -> str:
     """Make a file name of a run's name."""
@@ -117,33 +115,6 @@ def edit_popover(run: RunFolder | None, row: Row | None) -> None:
                 st.form_submit_button("Save", key=f"save_{run.id}", type="primary", on_click=save, args=(run,))
 
 
-def delete_popover(run: RunFolder | None, row: Row | None) -> None:
-    """Delete, once a person has confirmed it."""
-    usable = run is not None and row is not None and row.may_change(person.current())
-    with st.popover("Delete", icon=":material/delete:", disabled=not usable, key=f"delete_{row.id if row else ''}"):
-        if not usable or not run or not row:
-            return
-        if row.active:
-            st.write(f"**{escape(row.name)}** is {row.state}. Stop it first; then it can be deleted.")
-            st.button(
-                "Stop it",
-                icon=":material/stop:",
-                key=f"delete_stop_{run.id}",
-                on_click=stop,
-                args=(run,),
-            )
-        else:
-            st.write(f"Delete **{escape(row.name)}**, its curves and its weights? There is no way back.")
-            st.button(
-                "Delete for good",
-                icon=":material/delete_forever:",
-                type="primary",
-                key=f"delete_yes_{run.id}",
-                on_click=delete,
-                args=(run,),
-            )
-
-
 def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *args: Any, **options: Any) -> None:
     """Draw one action."""
     st.button(
@@ -157,15 +128,17 @@ def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *
     )
 
 
-def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> None:
+def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[RunFolder] = ()) -> None:
     """Draw what can be done to the chosen run, the one that was ticked last, and to all that are ticked."""
-    some = run is not None and row is not None
+    some, by = run is not None and row is not None, person.current()
+    all_of_them = f"All {len(ticked)} ticked runs." if len(ticked) > 1 else None
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="shelf_actions"):
         button("Open", "monitoring", some, go, "train.py", run, type="primary" if some else "secondary")
         button("Predict", "image_search", some, go, "predict.py", run)
-        button("Compare", "compare_arrows", some, compare, ticked, help="Tick several runs to compare them.")
+        ids = [each.id for each in ticked]
+        button("Compare", "compare_arrows", some, compare, ids, help="Tick several runs to compare them.")
         button("Duplicate", "content_copy", some, duplicate, run, help="Take its knobs into the form on Train.")
-        mine = row is not None and row.may_change(person.current())
+        mine = row is not None and row.may_change(by)
         if row and row.active:
             button("Stop", "stop", mine, stop, run)
         else:
@@ -173,16 +146,20 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[str] = ()) -> N
         edit_popover(run, row)
         st.download_button(
             "Download",
-            data=(lambda: export_zip(run)) if run else b"",
-            file_name=file_name(row) if row else "run.zip",
+            data=lambda: export_zip(*ticked),
+            file_name=f"{len(ticked)}-runs.zip" if len(ticked) > 1 else file_name(row) if row else "run.zip",
             mime="application/zip",
             icon=":material/download:",
             key="act_download",
             on_click="ignore",
-            disabled=not some,
+            disabled=not 0 < len(ticked) <= MOST,
+            help=f"At most {MOST} runs at once." if len(ticked) > MOST else all_of_them,
         )
-        exports.popover(run, row)
-        delete_popover(run, row)
+        exports.popover(ticked[:MOST])
+        doomed = [each for each in ticked if (found := shelf.row(each)).may_change(by) and not found.active]
+        why = "Stop it first." if row and row.active else "Into the trash, from which it comes back for a week."
+        button("Delete", "delete", bool(doomed), trash.throw_away, ticked, help=all_of_them or why if ticked else None)
+    trash.undo()
     if row:
         many = f"{len(ticked)} runs ticked, the last:" if len(ticked) > 1 else ""
         made = f"made {ago(row.created)}" if row.created else ""
@@ -197,7 +174,8 @@ def import_popover() -> None:
     """Take in a run or weights from elsewhere."""
     with st.popover("Import", icon=":material/upload:", key="shelf_import"):
         st.file_uploader(
-            "A run's zip, as Download makes it, or weights: model.safetensors and config.json, zipped or together",
+            "A zip of runs, as Download makes it, or weights: model.safetensors and config.json, zipped or together",
+            help="It is checked before anything is kept, and gets a new id.",
             accept_multiple_files=True,
             key=f"shelf_upload_{st.session_state.get('shelf_uploads', 0)}",
             on_change=take_in,

@@ -23,6 +23,7 @@ def run(server: Server) -> RunFolder:
     for old in runs.list_runs():
         if not old.read_only:
             old.delete()
+    runs.empty_trash()
     made = runs.create(from_flat({"kernel_size": 5, "channels": "8-24"}), "first name")
     made.set_status(state="finished", epoch=3, epochs=10, best_score=0.5, seconds=83.0, parameters=1234)
     return made
@@ -87,16 +88,22 @@ def test_open_shows_the_run(page: Page, server: Server, run: RunFolder):
     page.wait_for_url(re.compile(f"/train.*run={run.id}"))
 
 
-def test_delete_asks_and_deletes(page: Page, server: Server, run: RunFolder):
+def test_delete_and_undo(page: Page, server: Server, run: RunFolder):
     open_shelf(page, server)
     select(page)
     button(page, "Delete").click()
-    expect(page.get_by_text("There is no way back.")).to_be_visible()
-    assert run.path.exists()
-    button(page, "Delete for good").click()
-    expect(page.get_by_text("Deleted first name")).to_be_visible()
+    expect(page.get_by_text("Deleted first name; the trash keeps it for 7 days.")).to_be_visible()
     expect(in_table(page, "first name")).to_have_count(0)
     assert not run.path.exists()
+    button(page, "Undo").click()
+    expect(in_table(page, "first name")).to_have_count(1)
+    assert run.path.exists()
+    button(page, "Delete").click()
+    expect(in_table(page, "first name")).to_have_count(0)
+    page.reload()
+    button(page, "Trash (1)").click()
+    button(page, "Restore").click()
+    expect(in_table(page, "first name")).to_have_count(1)
 
 
 def test_download_and_import(page: Page, server: Server, run: RunFolder, tmp_path: Path):
