@@ -59,9 +59,7 @@ def undo() -> None:
     what = f"**{escape(next(iter(gone.values())))}**" if len(gone) == 1 else f"{len(gone)} runs"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="shelf_undo_line"):
         st.markdown(f"Deleted {what}; the trash keeps {'it' if len(gone) == 1 else 'them'} for {KEPT_DAYS} days.")
-        st.button(
-            "Undo", icon=":material/undo:", key="shelf_undo", type="tertiary", on_click=bring_back, args=tuple(gone)
-        )
+        st.button("Undo", icon=":material/undo:", key="shelf_undo", on_click=bring_back, args=tuple(gone))
 
 
 def popover() -> None:
@@ -69,7 +67,7 @@ def popover() -> None:
     deleted = runs.list_trash(by=person.current())
     if not deleted:
         return
-    with st.popover(f"Trash ({len(deleted)})", icon=":material/delete:", key="shelf_trash", type="tertiary"):
+    with st.popover(f"Trash ({len(deleted)})", icon=":material/delete:", key="shelf_trash"):
         st.caption(f"Deleted runs are kept for {KEPT_DAYS} days.")
         for each in deleted[:SHOWN]:
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
