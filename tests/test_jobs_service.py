@@ -148,8 +148,11 @@ def test_the_queue_waits_for_slots_and_a_paused_run_lends_its_own():
     wait_for_state(second, "running")
     client.resume(first)
     wait_for_state(first, "running")
+    why = "wants 2 cores, and runs at work use 2 of 2; with fewer threads each, runs go side by side"
+    wait_for(lambda: third.status().message == why)
     client.stop(second)
     client.stop(third)
+    assert third.status().message == ""
     wait_for_state(second, "stopped")
     assert third.status().state == "stopped"
     assert queue.waiting() == {}

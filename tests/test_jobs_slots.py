@@ -6,7 +6,7 @@ import pytest
 from jobs_support import tiny
 
 from playground.jobs import client, queue
-from playground.jobs.slots import PATIENCE, Slot, Waiting, next_start, place, wish
+from playground.jobs.slots import PATIENCE, Slot, Waiting, next_start, obstacle, place, wish
 from playground.runs import create
 
 GPUS = ["cuda:0", "cuda:1"]
@@ -25,6 +25,24 @@ def test_a_run_that_wants_more_than_there_is_runs_alone():
     assert place(cpu("a", 8), [], 2, []) == Slot("cpu", 8)
     assert place(cpu("a", 8), [Slot("cpu", 1)], 2, []) is None
     assert place(cpu("b", 1), [Slot("cpu", 8)], 2, []) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "busy", "why"),
+    [
+        (cpu("a", 1), [Slot("cpu", 1), Slot("cpu", 3)], "wants 1 core, and runs at work use 4 of 4"),
+        (
+            Waiting("a", "auto", 2),
+            [Slot("cuda:0", 1), Slot("cuda:1", 1), Slot("cpu", 3)],
+            "wants 2 cores, and runs at work use 3 of 4; with fewer threads each, runs go side by side",
+        ),
+        (Waiting("a", "cuda:1", 1), [Slot("cuda:1", 1)], "waits for cuda:1, where another run is at work"),
+        (Waiting("a", "cuda", 1), [Slot(gpu, 1) for gpu in GPUS], "waits for a GPU, where another run is at work"),
+        (cpu("a", 1), [Slot("cpu", 3)], "waits behind a run that waits for more room"),
+    ],
+)
+def test_a_run_that_waits_says_what_for(run, busy, why):
+    assert obstacle(run, busy, 4, GPUS) == why
 
 
 def test_first_come_first_served():

@@ -20,13 +20,15 @@ from playground.home import home
 from playground.jobs import queue
 from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
 from playground.jobs.process import DISK_FULL
-from playground.jobs.slots import Slot, Waiting, next_start, wish
+from playground.jobs.slots import Slot, Waiting, next_start, obstacle, wish
 from playground.jobs.sweep import sweep
 from playground.runs import RunError, RunFolder, list_runs, open_run, write_atomic
 from playground.runs.files import is_full, keep_reserve
 
 TICK = 0.03
 SWEEP_SECONDS = 3600.0
+EXPLAINED = 8
+"""Of how many waiting runs it is written down why they wait; the others wait behind these."""
 LOOK_AGAIN = 0.5
 """Seconds between looks at a queue in which nothing fits."""
 SEARCH = 5.0
@@ -70,6 +72,7 @@ class Service:
     def __init__(self, lock: IO[bytes], gpus: list[str]) -> None:
         self.lock, self.gpus, self.cores = lock, gpus, cores()
         self.next_sweep = 0.0
+        self.told: dict[str, str] = {}  # why runs wait, as it stands in their status
         self.jobs: dict[str, Job] = {}
         self.dead: list[tuple[Job, int]] = []  # and their exit codes, not yet written down
         self.runs: dict[str, RunFolder] = {}  # in the queue; their configs are read once
@@ -181,12 +184,24 @@ class Service:
         if now >= self.search_at:
             self.find_workers()
         self.runs = {run_id: run for run_id, run in self.runs.items() if run_id in waiting}
+        self.told = {run_id: why for run_id, why in self.told.items() if run_id in waiting}
         self.since = {wish: since for wish, since in self.since.items() if waiting.get(wish[0]) == wish[1]}
         requests = [r for run_id, when in waiting.items() if (r := self.request(run_id, when))]
         while found := next_start(requests, self.busy(), self.cores, self.gpus):
             run_id, slot = found
             requests = [request for request in requests if request.run_id != run_id]
             self.start(run_id, slot, waiting[run_id])
+        for request in requests[:EXPLAINED]:
+            self.explain(self.runs[request.run_id], obstacle(request, self.busy(), self.cores, self.gpus))
+
+    def explain(self, run: RunFolder, why: str) -> None:
+        """Write down why a run waits, once."""
+        if self.told.get(run.id) == why:
+            return
+        with contextlib.suppress(RunError), run.hold():  # somebody stops it just now
+            if run.status().state == "queued":
+                run.set_status(message=why)
+                self.told[run.id] = why
 
     def busy(self) -> list[Slot]:
         """The slots in use. A paused run lends its slot to others, and takes no heed of them when it goes on."""

@@ -68,6 +68,19 @@ def place(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -
     return None if run.device in taken and run.device in gpus else Slot(run.device, run.threads)
 
 
+def obstacle(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -> str:
+    """Say in one line why a run waits."""
+    if place(run, busy, cores, gpus):
+        return "waits behind a run that waits for more room"
+    if run.device not in ("auto", "cpu"):
+        return f"waits for {'a GPU' if run.device == 'cuda' else run.device}, where another run is at work"
+    # A run that wants more than there is runs alone, and a paused one that goes on asks nobody.
+    taken = min(cores, sum(slot.threads for slot in busy if slot.device == "cpu"))
+    wanted = f"{run.threads} {'core' if run.threads == 1 else 'cores'}"
+    room = f"wants {wanted}, and runs at work use {taken} of {cores}"
+    return f"{room}; with fewer threads each, runs go side by side" if run.threads > 1 else room
+
+
 def next_start(
     waiting: Iterable[Waiting], busy: Sequence[Slot], cores: int, gpus: Sequence[str]
 ) -> tuple[str, Slot] | None:

@@ -189,7 +189,7 @@ def _where(view: View) -> str:
     match status.state:
         case "queued":
             ahead = client.position(view.run)
-            parts = [f"{ahead} ahead in the queue" if ahead else "next in the queue"]
+            parts = [f"{ahead} ahead in the queue" if ahead else "next in the queue", status.message]
         case "preparing":
             parts = [status.message or "getting the images ready"]
         case "running":
@@ -261,7 +261,12 @@ def changed_knobs(view: View, config: RunConfig) -> bool:
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="changed_knobs"):
         st.markdown(f":material/tune: {', '.join(shown)}{more}: for a new run.", width="stretch")
         anew = _button("Start anew", "restart_alt", "start_anew", "Stop this run and start one with these knobs.")
-        beside = _button("Queue beside", "queue", "start_beside", "Start another run; this one goes on.")
+        beside = _button(
+            "Queue beside",
+            "queue",
+            "start_beside",
+            "Start another run; this one goes on. They run side by side where there are cores for both.",
+        )
     if anew or beside:
         start(config, instead_of=view.run if anew else None)
     return anew or beside
