@@ -118,7 +118,10 @@ def _tiles(net: nn.Module, pixels: Tensor) -> Iterator[Iterator[Tensor]]:
     height, width = pixels.shape[2:]
     if max(height, width) > TILE:
         # The last row and column are repeated until the sides can be halved as often as a margin can: then all tiles
-        # are scaled up by the same factors, and fit together without a seam.
+        # are scaled up by the same factors, and fit together without a seam. A network stretches maps whose odd sides
+        # were halved; without that 1 to 2 % of the pixels come out otherwise, and more of them right (the bundled run,
+        # on sheets of its test images, 700 × 600: 93.5 % against 92.8 %). Smaller images stay as they are, for training
+        # judged them so.
         pixels = F.pad(pixels, (0, -width % MARGIN, 0, -height % MARGIN), mode="replicate")
 
     def tile(top: int, left: int) -> Tensor:
