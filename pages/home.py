@@ -127,7 +127,9 @@ with board.cell():
     )
     with st.container(gap="xsmall", key="ways_on"):
         for page, label, icon, kind in WAYS_ON:
-            if st.button(label, icon=f":material/{icon}:", key=f"way_{page}", type=kind, width="stretch"):
+            if st.button(
+                label, icon=f":material/{icon}:", key=f"way_{page}", type=kind, width="stretch", help="Opens the page."
+            ):
                 st.switch_page(f"{page}.py")
     if active := feeds.latest_run(person.current(), active=True):
         st.page_link(

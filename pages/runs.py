@@ -139,10 +139,10 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     found = shelf.select(everything, text, group, sort)
     pages = max(1, -(-len(found) // PAGE))
     chosen = st.session_state.get("shelf_run")
-    run = next((run for run in everything if run.id == chosen), None)
-    known = {run.id for run in everything}
+    known = {run.id: run for run in everything}
+    run = known.get(chosen or "")
     ticked = [run_id for run_id in selected() if run_id in known]
-    run_actions.bar(run, shelf.row(run) if run else None, [each for each in everything if each.id in ticked])
+    run_actions.bar(run, shelf.row(run) if run else None, [known[run_id] for run_id in ticked])
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1

@@ -65,6 +65,7 @@ def choose() -> StudyFolder | None:
             key="study_list",
             on_change=lambda: st.session_state.update(study=st.session_state["study_list"]),
             width=520,
+            help="Which study is shown; the newest comes first.",
         )
         if st.session_state["study"]:
             st.button(
@@ -72,6 +73,7 @@ def choose() -> StudyFolder | None:
                 icon=":material/add:",
                 key="study_new",
                 on_click=lambda: st.session_state.update(study=NEW),
+                help="Choose what to find out with several runs.",
             )
     return known.get(st.session_state["study"])
 

@@ -405,8 +405,7 @@ def test_all_ticked_runs_are_exported_into_one_zip(monkeypatch):
     made = lambda run, epoch, name: File(f"{run.name}.{name}", f"{run.id} {epoch}".encode(), "z")  # noqa: E731
     monkeypatch.setattr("playground.ui.exports.export", made)
     at = tick(open_page("runs"), one, two, waits)
-    newest = sorted((one, two, waits), key=lambda run: run.id, reverse=True)
-    at.session_state["export_" + "_".join(run.id for run in newest[:2])] = True
+    at.session_state[f"export_{one.id}_{two.id}"] = True
     assert export_button(run(at))
     file = at.session_state["export_shown"][1]
     assert file.name == "2-runs-script.zip" and not file.note
@@ -424,7 +423,7 @@ def test_what_cannot_be_exported_is_left_out_and_named(monkeypatch):
 
     monkeypatch.setattr("playground.ui.exports.export", export)
     at = tick(open_page("runs"), good, bad)
-    at.session_state[f"export_{bad.id}_{good.id}"] = True
+    at.session_state[f"export_{good.id}_{bad.id}"] = True
     assert "Left out: bad: its data set is not here" in texts(run(at))
     assert export_button(at)
 

@@ -1,5 +1,8 @@
 """The arithmetic behind the widgets."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from rows_support import make_row
 from ui_support import make_run
@@ -16,6 +19,25 @@ def test_a_logarithmic_slider_has_the_present_value_and_stays_in_bounds():
         assert knob.default in stops
         assert (stops[0], stops[-1]) == (knob.low, knob.high)
     assert 0.00123 in knobs._steps(KNOBS["learning_rate"], 0.00123)
+
+
+ROOT = Path(__file__).parent.parent
+WIDGETS = """button download_button form_submit_button popover text_input text_area number_input selectbox multiselect
+slider select_slider toggle checkbox radio segmented_control pills file_uploader camera_input""".split()
+
+
+def test_each_widget_with_a_label_has_a_help():
+    """Where the label is hidden, Streamlit has no place to show one."""
+    without = []
+    for path in sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("playground/ui/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            named = {keyword.arg for keyword in node.keywords}  # None stands for ** of a helper that all go through
+            drawn = ast.unparse(node.func.value) == "st" and node.func.attr in WIDGETS
+            if drawn and not named & {"help", "label_visibility", None}:
+                without.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert without == []
 
 
 def test_a_query_is_read_knob_by_knob():

@@ -152,7 +152,12 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(share, f"{escape(progress.message) or 'Downloading'}{amount}", width="stretch")
         st.button(
-            "Cancel", icon=":material/close:", key=f"cancel_{info.name}", on_click=fetch.cancel, args=(info.name,)
+            "Cancel",
+            icon=":material/close:",
+            key=f"cancel_{info.name}",
+            on_click=fetch.cancel,
+            args=(info.name,),
+            help="End the download; what has come is kept, and the next one goes on from it.",
         )
 
 
@@ -172,8 +177,15 @@ def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
                 key=f"download_{info.name}",
                 on_click=_attempt_start,
                 args=(info.name,),
+                help="From the place that its source names, onto this computer.",
             )
-        with st.popover("Source and citation", icon=":material/info:", type="tertiary", key=f"source_{info.name}"):
+        with st.popover(
+            "Source and citation",
+            icon=":material/info:",
+            type="tertiary",
+            key=f"source_{info.name}",
+            help="Where it comes from, its licence, and how to cite it.",
+        ):
             source = escape(info.source) if info.own else info.source  # the catalog's are links
             st.markdown(f"**Source**  \n{source}\n\n**Cite as**  \n{escape(info.citation)}")
         if info.own or damaged:
@@ -181,7 +193,13 @@ def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:
 
 
 def _delete_popover(name: str, title: str) -> None:
-    with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"delete_{name}"):
+    with st.popover(
+        "Delete",
+        icon=":material/delete:",
+        type="tertiary",
+        key=f"delete_{name}",
+        help="Delete this data set from this computer.",
+    ):
         st.write(f"Delete **{escape(title)}** from this machine? Runs that learned from it stay.")
         st.button(
             "Delete for good",
@@ -190,6 +208,7 @@ def _delete_popover(name: str, title: str) -> None:
             key=f"delete_yes_{name}",
             on_click=_delete,
             args=(name, title),
+            help="Runs that were trained on it stay.",
         )
 
 

@@ -50,10 +50,23 @@ def draw_form() -> None:
             size = _knob("size", "Size of the images (px)", 64, 16, "Larger ones train slower.")
             seed = _number("seed", "Seed", 0, "The same seed and knobs draw the same images.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", key="draw_name", placeholder="hard-shapes", max_chars=64, width="stretch")
+            name = st.text_input(
+                "Name",
+                key="draw_name",
+                placeholder="hard-shapes",
+                max_chars=64,
+                width="stretch",
+                help="What the new data set is called.",
+            )
             train = _number("train", "Training images", 2000)
             test = _number("test", "Test images", 500)
-        asked = st.button("Draw", icon=":material/draw:", type="primary", key="draw_go")
+        asked = st.button(
+            "Draw",
+            icon=":material/draw:",
+            type="primary",
+            key="draw_go",
+            help="Draw the images and keep them as a data set.",
+        )
     difficulty = Difficulty(most, occlusion, noise, contrast)
     with right:
         _preview(size, seed, difficulty)

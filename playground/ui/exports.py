@@ -103,6 +103,7 @@ def _file(wanted: list[tuple[RunFolder, int]], name: str) -> None:
             key="export_download",
             on_click="ignore",
             type="primary",
+            help="Save the file on the computer in front of you.",
         )
 
 

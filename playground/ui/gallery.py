@@ -102,7 +102,12 @@ def _filtered(info: DatasetInfo, targets: np.ndarray, right: np.ndarray | None) 
     """Draw the filters and return the rows that pass them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox(
-            "Class", ["All classes", *info.classes], key="predict_class", persist_state="session", width="stretch"
+            "Class",
+            ["All classes", *info.classes],
+            key="predict_class",
+            persist_state="session",
+            width="stretch",
+            help="Show the images of one class alone.",
         )
         verdict = st.segmented_control(
             "Predicted",

@@ -100,7 +100,13 @@ def ask_doubts(look: Look) -> None:
 
 def offer_fixes(look: Look) -> None:
     """Offer to say what was understood otherwise than it is meant."""
-    with st.popover("Correct it", icon=":material/tune:", key="import_correct", width="content"):
+    with st.popover(
+        "Correct it",
+        icon=":material/tune:",
+        key="import_correct",
+        width="content",
+        help="Where the zip was misunderstood: folders, masks, names and sizes.",
+    ):
         st.segmented_control(
             "Task",
             list(TASKS),

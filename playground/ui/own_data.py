@@ -104,7 +104,14 @@ def _offer(file: st.typing.UploadedFile, look: Look, slot: Any) -> None:
             show_headline(plan)
         ask_doubts(look)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Name", key="import_name", placeholder="my-photos", max_chars=64, width="stretch")
+        name = st.text_input(
+            "Name",
+            key="import_name",
+            placeholder="my-photos",
+            max_chars=64,
+            width="stretch",
+            help="What the data set is called here.",
+        )
         if look.latest:
             _settings(look.latest)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -167,7 +174,13 @@ def _class_names(plan: Plan) -> list[str]:
         st.session_state["import_names"] = known
     elif "import_names" not in st.session_state:  # It was not drawn while there was an error.
         st.session_state["import_names"] = st.session_state["import_named"]
-    with st.popover("Class names", icon=":material/label:", key="import_names_popover", width="content"):
+    with st.popover(
+        "Class names",
+        icon=":material/label:",
+        key="import_names_popover",
+        width="content",
+        help="Give the classes other names; the images stay as they are.",
+    ):
         typed = st.text_area(
             "Class names",
             key="import_names",

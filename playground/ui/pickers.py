@@ -268,7 +268,9 @@ def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
 
 def _photo(source: str) -> Picked | None:
     if source == "Camera":
-        file = st.camera_input("Take a photo", key="predict_camera", resolution="720p")
+        file = st.camera_input(
+            "Take a photo", key="predict_camera", resolution="720p", help="It stays in this session and is not kept."
+        )
         waiting = "Allow the camera, and take a photo: the network sees the square in its middle."
     else:
         # Any type may be chosen: a file that is no photo is told what it is, which a greyed-out name does not do.
@@ -276,6 +278,7 @@ def _photo(source: str) -> Picked | None:
             "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
             key="predict_upload",
             max_upload_size=images.MAX_BYTES >> 20,
+            help="It stays in this session and is not kept.",
         )
         waiting = "Choose a photo, or drop one here: the network sees the square in its middle."
     if file is None:

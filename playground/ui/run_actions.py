@@ -107,12 +107,29 @@ def file_name(row: Row) -> str:
 def edit_popover(run: RunFolder | None, row: Row | None) -> None:
     """Let a person change name and note."""
     usable = run is not None and row is not None and row.may_change(person.current())
-    with st.popover("Rename", icon=":material/edit:", disabled=not usable, key=f"edit_{row.id if row else ''}"):
+    with st.popover(
+        "Rename",
+        icon=":material/edit:",
+        disabled=not usable,
+        key=f"edit_{row.id if row else ''}",
+        help="Name and note of the run.",
+    ):
         if usable and run and row:
             with st.form(f"edit_form_{run.id}", border=False):
-                st.text_input("Name", row.name, max_chars=100, key=f"name_{run.id}")
-                st.text_area("Note", row.note, max_chars=2000, key=f"note_{run.id}", height=110)
-                st.form_submit_button("Save", key=f"save_{run.id}", type="primary", on_click=save, args=(run,))
+                st.text_input(
+                    "Name", row.name, max_chars=100, key=f"name_{run.id}", help="What the run is called everywhere."
+                )
+                st.text_area(
+                    "Note",
+                    row.note,
+                    max_chars=2000,
+                    key=f"note_{run.id}",
+                    height=110,
+                    help="What you want to remember of it; the search finds its words.",
+                )
+                st.form_submit_button(
+                    "Save", key=f"save_{run.id}", type="primary", on_click=save, args=(run,), help="Keep name and note."
+                )
 
 
 def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *args: Any, **options: Any) -> None:
@@ -172,7 +189,9 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[RunFolder] = ()
 
 def import_popover() -> None:
     """Take in a run or weights from elsewhere."""
-    with st.popover("Import", icon=":material/upload:", key="shelf_import"):
+    with st.popover(
+        "Import", icon=":material/upload:", key="shelf_import", help="Take in runs or weights from a file."
+    ):
         st.file_uploader(
             "A zip of runs, as Download makes it, or weights: model.safetensors and config.json, zipped or together",
             help="It is checked before anything is kept, and gets a new id.",

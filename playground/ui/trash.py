@@ -59,7 +59,14 @@ def undo() -> None:
     what = f"**{escape(next(iter(gone.values())))}**" if len(gone) == 1 else f"{len(gone)} runs"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="shelf_undo_line"):
         st.markdown(f"Deleted {what}; the trash keeps {'it' if len(gone) == 1 else 'them'} for {KEPT_DAYS} days.")
-        st.button("Undo", icon=":material/undo:", key="shelf_undo", on_click=bring_back, args=tuple(gone))
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="shelf_undo",
+            on_click=bring_back,
+            args=tuple(gone),
+            help="Bring it back as it was.",
+        )
 
 
 def popover() -> None:
@@ -67,12 +74,20 @@ def popover() -> None:
     deleted = runs.list_trash(by=person.current())
     if not deleted:
         return
-    with st.popover(f"Trash ({len(deleted)})", icon=":material/delete:", key="shelf_trash"):
+    with st.popover(
+        f"Trash ({len(deleted)})", icon=":material/delete:", key="shelf_trash", help="Deleted runs, and the way back."
+    ):
         st.caption(f"Deleted runs are kept for {KEPT_DAYS} days.")
         for each in deleted[:SHOWN]:
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 st.markdown(f"{escape(each.name)}  \n:small[deleted {ago(each.deleted)}]", width="content")
-                st.button("Restore", key=f"restore_{each.id}", on_click=bring_back, args=(each.id,))
+                st.button(
+                    "Restore",
+                    key=f"restore_{each.id}",
+                    on_click=bring_back,
+                    args=(each.id,),
+                    help="Bring it back as it was.",
+                )
         if len(deleted) > SHOWN:
             st.caption(f"and {len(deleted) - SHOWN} older ones, which come back once these are restored")
         st.button(

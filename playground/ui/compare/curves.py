@@ -26,6 +26,7 @@ def options(offered: Sequence[str]) -> tuple[str, str, float, bool]:
             key="compare_measure",
             width=200,
             persist_state="session",
+            help="Of which figure the curves are.",
         )
         axis = st.segmented_control(
             "Over",
@@ -39,9 +40,22 @@ def options(offered: Sequence[str]) -> tuple[str, str, float, bool]:
         smoothing = 0.0
         if measure.startswith("train"):
             smoothing = st.slider(
-                "Smoothing", 0.0, 0.95, 0.9, 0.05, key="compare_smoothing", width=160, persist_state="session"
+                "Smoothing",
+                0.0,
+                0.95,
+                0.9,
+                0.05,
+                key="compare_smoothing",
+                width=160,
+                persist_state="session",
+                help="Weight of the past in the moving average.",
             )
-        log = measure.endswith("loss") and st.toggle("Log scale", key="compare_log", persist_state="session")
+        log = measure.endswith("loss") and st.toggle(
+            "Log scale",
+            key="compare_log",
+            persist_state="session",
+            help="Makes small losses as easy to tell apart as large ones.",
+        )
     return axis or "epoch", measure, smoothing, log
 
 

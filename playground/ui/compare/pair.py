@@ -114,7 +114,12 @@ def _image(row: int, a: Side, b: Side, data: Arrays) -> None:
                 right = classes[guess] == truth
                 icon = ":green[:material/check:]" if right else ":red[:material/close:]"
                 st.markdown(f"{icon} {side.letter}: {escape(classes[guess])}, {percent(float(side.probs[row, guess]))}")
-            if st.button("Open both in Predict", icon=":material/image_search:", key="compare_open"):
+            if st.button(
+                "Open both in Predict",
+                icon=":material/image_search:",
+                key="compare_open",
+                help="Shows this image to both runs, with the probabilities of all classes.",
+            ):
                 _open_both(row, a, b)
 
 

@@ -77,7 +77,12 @@ def choose(views: Sequence[View], names: Sequence[str]) -> tuple[Side | None, Si
         for letter, key in zip("AB", PAIR, strict=True):
             options = ids if letter == "A" else [run_id for run_id in ids if run_id != state[PAIR[0]]]
             st.selectbox(
-                letter, options, format_func=lambda run_id: labels.get(run_id, run_id), key=key, persist_state="session"
+                letter,
+                options,
+                format_func=lambda run_id: labels.get(run_id, run_id),
+                key=key,
+                persist_state="session",
+                help="One of the two runs that are held against each other.",
             )
         best = (
             st.segmented_control(

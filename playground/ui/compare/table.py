@@ -135,7 +135,9 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         key="compare_table",
         alt=f"{len(knobs)} knobs that differ, and {len(figures)} figures, of {len(names)} runs",
     )
-    with st.popover("What the figures mean", icon=":material/help:", type="tertiary"):
+    with st.popover(
+        "What the figures mean", icon=":material/help:", type="tertiary", help="How each column is measured."
+    ):
         st.markdown(EXPLAINED)
     if not knobs and len(views) > 1:
         st.caption("All knobs of these runs are the same.")

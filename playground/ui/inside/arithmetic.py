@@ -81,7 +81,18 @@ def _conv(step: ConvStep, source: str) -> None:
     if count > 1:
         st.session_state[CHANNEL] = min(max(int(st.session_state.get(CHANNEL) or 0), 0), count - 1)
         label = f"Input map, 0 to {count - 1}" + (" (R, G, B)" if channel_name(source, count, 0) else "")
-        channel = int(st.number_input(label, 0, count - 1, step=1, key=CHANNEL, persist_state="session") or 0)
+        channel = int(
+            st.number_input(
+                label,
+                0,
+                count - 1,
+                step=1,
+                key=CHANNEL,
+                persist_state="session",
+                help="Of which input map the products are written out; the sum is over all.",
+            )
+            or 0
+        )
     parts = (("Patch", step.patch), ("× kernel", step.kernel), ("= products", step.products))
     with st.container(horizontal=True, gap="medium"):
         for title, values in parts:

@@ -84,7 +84,13 @@ def play_button(run: RunFolder) -> None:
 
 def image(run: RunFolder, epoch: int | None) -> Picked | None:
     """Let a person choose an image in a pop-up; while it is closed, the last choice holds."""
-    popup = st.popover("Choose an image", icon=":material/image:", key="inside_images", on_change="rerun")
+    popup = st.popover(
+        "Choose an image",
+        icon=":material/image:",
+        key="inside_images",
+        on_change="rerun",
+        help="A test image, an upload or a photo.",
+    )
     if popup.open:
         with popup:
             picked = pickers.image_picker(run, epoch)

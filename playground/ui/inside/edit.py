@@ -117,9 +117,21 @@ def _save(scene: Scene) -> None:
 
     edits = edits_of(scene.run)
     with st.expander("Save as a new run", icon=":material/save:"):
-        name = st.text_input("Name", f"{scene.run.name}, edited"[:100], max_chars=100, key="inside_name")
+        name = st.text_input(
+            "Name",
+            f"{scene.run.name}, edited"[:100],
+            max_chars=100,
+            key="inside_name",
+            help="What the new run is called.",
+        )
         st.caption("; ".join(edit.sentence for edit in edits[:5]) + (" …" if len(edits) > 5 else ""))
-        if st.button("Save", key="inside_save", disabled=not edits, type="primary"):
+        if st.button(
+            "Save",
+            key="inside_save",
+            disabled=not edits,
+            type="primary",
+            help="Judge the edited network on the test images and keep it as a run; this one stays as it is.",
+        ):
             data = scenes.test_set(scene.run)
             with st.spinner("Judging the edited network on the test images …"):
                 child = save(
@@ -159,6 +171,7 @@ def draw(scene: Scene) -> None:
                 format_func=lambda i: "all input maps" if i is None else f"input map {i}",
                 key=SOURCE,
                 persist_state="session",
+                help="Each kernel has one square for each of its input maps: which one is shown.",
             )
         place = (name, out, source)
         buttons = st.container(horizontal=True)
@@ -170,6 +183,7 @@ def draw(scene: Scene) -> None:
                     key=f"inside_preset_{preset}",
                     on_click=_preset,
                     args=(scene.run, preset, place, _current(scene, *place)),
+                    help="Replaces the square of numbers that is shown.",
                 )
             st.button(
                 "Reset",

@@ -41,7 +41,7 @@ def choose_layer(names: Sequence[str], label: str = "Layer") -> str:
         if wanted is not None:
             st.info(f"This network has no layer {wanted[:60]} to show here; this is {first}.", icon=":material/info:")
         st.session_state[LAYER] = first
-    return st.selectbox(label, names, key=LAYER, persist_state="session")
+    return st.selectbox(label, names, key=LAYER, persist_state="session", help="Which step of the network is shown.")
 
 
 def number(label: str, key: str, count: int, first: int = 0) -> int:
@@ -50,7 +50,18 @@ def number(label: str, key: str, count: int, first: int = 0) -> int:
         return 0
     wanted = st.session_state.get(key)
     st.session_state[key] = min(max(first if wanted is None else int(wanted), 0), count - 1)
-    return int(st.number_input(label, 0, count - 1, step=1, key=key, persist_state="session") or 0)
+    return int(
+        st.number_input(
+            label,
+            0,
+            count - 1,
+            step=1,
+            key=key,
+            persist_state="session",
+            help="Which one is shown; a click on a picture chooses it, too.",
+        )
+        or 0
+    )
 
 
 def choose_map(shape: Sequence[int], layer: str = "") -> int:

@@ -31,7 +31,14 @@ def _class(scene: Scene) -> int:
 
     if st.session_state.get("inside_class") not in options:
         st.session_state["inside_class"] = -1
-    chosen = st.selectbox("Class", options, format_func=words, key="inside_class", persist_state="session")
+    chosen = st.selectbox(
+        "Class",
+        options,
+        format_func=words,
+        key="inside_class",
+        persist_state="session",
+        help="For which class the pixels speak.",
+    )
     return best if chosen < 0 else chosen
 
 
@@ -43,7 +50,13 @@ def _layer(scene: Scene, number: int) -> str:
         if st.session_state.get(key) is not None:
             st.info(f"This network has no {st.session_state[key]}; this is {names[-1]}.", icon=":material/info:")
         st.session_state[key] = names[-1]
-    return st.selectbox("Layer", names, key=key, persist_state="session")
+    return st.selectbox(
+        "Layer",
+        names,
+        key=key,
+        persist_state="session",
+        help="Grad-CAM weighs the maps of this convolution: a late one knows more of classes, an early one of places.",
+    )
 
 
 def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
@@ -58,6 +71,7 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
         format_func=lambda name: METHODS[name][0],
         key=f"inside_method_{number}",
         persist_state="session",
+        help="How it is found out which pixels speak for the class.",
     )
     layer = _layer(scene, number) if method == "grad_cam" else ""
     found = scenes.attribution(scene, method, class_index, layer)
@@ -89,7 +103,16 @@ def draw(scene: Scene) -> None:
     """Draw the view."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         class_index = _class(scene)
-        opacity = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="inside_opacity", persist_state="session")
+        opacity = st.slider(
+            "Opacity",
+            0.0,
+            1.0,
+            0.6,
+            0.05,
+            key="inside_opacity",
+            persist_state="session",
+            help="How strongly the colours cover the image.",
+        )
     for number, column in enumerate(st.columns(2, gap="medium")):
         with column:
             _side(scene, number, class_index, opacity)

@@ -58,5 +58,5 @@ def class_picker(label: str, state: str, classes: tuple[str, ...], default: int)
         if st.session_state[widget] in classes:
             st.session_state[state] = classes.index(st.session_state[widget])
 
-    st.selectbox(label, classes, key=widget, on_change=remember)
+    st.selectbox(label, classes, key=widget, on_change=remember, help="Which class is meant.")
     return chosen

@@ -29,7 +29,13 @@ def draw(scene: Scene) -> None:
     """Draw the view."""
     left, right = st.columns(2, gap="medium")
     with left:
-        name = st.selectbox("Class", [ALL, *scene.classes], key="judge_ranked", persist_state="session")
+        name = st.selectbox(
+            "Class",
+            [ALL, *scene.classes],
+            key="judge_ranked",
+            persist_state="session",
+            help="All classes one against the rest, or one alone with its threshold.",
+        )
     if name in scene.classes:
         with right:
             threshold = st.slider(

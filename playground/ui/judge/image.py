@@ -102,7 +102,9 @@ def details(scene: Scene, row: int) -> None:
         )
     with st.container(horizontal=True):
         for page, title, icon in (("predict", "Predict", "image_search"), ("inside", "Inside", "visibility")):
-            if st.button(f"Open in {title}", icon=f":material/{icon}:", key=f"judge_open_{page}"):
+            if st.button(
+                f"Open in {title}", icon=f":material/{icon}:", key=f"judge_open_{page}", help="Shows this image there."
+            ):
                 leave(scene, row, page)
 
 

@@ -122,7 +122,15 @@ def top_k(scene: Scene) -> None:
         return
     hits, total = metrics.top_k_counts(scene.answers.probs, scene.answers.targets), len(scene.answers.targets)
     most = min(10, len(hits))
-    k = st.slider("k", 1, most, min(3, most), key="judge_k", persist_state="session")
+    k = st.slider(
+        "k",
+        1,
+        most,
+        min(3, most),
+        key="judge_k",
+        persist_state="session",
+        help="An answer counts as right if the true class is among the k likeliest.",
+    )
     formula(formulas.top_k(k, int(hits[k - 1]), total))
     live_chart(
         top_k_curve(hits[:most], total, k, scene.run.id),

@@ -114,6 +114,7 @@ def _upload() -> Shown | None:
         "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
         key="segment_upload",
         max_upload_size=images.MAX_BYTES >> 20,
+        help="It stays in this session and is not kept.",
     )
     if file is None:
         st.caption("Choose a photo, or drop one here.")
@@ -177,6 +178,10 @@ def settings(who: "Classifier") -> Settings:
             "segment_fusion",
             "Of the scales' probabilities: their mean, or each class's highest, scaled to add up to 100 % again.",
         )
+    return Settings(regions, stride, _how(who), fusion, *_smoothing())  # ty: ignore[invalid-argument-type]
+
+
+def _smoothing() -> tuple[str, int]:
     smoothing = segments(
         "Smoothing",
         SMOOTHINGS,
@@ -187,8 +192,18 @@ def settings(who: "Classifier") -> Settings:
     )
     side = 0
     if smoothing != "none":
-        side = st.slider("Smoothing size", 3, 63, 31, 2, format="%d px", key="segment_side", persist_state="session")
-    return Settings(regions, stride, _how(who), fusion, smoothing, side)  # ty: ignore[invalid-argument-type]
+        side = st.slider(
+            "Smoothing size",
+            3,
+            63,
+            31,
+            2,
+            format="%d px",
+            key="segment_side",
+            persist_state="session",
+            help="The side of the square, in pixels, within which labels are smoothed.",
+        )
+    return smoothing, side
 
 
 def _how(who: "Classifier") -> "How":

@@ -57,7 +57,17 @@ def draw(run: RunFolder, epoch: int) -> None:
         label="Test images with what the network sees in them",
         on_pick=lambda name, *_: st.session_state.update({CHOSEN: int(name)}),
     )
-    opacity = st.slider("Opacity", 0.0, 1.0, 0.7, 0.05, key="segment_opacity", persist_state="session", width=240)
+    opacity = st.slider(
+        "Opacity",
+        0.0,
+        1.0,
+        0.7,
+        0.05,
+        key="segment_opacity",
+        persist_state="session",
+        width=240,
+        help="How strongly the mask covers the image.",
+    )
     large = _large(images[chosen], masks[chosen], truth[chosen], opacity, clear_class(classes))
     sheets(large, key="segment_large", label="One test image")
     legend(masks[chosen], classes, truth[chosen], clear_class(classes))

@@ -53,7 +53,10 @@ def draw(run: RunFolder, epoch: int) -> None:
 def _upload() -> Photo | None:
     # Any type may be chosen: a file that is no photo is told what it is.
     file = st.file_uploader(
-        "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF", key="segment_photo", max_upload_size=images.MAX_BYTES >> 20
+        "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
+        key="segment_photo",
+        max_upload_size=images.MAX_BYTES >> 20,
+        help="It stays in this session and is not kept.",
     )
     if file is None:
         st.caption("Choose a photo, or drop one here: each of its pixels gets a class.")
@@ -99,7 +102,16 @@ def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
         persist_state="session",
         help="Averaging what it says at 0.75, 1 and 1.25 times the size; it helps a little if the picture is sharp.",
     )
-    opacity = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="segment_photo_opacity", persist_state="session")
+    opacity = st.slider(
+        "Opacity",
+        0.0,
+        1.0,
+        0.6,
+        0.05,
+        key="segment_photo_opacity",
+        persist_state="session",
+        help="How strongly the mask covers the photo.",
+    )
     return int(side), scales, opacity
 
 
@@ -161,6 +173,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
             "image/png",
             icon=":material/download:",
             key="segment_download_overlay",
+            help="The photo with its mask, as it is shown.",
         )
 
 

@@ -132,7 +132,16 @@ def _pictures(
 
     frequent = int(np.bincount(labels.ravel()).argmax())
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        opacity = st.slider("Opacity", 0.0, 1.0, 0.5, 0.05, key="segment_opacity", persist_state="session")
+        opacity = st.slider(
+            "Opacity",
+            0.0,
+            1.0,
+            0.5,
+            0.05,
+            key="segment_opacity",
+            persist_state="session",
+            help="How strongly the regions cover the image.",
+        )
         options = ["", *classes]  # "" follows the image
         if st.session_state.get("segment_class") not in options:
             st.session_state["segment_class"] = ""
@@ -142,6 +151,7 @@ def _pictures(
             format_func=lambda name: name or f"The most frequent: {classes[frequent]}",
             key="segment_class",
             persist_state="session",
+            help="Where the network takes the image for this class.",
         )
     height, width = labels.shape
     row, column = _place(shown)

@@ -35,6 +35,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         default=next(iter(REMEDIES)),
         required=True,
         persist_state="session",
+        help="Each trouble has its remedy; the page measures what the remedy does.",
     )
     remedy = REMEDIES[name]
     st.markdown(f"{remedy.problem} **Remedy:** {remedy.remedy[:1].lower()}{remedy.remedy[1:]}")
@@ -107,7 +108,16 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
 
 def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
     with st.container(horizontal=True, gap="large"):
-        sigma = st.slider("Blur of the test images, in pixels", 0.0, 4.0, 3.0, 0.25, key="segment_blur", width=320)
+        sigma = st.slider(
+            "Blur of the test images, in pixels",
+            0.0,
+            4.0,
+            3.0,
+            0.25,
+            key="segment_blur",
+            width=320,
+            help="The σ of the Gaussian that blurs them.",
+        )
         sizes = st.segmented_control(
             "Sizes",
             list(SCALES),

@@ -228,9 +228,13 @@ def _over(
     if len(columns) > 2:
         titles = [column.title for column in columns]
         with st.container(horizontal=True):
-            first = st.selectbox("Across", titles, 0, key=f"study_across_{folder.id}")
+            first = st.selectbox(
+                "Across", titles, 0, key=f"study_across_{folder.id}", help="The setting of the columns."
+            )
             others = [title for title in titles if title != first]
-            second = st.selectbox("Down", others, 0, key=f"study_down_{folder.id}_{first}")
+            second = st.selectbox(
+                "Down", others, 0, key=f"study_down_{folder.id}_{first}", help="The setting of the rows."
+            )
         across, down = (next(column for column in columns if column.title == title) for title in (first, second))
     live_chart(
         figures.knob_map(
@@ -277,4 +281,5 @@ def _range_test(folder: StudyFolder, feed: StudyFeed, use_rate: Callable[[RunCon
         key="study_use_rate",
         on_click=use_rate,
         args=(folder.study.base, read.steepest),
+        help="Take this learning rate into the form on Train.",
     )

@@ -87,6 +87,7 @@ def _axis(knob: Knob, grid: bool) -> Axis:
             key=_keyed(knob.name),
             format_func=name_of,
             persist_state="session",
+            help="The values that are tried.",
         )
         if not chosen:
             raise StudyError(f"choose values for {knob.label.lower()}")
@@ -101,6 +102,7 @@ def _axis(knob: Knob, grid: bool) -> Axis:
                 default="Range" if at_first.is_range else "List",
                 required=True,
                 persist_state="session",
+                help="A range from end to end, or the very values.",
             )
             ranged = form_of == "Range"
         if not ranged:
@@ -140,7 +142,14 @@ def _range(knob: Knob, at_first: Axis, grid: bool) -> Axis:
     points = at_first.points
     if grid:
         points = st.number_input(
-            "How many", 2, 50, points, key=_keyed(f"{knob.name}_points"), width=130, persist_state="session"
+            "How many",
+            2,
+            50,
+            points,
+            key=_keyed(f"{knob.name}_points"),
+            width=130,
+            persist_state="session",
+            help="So many values, evenly spread from end to end.",
         )
     try:
         ends = [float(int(text)) if whole else float(text) for text in bounds]
@@ -159,6 +168,7 @@ def _base(kind: str) -> RunConfig:
             default="The form on Train",
             required=True,
             persist_state="session",
+            help="What the runs have in common.",
         )
         config = st.session_state.get("form", RunConfig())
         if source == "A run's" and (run := pickers.run_picker("Run", _keyed("run"))):
@@ -190,6 +200,7 @@ def _sweep(base: RunConfig) -> Study:
         key=_keyed("knobs"),
         format_func=lambda name: KNOBS[name].label,
         persist_state="session",
+        help="Each gets its values below.",
     )
     sampler = st.segmented_control(
         "How to choose values",
@@ -199,6 +210,7 @@ def _sweep(base: RunConfig) -> Study:
         required=True,
         format_func=lambda name: SAMPLERS[name][0],
         persist_state="session",
+        help="All combinations, drawn at random, or guided by the results so far.",
     )
     st.caption(SAMPLERS[sampler][1])
     problems, axes = [], []
@@ -212,7 +224,14 @@ def _sweep(base: RunConfig) -> Study:
     if sampler != "grid":
         with st.container(horizontal=True, vertical_alignment="bottom"):
             count = st.number_input(
-                "Number of runs", 1, MAX_MEMBERS, 8, key=_keyed("count"), width=160, persist_state="session"
+                "Number of runs",
+                1,
+                MAX_MEMBERS,
+                8,
+                key=_keyed("count"),
+                width=160,
+                persist_state="session",
+                help="How many combinations are tried.",
             )
             if sampler == "tpe":
                 prune = st.toggle(
@@ -250,7 +269,16 @@ def _study(kind: str, base: RunConfig) -> Study:
         )
         return Study("range_test", from_flat({"learning_rate": rate, "schedule": "range_test"}, base=base))
     label, most = ("Folds", 20) if kind == "folds" else ("Seeds", MAX_MEMBERS)
-    count = st.number_input(label, 2, most, 5, key=_keyed(kind), width=160, persist_state="session")
+    count = st.number_input(
+        label,
+        2,
+        most,
+        5,
+        key=_keyed(kind),
+        width=160,
+        persist_state="session",
+        help="More of them say more surely how much is luck, and take longer.",
+    )
     return Study("folds" if kind == "folds" else "seeds", base, int(count))
 
 
@@ -286,6 +314,7 @@ def draw(on_start: Callable[[Study], None]) -> None:
         format_func=lambda name: f":material/{KINDS[name][1]}: {KINDS[name][0]}",
         persist_state="session",
         wrap=True,
+        help="Each question has its kind of study.",
     )
     st.caption(KINDS[kind][2])
     try:
@@ -295,9 +324,23 @@ def draw(on_start: Callable[[Study], None]) -> None:
         study = None
     able = study is not None and _forecast(study)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Name", key=_keyed("name"), placeholder=KINDS[kind][0], max_chars=80, width=300)
+        name = st.text_input(
+            "Name",
+            key=_keyed("name"),
+            placeholder=KINDS[kind][0],
+            max_chars=80,
+            width=300,
+            help="What the study is called; empty: what it does.",
+        )
         if (
-            st.button("Start", icon=":material/play_arrow:", type="primary", key="study_start", disabled=not able)
+            st.button(
+                "Start",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="study_start",
+                disabled=not able,
+                help="Put all of its runs into the queue.",
+            )
             and study
         ):
             on_start(replace(study, name=name or _title(study)))

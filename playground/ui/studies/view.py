@@ -121,7 +121,14 @@ def head(folder: StudyFolder, feed: StudyFeed) -> None:
 def _buttons(folder: StudyFolder, state: str) -> None:
     """Draw what its owner can do about the study."""
     if state == "running":
-        st.button("Stop", icon=":material/stop:", key="study_stop", on_click=attempt, args=(_stop(folder),))
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            key="study_stop",
+            on_click=attempt,
+            args=(_stop(folder),),
+            help="Stop its runs; what they have is kept.",
+        )
     elif state in ("stopped", "interrupted"):
         st.button(
             "Go on",
@@ -130,6 +137,7 @@ def _buttons(folder: StudyFolder, state: str) -> None:
             type="primary",
             on_click=attempt,
             args=(lambda: control.resume(folder, by=person.current()),),
+            help="Resume its runs where they were saved.",
         )
     delete_popover(folder, state)
 
@@ -140,7 +148,13 @@ def _stop(folder: StudyFolder) -> Callable[[], None]:
 
 def delete_popover(folder: StudyFolder, state: str = "") -> None:
     """Let a person delete a study, a damaged one too."""
-    with st.popover("Delete", icon=":material/delete:", key=f"study_delete_{folder.id}", disabled=state == "running"):
+    with st.popover(
+        "Delete",
+        icon=":material/delete:",
+        key=f"study_delete_{folder.id}",
+        disabled=state == "running",
+        help="Delete this study, with or without its runs.",
+    ):
         st.write(f"Delete **{escape(folder.name)}**?")
         with_runs = st.toggle(
             f"And its {len(folder.members())} runs",
@@ -155,6 +169,7 @@ def delete_popover(folder: StudyFolder, state: str = "") -> None:
             key="study_delete_yes",
             on_click=_delete,
             args=(folder, with_runs),
+            help="The study's figures are lost; runs that are deleted with it go to the trash.",
         )
 
 
@@ -226,6 +241,7 @@ def actions(folder: StudyFolder, feed: StudyFeed, chosen: Result | None) -> None
             disabled=len(ids) < 2,
             on_click=_compare,
             args=(ids,),
+            help="Their curves side by side.",
         )
         usable = chosen is not None and chosen.status is not None
         run_id = chosen.member.run_id if chosen else ""
