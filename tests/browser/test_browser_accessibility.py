@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from playground import runs
 from playground.config import from_flat
+from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
@@ -86,4 +87,29 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: Ru
         views.nth(i).click()
         wait_until_drawn(page)
         assert not examine(page), views.nth(i).inner_text()
+    for opener in page.get_by_test_id("stPopoverButton").all():
+        if opener.is_visible() and opener.is_enabled():
+            opener.click()
+            expect(page.get_by_test_id("stPopoverBody")).to_be_visible()
+            page.mouse.move(1, 1)  # a help that fades in or out has no contrast yet
+            expect(page.get_by_test_id("stTooltipContent")).to_have_count(0)
+            wait_until_drawn(page)
+            assert not examine(page), opener.inner_text()
+            page.keyboard.press("Escape")
+            expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, server: Server, scheme: str):
+    run = runs.create(from_flat(TINY | {"epochs": 1000}), "at work")
+    client.submit(run)
+    page = new_page(browser, color_scheme=scheme)
+    page.goto(f"{server.url}/train?run={run.id}")
+    expect(page.get_by_text("images/s").first).to_be_visible()
+    assert not examine(page)
+    page.goto(f"{server.url}/runs")
+    expect(page.get_by_test_id("stDataFrame").locator("td", has_text="Running").first).to_be_attached()
+    assert not examine(page)
+    page.close()
+    client.stop(run)
