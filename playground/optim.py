@@ -1,31 +1,11 @@
-"""Optimizers and schedules by name."""
+"""Optimizers by name."""
 
-import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from playground.config import TrainingConfig
-
-
-def schedule_factor(name: str, done: float) -> float:
-    """Return the factor on the learning rate when a share `done` in [0, 1] of the steps is behind.
-
-    One-cycle rises in a line from 4 % to 100 % over the first quarter and falls in a line to 0 (after Smith, "Super-
-    Convergence", 2018); step divides by 10 at half and at three quarters (He et al., 2016); a range test
-    rises by the same factor each step, from 0.0001 to 1 (Smith, "Cyclical Learning Rates", 2017, section 3.3).
-    """
-    match name:
-        case "step":
-            return 0.1 ** ((done >= 0.5) + (done >= 0.75))
-        case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
-        case "one_cycle":
-            return 0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75
-        case "range_test":
-            return 10_000.0 ** (done - 1)
-    return 1.0
 
 
 class Muon(torch.optim.Muon):

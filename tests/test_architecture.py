@@ -17,8 +17,14 @@ MAX_MODULE_LINES = 399
 MAX_FUNCTION_LINES = 59
 
 # Each part and what it never imports, at any depth of the file and not even for its types.
+GROUND = ("playground.choices", "playground.config")
+ABOVE = sorted(
+    {".".join(path.relative_to(ROOT).with_suffix("").parts[:2]) for path in CORE if path.parent != ROOT / "playground"}
+    | {f"playground.{path.stem}" for path in CORE if path.parent == ROOT / "playground"}
+)
 NEVER = {
-    "playground.config": ["playground"],
+    "playground.choices": ["playground"],
+    "playground.config": [name for name in ABOVE if name not in GROUND],
     "playground.home": ["playground"],
     "playground.errors": ["playground"],
     "playground.locks": ["playground"],
@@ -46,6 +52,7 @@ NEVER = {
 
 # What the server imports at start-up: none of it brings torch (3 s and about 530 MB) or Streamlit along.
 LIGHT = [
+    "playground.choices",
     "playground.config",
     "playground.home",
     "playground.events",

@@ -194,7 +194,7 @@ def test_a_script_holds_only_what_its_knobs_need(scripts):
     ):
         assert word not in plain, word
     assert "self.up1_narrow = nn.Conv2d(6, 4, kernel_size=1)" in plain
-    assert "        block1 = F.relu(self.block1_conv1(images))  # (N, 4, 64, 64)\n" in plain
+    assert "        block1 = self.activation(self.block1_conv1(images))  # (N, 4, 64, 64)\n" in plain
     assert "        x = torch.cat([x, block1], 1)  # (N, 8, 64, 64)\n" in plain
     assert "torch.cat" not in scripts["U-Net, no skips"]
     fcn = scripts["FCN"]

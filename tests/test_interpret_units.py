@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from playground.choices import ACTIVATIONS
 from playground.config import TrainingConfig, from_flat
 from playground.interpret import InterpretError
 from playground.interpret.exciting import most_exciting
-from playground.interpret.health import RULES, health
+from playground.interpret.health import health
 from playground.interpret.kernels import gradients, histogram, in_colour, kernels, kernels_of, weights
 from playground.interpret.network import Budget, batch_size, outputs, prepare, private
 from playground.interpret.trace import trace
@@ -89,7 +90,7 @@ def test_gradients_need_a_target_for_each_image():
         gradients(net, IMAGES, TARGETS + 1, MEAN, STD, loss)
 
 
-@pytest.mark.parametrize("activation", RULES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", [False, True])
 def test_flat_units_are_found_and_the_others_are_not(activation, norm):
     """One unit of each layer is held far down, one far up, the others are left alone."""
@@ -109,7 +110,7 @@ def test_flat_units_are_found_and_the_others_are_not(activation, norm):
         assert tuple(each.flat[:2]) == wanted, each.layer
         assert each.images == len(IMAGES) and each.meaning
         values = np.stack([trace(net, image, MEAN, STD)[each.layer].values for image in IMAGES])
-        flat = RULES[activation].flat(torch.from_numpy(values)).numpy().reshape(20, len(each.share), -1)
+        flat = ACTIVATIONS[activation].is_flat(torch.from_numpy(values)).numpy().reshape(20, len(each.share), -1)
         np.testing.assert_allclose(each.share, flat.mean((0, 2)))
         assert ((each.share == 1) == each.flat).all()
         assert each.sentence == f"{each.layer}: {each.count} of {len(each.flat)} units are {each.word}"

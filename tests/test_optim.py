@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from playground.choices import SCHEDULES
 from playground.config import KNOBS, ModelConfig, TrainingConfig
 from playground.models import build
-from playground.optim import Muon, optimizers, schedule_factor
+from playground.optim import Muon, optimizers
 
 OPTIMIZERS = KNOBS["optimizer"].choices
 RATE, MOMENTUM, DECAY = 0.05, 0.8, 0.03
@@ -34,12 +35,12 @@ def training(**knobs) -> TrainingConfig:
 )
 def test_schedules_pass_through_known_points(name, points):
     for done, factor in points.items():
-        assert schedule_factor(name, done) == pytest.approx(factor, abs=1e-12), done
+        assert SCHEDULES[name].factor(done) == pytest.approx(factor, abs=1e-12), done
 
 
 @pytest.mark.parametrize("name", KNOBS["schedule"].choices)
 def test_schedules_stay_between_0_and_1_and_fall_after_their_peak(name):
-    factors = [schedule_factor(name, i / 1000) for i in range(1001)]
+    factors = [SCHEDULES[name].factor(i / 1000) for i in range(1001)]
     assert all(0 <= factor <= 1 for factor in factors)
     peak = {"one_cycle": 250, "range_test": 1000}.get(name, 0)
     assert factors[peak] == max(factors) == 1
@@ -48,7 +49,7 @@ def test_schedules_stay_between_0_and_1_and_fall_after_their_peak(name):
 
 
 def test_one_cycle_has_no_jump():
-    factors = [schedule_factor("one_cycle", i / 10_000) for i in range(10_001)]
+    factors = [SCHEDULES["one_cycle"].factor(i / 10_000) for i in range(10_001)]
     assert max(abs(b - a) for a, b in itertools.pairwise(factors)) < 1e-3
 
 
@@ -57,7 +58,7 @@ def test_cosine_is_torch_s():
     optimizer = torch.optim.SGD([parameter], lr=1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
     for step in range(50):
-        assert schedule_factor("cosine", step / 50) == pytest.approx(schedule.get_last_lr()[0], abs=1e-9)
+        assert SCHEDULES["cosine"].factor(step / 50) == pytest.approx(schedule.get_last_lr()[0], abs=1e-9)
         optimizer.step()
         schedule.step()
 

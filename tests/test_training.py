@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 import playground.training.trainer as trainer_module
+from playground.choices import SCHEDULES
 from playground.config import KNOBS, ConfigError, DataConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import DatasetInfo
 from playground.data.store import Arrays, statistics
@@ -21,7 +22,6 @@ from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, S
 from playground.geometry import GeometryError
 from playground.losses import loss_function
 from playground.models import build
-from playground.optim import schedule_factor
 from playground.runs import create
 from playground.splits import split
 from playground.training import ResumeError, fit
@@ -318,7 +318,7 @@ def test_the_figures_of_a_step(data):
         assert progress.loss == pytest.approx(oracle.train_loss(), rel=1e-4)
         hits = oracle.logits(data.train_images[oracle.rows]).argmax(1).numpy() == data.train_targets[oracle.rows]
         assert progress.accuracy == pytest.approx(hits.mean(), abs=1e-9)
-        assert progress.learning_rate == pytest.approx(0.01 * schedule_factor("cosine", before.step / 4))
+        assert progress.learning_rate == pytest.approx(0.01 * SCHEDULES["cosine"].factor(before.step / 4))
         norms = [
             math.sqrt(sum(float(t.double().square().sum()) for t in tensors))
             for tensors in (oracle.gradient().values(), weights_of(after.snapshot).values())
@@ -623,7 +623,7 @@ def test_the_schedule_goes_on_with_a_new_rate(data):
         send=lambda event: {"learning_rate": 1.0} if isinstance(event, Batch) and event.step == 2 else None,
     )
     rates = [event.learning_rate for event in of(Progress, events)]
-    factors = [schedule_factor("cosine", step / 6) for step in range(6)]
+    factors = [SCHEDULES["cosine"].factor(step / 6) for step in range(6)]
     assert rates == [pytest.approx((0.01 if step < 2 else 1.0) * factors[step]) for step in range(6)]
 
 

@@ -12,7 +12,6 @@ from playground.config.knobs import KNOBS, Knob, diff, flatten, from_flat, from_
 from playground.config.migrations import FORMAT
 from playground.config.models import (
     LIVE_KNOBS,
-    Activation,
     ConfigError,
     DataConfig,
     Loss,
@@ -22,7 +21,6 @@ from playground.config.models import (
     Pooling,
     Precision,
     RunConfig,
-    Schedule,
     TrainingConfig,
 )
 
@@ -30,7 +28,6 @@ __all__ = [
     "FORMAT",
     "KNOBS",
     "LIVE_KNOBS",
-    "Activation",
     "ConfigError",
     "DataConfig",
     "Knob",
@@ -41,7 +38,6 @@ __all__ = [
     "Pooling",
     "Precision",
     "RunConfig",
-    "Schedule",
     "TrainingConfig",
     "diff",
     "flatten",

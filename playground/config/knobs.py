@@ -2,7 +2,7 @@
 
 import json
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json as parse_json
 
 from playground.config.migrations import FORMAT, migrate
-from playground.config.models import LIVE_KNOBS, ConfigError, RunConfig
+from playground.config.models import LIVE_KNOBS, ConfigError, OneOf, RunConfig
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Knob:
 
     Attributes:
         kind: "bool", "int", "float", "choice", "text", or "ints" for a list of whole numbers.
-        choices: the allowed values of a "choice", else empty.
+        options: the allowed values of a "choice", as a tuple or as a table by their names; else empty.
         low, high: inclusive bounds of a number (of each number for "ints"), else None.
         lengths: inclusive bounds on how many numbers "ints" holds, else None.
         live: whether a run in progress takes a new value.
@@ -33,7 +33,7 @@ class Knob:
     help: str
     unit: str
     log: bool
-    choices: tuple[str, ...] = ()
+    options: Collection[str] = ()
     low: float | None = None
     high: float | None = None
     lengths: tuple[int, int] | None = None
@@ -41,6 +41,11 @@ class Knob:
     @property
     def live(self) -> bool:
         return self.name in LIVE_KNOBS
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The allowed values of a "choice", else empty."""
+        return tuple(self.options)
 
     @property
     def allowed(self) -> str:
@@ -82,10 +87,12 @@ def _knobs() -> dict[str, Knob]:
         for name, field in group_class.model_fields.items():
             extra = field.json_schema_extra
             assert isinstance(extra, dict) and name not in knobs, name
-            bounds, lengths, choices = _bounds(field.metadata), None, ()
+            bounds, lengths, options = _bounds(field.metadata), None, ()
             kind = field.annotation.__name__ if isinstance(field.annotation, type) else ""
             if get_origin(field.annotation) is Literal:
-                kind, choices = "choice", get_args(field.annotation)
+                kind, options = "choice", get_args(field.annotation)
+            elif table := next((m.table for m in field.metadata if isinstance(m, OneOf)), None):
+                kind, options = "choice", table
             elif get_origin(field.annotation) is tuple:
                 kind, lengths = "ints", (bounds["min_length"], bounds["max_length"])
                 bounds = _bounds(get_args(field.annotation)[0].__metadata__[0].metadata)
@@ -98,7 +105,7 @@ def _knobs() -> dict[str, Knob]:
                 help=field.description or "",
                 unit=str(extra["unit"]),
                 log=bool(extra["log"]),
-                choices=choices,
+                options=options,
                 low=bounds.get("ge"),
                 high=bounds.get("le"),
                 lengths=lengths,

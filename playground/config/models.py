@@ -1,19 +1,37 @@
 """The fields themselves: each knob with its default, bounds, unit, label and help."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from playground.choices import ACTIVATIONS, SCHEDULES
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
 Pooling = Literal["max", "average", "none"]
 Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
 Upsampling = Literal["interpolation", "transposed"]
 Loss = Literal["cross_entropy", "mse", "dice", "focal", "cross_entropy_dice", "focal_dice"]
 Optimizer = Literal["gradient_descent", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon"]
-Schedule = Literal["constant", "step", "cosine", "one_cycle", "range_test"]
 Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class OneOf:
+    """The names of a table of choices, as they are when a value is checked."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.table = table
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check a text, as pydantic asks for it."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if value not in self.table:
+            raise PydanticCustomError("one_of", "it is none of the choices")
+        return value
+
 
 LIVE_KNOBS = ("learning_rate", "weight_decay", "dropout")
 """The knobs that a run in progress accepts a new value for."""
@@ -176,7 +194,7 @@ class ModelConfig(_Group):
         "Pooling",
         "How each 2×2 window shrinks to one number: its maximum keeps the strongest sign, its average the mood.",
     )
-    activation: Activation = knob(
+    activation: Annotated[str, OneOf(ACTIVATIONS)] = knob(
         "relu",
         "Activation",
         "The bend after each layer; without it the network could only draw straight lines. "
@@ -265,7 +283,7 @@ class TrainingConfig(_Group):
         ge=0,
         le=0.999,
     )
-    schedule: Schedule = knob(
+    schedule: Annotated[str, OneOf(SCHEDULES)] = knob(
         "one_cycle",
         "Schedule",
         "How the learning rate moves over the run: constant, divided by 10 at half and three quarters, "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median
 
+from playground.choices import ACTIVATIONS, SCHEDULES
 from playground.config import RunConfig
 from playground.data.catalog import mirrors
 from playground.diagnosis.classes import never_predicted
@@ -30,8 +31,8 @@ SETTLED = 50
 """… and before which the running averages of batch normalisation are still on their way from where they began."""
 FAR = 4.0
 """Where pixels are labelled, a norm that has grown this many times tells of steps that led nowhere; see `_thrown`."""
-WARM_UP = 0.3
-"""The share of a run up to which a one-cycle schedule is still speeding up: slow by design."""
+ENDGAME = 0.85
+"""The share of a run before which its last, shortest steps are still to come, and with them the lowest loss."""
 LEARNED = 0.1
 """A training accuracy this far above guessing is no accident: the network has learned something. Where pixels are
 labelled it is the mean IoU, since there all but few pixels may be of one class."""
@@ -75,7 +76,7 @@ def diagnose(
         classes: the names of the classes, for those that are never predicted.
         class_counts: how many training images each class has, where that is known; else the test images tell.
     """
-    if config.training.schedule == "range_test":
+    if SCHEDULES[config.training.schedule].probes:
         return []  # it is made to diverge
     story = tell(config, status, progress, epochs, changes)
     nothing_to_learn = story.guess.accuracy >= 1  # all is of one class
@@ -154,8 +155,7 @@ def _stuck(story: Story) -> list[Finding]:
     Whoever takes steps that are too short hardly moves its weights; too long ones throw them far, or let them wither.
     """
     rows = [row for row in story.rows if row.get("train")]
-    warming_up = story.config.training.schedule == "one_cycle" and story.share < WARM_UP
-    early = len(rows) < 2 or warming_up or _few(story, rows[-1])
+    early = len(rows) < 2 or story.warming_up or _few(story, rows[-1])
     if not rows or (early and not story.over):
         return []
     last, guessing = rows[-1], story.guess.loss
@@ -197,8 +197,9 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
     if few:
         advice = f"It has taken {last.step} steps so far: train longer, or in smaller batches."
         return Finding("too slow", "Few steps", evidence, "epochs", advice, "info")
-    if model.activation in ("sigmoid", "tanh") and not model.batch_norm:
-        advice = f"{model.activation.capitalize()} passes little gradient to the first layers: try ReLU."
+    activation = ACTIVATIONS[model.activation]
+    if activation.bounded and not model.batch_norm:
+        advice = f"{activation.title} passes little gradient to the first layers: try ReLU."
         return Finding("too slow", "It hardly learns", evidence, "activation", advice)
     advice = f"Take larger steps: try {min(10.0, 10 * story.rate):.2g} in place of {story.rate:.2g}."
     return Finding("too slow", "Too slow", evidence, "learning_rate", advice)
@@ -244,7 +245,7 @@ def _oscillating(story: Story) -> list[Finding]:
         advice = "So few images a step make noisy steps: try a batch of 32 or more, or a lower learning rate."
         return [Finding("oscillating", "Oscillating", evidence, "batch_size", advice, epoch=rows[0].epoch)]
     advice = f"It leaps from one side of the valley to the other: try {story.rate / 3:.2g} in place of {story.rate:.2g}"
-    advice += "." if story.config.training.schedule != "constant" else ", or a schedule that lowers it."
+    advice += "." if SCHEDULES[story.config.training.schedule].lowers else ", or a schedule that lowers it."
     return [Finding("oscillating", "Oscillating", evidence, "learning_rate", advice, epoch=rows[0].epoch)]
 
 
@@ -289,7 +290,7 @@ def _against_overfitting(config: RunConfig, mirrors: bool) -> tuple[str, str]:
 def _underfitting(story: Story) -> list[Finding]:
     """Find a run that ends with its own training images half unlearned."""
     rows = story.judged
-    if len(rows) < PATIENCE or (not story.over and story.share < 1 - WARM_UP / 2):
+    if len(rows) < PATIENCE or (not story.over and story.share < ENDGAME):
         return []
     last = rows[-1]
     train, judged = last["train"].accuracy, last[story.split].accuracy
@@ -328,7 +329,7 @@ def _against_underfitting(story: Story, rows: Sequence[EpochRow]) -> tuple[str, 
     if falling > STILL_FALLING:
         what = f"the training loss still fell by {percent(falling)} in the last quarter of the run"
         return "epochs", f"Train longer: {what}."
-    if training.schedule == "constant":
+    if not SCHEDULES[training.schedule].lowers:
         advice = "Its steps are as long as at the start: let a schedule lower them; then try a larger network."
         return "schedule", advice
     return "channels", "Take a larger network: more channels, or one more block."

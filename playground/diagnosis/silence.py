@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from playground.choices import SCHEDULES
 from playground.config import RunConfig
 from playground.diagnosis.classes import LATE
-from playground.diagnosis.rules import PATIENCE, WARM_UP, WINDOW
+from playground.diagnosis.rules import ENDGAME, PATIENCE, WINDOW
 from playground.diagnosis.story import Story, tell
 from playground.events import Change, EpochRow
 from playground.runs import Status
@@ -20,7 +21,7 @@ def explain_silence(
     Args:
         config, status, epochs, changes: as of `rules.diagnose`.
     """
-    if config.training.schedule == "range_test":
+    if SCHEDULES[config.training.schedule].probes:
         return "Not examined: a range test is made to diverge."
     story = tell(config, status, {}, epochs, changes)
     if story.guess.accuracy >= 1:
@@ -39,12 +40,11 @@ def explain_silence(
 def _untold(story: Story) -> list[str]:
     """Return what so few epochs cannot show; it is in the order in which it can be told."""
     count, active = len(story.judged), not story.over
-    warming_up = story.config.training.schedule == "one_cycle" and story.share < WARM_UP
     wanted = {
-        "whether it learns": active and warming_up,
+        "whether it learns": active and story.warming_up,
         "whether classes are left out": active and story.pixels and story.share < LATE,
         "overfitting": count <= PATIENCE,
         "oscillation": count < WINDOW - 2,
-        "underfitting": count < PATIENCE or (active and story.share < 1 - WARM_UP / 2),
+        "underfitting": count < PATIENCE or (active and story.share < ENDGAME),
     }
     return [name for name, early in wanted.items() if early]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from playground.choices import SCHEDULES
 from playground.config import RunConfig
 from playground.events import Change, EpochRow, labels_pixels
 from playground.guessing import Guess, guess
@@ -47,6 +48,12 @@ class Story:
     @property
     def judged(self) -> list[EpochRow]:
         return [row for row in self.rows if row.get(self.split) and row.get("train")]
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether its schedule is still speeding up, or has only just done so: slow by design."""
+        rises_until = SCHEDULES[self.config.training.schedule].rises_until
+        return rises_until > 0 and self.share < rises_until + 0.05
 
     @property
     def over(self) -> bool:

@@ -2,6 +2,7 @@
 
 from textwrap import indent
 
+from playground.choices import SCHEDULES
 from playground.exports.facts import Facts
 from playground.exports.sections import (
     CHUNK,
@@ -15,24 +16,7 @@ from playground.exports.sections import (
     uses_dropout,
     uses_muon,
 )
-from playground.exports.sources import source
-
-_FACTORS = {
-    "step": (
-        "Divide by 10 at half and at three quarters (He et al., 2016).",
-        "0.1 ** ((done >= 0.5) + (done >= 0.75))",
-    ),
-    "cosine": ("Fall along a cosine.", "0.5 * (1 + math.cos(math.pi * done))"),
-    "one_cycle": (
-        "Rise in a line over the first quarter, then fall in a line to 0 (after Smith, 2018).",
-        "0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75",
-    ),
-    "range_test": (
-        "Rise by the same factor in each step, from a ten-thousandth to 1 (Smith, 2017).",
-        "10_000.0 ** (done - 1)",
-    ),
-}
-
+from playground.exports.sources import lifted, source
 
 LOSS_WORDS = {
     "cross_entropy": "the cross-entropy",
@@ -158,15 +142,7 @@ def schedule(facts: Facts) -> str:
     """Write how the learning rate moves; nothing for a constant one."""
     if facts.config.training.schedule == "constant":
         return ""
-    words, factor = _FACTORS[facts.config.training.schedule]
-    return (
-        "def factor(done: float) -> float:\n"
-        f'    """{words}\n\n'
-        "    Args:\n"
-        "        done: the share of the steps that is behind, from 0 to 1.\n"
-        '    """\n'
-        f"    return {factor}"
-    )
+    return lifted(SCHEDULES[facts.config.training.schedule].factor, "factor")
 
 
 def evaluation(facts: Facts) -> str:

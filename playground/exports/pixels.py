@@ -4,7 +4,7 @@ from textwrap import indent
 
 from playground.exports.facts import Facts
 from playground.exports.learning import loss_of, loss_parts
-from playground.exports.sections import autocast, evaluation_batch, literal, module, tiny_maps, uses_dropout
+from playground.exports.sections import autocast, evaluation_batch, literal, module, own_modules, uses_dropout
 from playground.exports.sources import source
 from playground.geometry import INPUT, Layer
 
@@ -62,23 +62,15 @@ def split(facts: Facts) -> tuple[str, str]:
 
 # Network
 
-_ACTIVATIONS = {
-    "relu": "F.relu",
-    "leaky_relu": "F.leaky_relu",
-    "elu": "F.elu",
-    "gelu": "F.gelu",
-    "silu": "F.silu",
-    "sigmoid": "torch.sigmoid",
-    "tanh": "torch.tanh",
-}
-
 
 def network(facts: Facts) -> str:
     """Write the network as a class: what has weights, and how the maps go through it."""
     parts = [f"self.{_name(layer)} = {module(layer, facts)}" for layer in facts.chain if layer.parameters]
+    activation = next(layer for layer in facts.chain if layer.kind == "activation")
+    parts.append(f"self.activation = {module(activation, facts)}")
     if uses_dropout(facts):
         parts.append("self.dropout = nn.Dropout(DROPOUT)")
-    own = f"{source('models/cnn.py', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
+    own = own_modules(facts)
     return (
         f"{own}class Net(nn.Module):\n"
         f'    """{_about(facts)}"""\n\n'
@@ -139,7 +131,7 @@ def _call(layer: Layer, maps: str, facts: Facts) -> str:
         case "norm":
             return f"self.{_name(layer)}({maps})"
         case "activation":
-            return f"{_ACTIVATIONS[facts.config.model.activation]}({maps})"
+            return f"self.activation({maps})"
         case "pool":
             kind = "max" if facts.config.model.pooling == "max" else "avg"
             return f"F.{kind}_pool2d({maps}, {layer.kernel_size})"

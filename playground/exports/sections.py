@@ -5,9 +5,10 @@ import math
 from textwrap import indent
 from typing import Any
 
+from playground.choices import ACTIVATIONS
 from playground.config import KNOBS
 from playground.exports.facts import Facts
-from playground.exports.sources import source
+from playground.exports.sources import class_name, class_source, source
 from playground.geometry import Layer
 
 TORCHVISION = {
@@ -313,7 +314,7 @@ def module(layer: Layer, facts: Facts) -> str:
         case "norm":
             return f"{'Norm' if tiny_maps(facts) else 'nn.BatchNorm2d'}({layer.out_shape[0]})"
         case "activation":
-            return f"nn.{ACTIVATIONS[model.activation]}()"
+            return f"{class_name(ACTIVATIONS[model.activation].module)}()"
         case "pool":
             return f"nn.{'MaxPool2d' if model.pooling == 'max' else 'AvgPool2d'}({layer.kernel_size})"
         case "dropout":
@@ -326,17 +327,6 @@ def module(layer: Layer, facts: Facts) -> str:
             ends = f"{layer.in_shape[0]}, {layer.out_shape[0]}"
             return f"nn.ConvTranspose2d({ends}, kernel_size={layer.kernel_size}, stride={layer.stride})"
     raise ValueError(f"{layer.kind} layers are no modules of their own")
-
-
-ACTIVATIONS = {
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-}
 
 
 def _window(layer: Layer) -> list[tuple[str, int, int]]:
@@ -353,6 +343,12 @@ def tiny_maps(facts: Facts) -> bool:
     return any(layer.kind == "norm" and math.prod(layer.out_shape[1:]) == 1 for layer in facts.chain)
 
 
+def own_modules(facts: Facts) -> str:
+    """Write the classes of the network's modules that are not torch's."""
+    norm = f"{source('models/cnn.py', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
+    return norm + class_source(ACTIVATIONS[facts.config.model.activation].module)
+
+
 def network(facts: Facts) -> str:
     """Write the layers one by one, with the shape that comes out of each."""
     lines = []
@@ -361,9 +357,8 @@ def network(facts: Facts) -> str:
             shape = ", ".join(map(str, layer.out_shape))
             lines.append(f"    {layer.name.replace('.', '_')}={code},  # (N, {shape})")
     layers = "\n".join(lines)
-    own = f"{source('models/cnn.py', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
     return (
-        f"{own}torch.manual_seed(SEED)\n"
+        f"{own_modules(facts)}torch.manual_seed(SEED)\n"
         f"layers = OrderedDict(\n{layers}\n)\n"
         "net = nn.Sequential(layers).to(DEVICE).to(memory_format=torch.channels_last)"
     )

@@ -1,9 +1,14 @@
-"""Pieces of this program's own source, to be put into a script that stands alone: read, not imported."""
+"""Pieces of this program's own source, to be put into a script that stands alone."""
 
 import ast
+import inspect
+import pkgutil
 import re
+import textwrap
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -32,3 +37,21 @@ def source(module: str, *names: str) -> str:
         code = "\n".join(lines[first - 1 : node.end_lineno])
         found[name] = re.sub(r"  # (ty|noqa|type): ?\S+$", "", code, flags=re.MULTILINE)
     return "\n\n\n".join(found[name] for name in names)
+
+
+def lifted(function: Callable[..., Any], name: str) -> str:
+    """Return a function as it is written, called `name`."""
+    return re.sub(r"^def \w+", f"def {name}", textwrap.dedent(inspect.getsource(function)).strip(), count=1)
+
+
+def class_name(where: str) -> str:
+    """Write how the script names a class that is at "torch.nn:ReLU", or that it holds itself."""
+    module, _, name = where.partition(":")
+    return f"nn.{name}" if module == "torch.nn" else name
+
+
+def class_source(where: str) -> str:
+    """Return a class as it is written, two empty lines after it; nothing for torch's own."""
+    if where.startswith("torch.nn:"):
+        return ""
+    return textwrap.dedent(inspect.getsource(pkgutil.resolve_name(where))).strip() + "\n\n\n"

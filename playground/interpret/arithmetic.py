@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from playground.choices import ACTIVATIONS
 from playground.geometry import Layer
 from playground.interpret import steps
 from playground.interpret.errors import InterpretError
@@ -13,7 +14,6 @@ from playground.interpret.fields import Field, check_index, field, unravel
 from playground.interpret.network import opened
 from playground.interpret.steps import Step
 from playground.interpret.trace import Trace
-from playground.models.cnn import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def explain(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most:
 
 def activation_name(module: nn.Module) -> str:
     """Return the knob's value of an activation's module, such as "relu"."""
-    return next(name for name, made in ACTIVATIONS.items() if type(module) is made)
+    return next(name for name, entry in ACTIVATIONS.items() if type(module) is entry.module_class)
 
 
 def places_of(trace: Trace, name: str, units: np.ndarray) -> list[tuple[int, ...]]:

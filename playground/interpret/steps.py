@@ -4,13 +4,11 @@ All numbers are float64 copies of the float32 values, so that writing out a sum 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-LEAKY_SLOPE, ELU_ALPHA = 0.01, 1.0
-"""torch's defaults, which the networks have."""
+from playground.choices import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -190,45 +188,12 @@ def norm(value: float, mean: float, variance: float, eps: float, gamma: float, b
     return NormStep(rule, numbers, result, value, mean, variance, eps, gamma, beta, normalised)
 
 
-_Rule = tuple[str, Callable[[float], float], Callable[[float, str], str]]
-ACTIVATIONS: dict[str, _Rule] = {
-    "relu": ("max(0, x)", lambda x: x if x > 0 or math.isnan(x) else 0.0, lambda _, x: f"max(0, {x})"),
-    "leaky_relu": (
-        "x where x > 0, else 0.01 · x",
-        lambda x: x if x > 0 else LEAKY_SLOPE * x,
-        lambda v, x: x if v > 0 else f"0.01 · ({x})",
-    ),
-    "elu": (
-        "x where x > 0, else eˣ − 1",
-        lambda x: x if x > 0 else ELU_ALPHA * math.expm1(x),
-        lambda v, x: x if v > 0 else f"e^({x}) − 1",
-    ),
-    "gelu": (
-        "x · Φ(x), Φ the normal distribution's share below x",
-        lambda x: 0.0 if x == -math.inf else x * 0.5 * math.erfc(-x / math.sqrt(2)),
-        lambda v, x: f"{x} · {shown(0.5 * math.erfc(-v / math.sqrt(2)))}",
-    ),
-    "silu": (
-        "x · σ(x), σ(x) = 1 / (1 + e⁻ˣ)",
-        lambda x: 0.0 if x == -math.inf else x * _sigmoid(x),
-        lambda v, x: f"{x} · {shown(_sigmoid(v))}",
-    ),
-    "sigmoid": ("1 / (1 + e⁻ˣ)", lambda x: _sigmoid(x), lambda v, _: f"1 / (1 + e^({shown(-v)}))"),
-    "tanh": ("(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)", math.tanh, lambda _, x: f"tanh({x})"),
-}
-"""By the knob's value: the rule, the function, and the rule with a number put in."""
-
-
-def _sigmoid(x: float) -> float:
-    """Two forms, so that the exponential cannot overflow."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
 def activation(name: str, value: float) -> ActivationStep:
     """Bend one number."""
-    rule, function, written = ACTIVATIONS[name]
-    result = function(value)
-    return ActivationStep(rule, f"{written(value, shown(value))} = {shown(result)}", result, name, value)
+    entry = ACTIVATIONS[name]
+    result = entry.function(value)
+    numbers = f"{entry.written(value, shown(value), shown)} = {shown(result)}"
+    return ActivationStep(entry.rule, numbers, result, name, value)
 
 
 def pool(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray, maximum: bool) -> PoolStep:

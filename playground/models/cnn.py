@@ -3,18 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.config import Activation, ModelConfig, Pooling
+from playground.choices import ACTIVATIONS
+from playground.config import ModelConfig, Pooling
 from playground.geometry import Layer, layers
 
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-}
 POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
@@ -47,7 +39,7 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
         case "norm":
             return Norm(layer.out_shape[0])
         case "activation":
-            return ACTIVATIONS[model.activation]()
+            return ACTIVATIONS[model.activation].module_class()
         case "pool":
             return POOLINGS[model.pooling](layer.kernel_size, stride=layer.stride)
         case "dropout":

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from playground.choices import SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
 from playground.data.store import Arrays
 from playground.events import Diverged, Epoch, Scores, Snapshot
 from playground.losses import counted, loss_function, median_frequency
 from playground.models import build
-from playground.optim import optimizers, schedule_factor
+from playground.optim import optimizers
 from playground.splits import split
 from playground.training.device import choose_device, uses_bfloat16
 from playground.training.meters import Meter, Stopwatch
@@ -141,7 +142,7 @@ class Trainer:
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
         training = self.config.training
-        return training.learning_rate * schedule_factor(training.schedule, self.step / self.total_steps)
+        return training.learning_rate * SCHEDULES[training.schedule].factor(self.step / self.total_steps)
 
     def update(self) -> None:
         """Take one optimizer step along the gradient, then clear it."""

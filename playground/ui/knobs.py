@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from playground.choices import title_of
 from playground.config import KNOBS, Knob, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
@@ -29,18 +30,12 @@ NAMES = {
     "dice": "Dice",
     "cross_entropy_dice": "Cross-entropy + Dice",
     "focal_dice": "Focal + Dice",
-    "relu": "ReLU",
-    "leaky_relu": "Leaky ReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "silu": "SiLU",
     "cross_entropy": "Cross-entropy",
     "mse": "MSE",
     "gradient_descent": "Gradient descent (full batch)",
     "sgd": "SGD",
     "rmsprop": "RMSprop",
     "adamw": "AdamW",
-    "one_cycle": "One-cycle",
     "float32": "float32",
     "bfloat16": "bfloat16",
     "cpu": "CPU",
@@ -51,7 +46,8 @@ NEW_HELP = "Changing it starts a new run."
 
 def name_of(choice: str) -> str:
     """Write a choice for people: "leaky_relu" as "Leaky ReLU"."""
-    return NAMES.get(choice, choice.replace("_", " ").capitalize() if choice.islower() else choice)
+    plain = choice.replace("_", " ").capitalize() if choice.islower() else choice
+    return title_of(choice) or NAMES.get(choice, plain)
 
 
 def unused(values: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,18 @@
+"""What one can choose from: one table for each kind of choice, and one entry in it for each choice.
+
+Whatever differs between two choices stands in their entries, so another one is one more entry: config, form, training,
+arithmetic, diagnosis and export read the tables. This is ground floor: nothing of playground is imported here, and
+torch within functions alone, for the form opens without it.
+"""
+
+from playground.choices.activations import ACTIVATIONS, Activation
+from playground.choices.schedules import SCHEDULES, Schedule
+
+__all__ = ["ACTIVATIONS", "SCHEDULES", "TABLES", "Activation", "Schedule", "title_of"]
+
+TABLES = (ACTIVATIONS, SCHEDULES)
+
+
+def title_of(name: str) -> str | None:
+    """Return what a choice is called on the screen; None if it is in none of the tables."""
+    return next((table[name].title for table in TABLES if name in table), None)

@@ -1,0 +1,104 @@
+"""The tables of choices: each entry is whole, and one that is added from outside is used everywhere."""
+
+import math
+
+import pytest
+import torch
+from exports_support import run_scripts, same_weights, trained, unpacked, with_images
+from torch import Tensor, nn
+from ui_support import app_home, open_page
+
+from playground.choices import ACTIVATIONS, SCHEDULES, TABLES, Activation, Schedule, title_of
+from playground.config import KNOBS, ConfigError, from_flat
+from playground.exports.facts import facts
+from playground.exports.script import script
+from playground.inference import load_model
+from playground.interpret.arithmetic import explain
+from playground.interpret.health import health
+from playground.interpret.trace import trace
+
+__all__ = ["app_home", "unpacked", "with_images"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: next(iter(table)))
+def test_each_entry_is_known_by_its_name_and_has_a_title(table):
+    assert all(entry.name == name and entry.title for name, entry in table.items())
+    assert len({entry.title for entry in table.values()}) == len(table)
+
+
+def test_no_two_choices_share_a_name():
+    names = [name for table in TABLES for name in table]
+    assert len(set(names)) == len(names)
+    assert title_of("leaky_relu") == "Leaky ReLU" and title_of("no such") is None
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_says_of_numbers_what_its_module_does(name):
+    entry, values = ACTIVATIONS[name], torch.linspace(-4, 4, 33, dtype=torch.float64)
+    outputs = entry.module_class()(values)
+    assert [entry.function(value) for value in values.tolist()] == pytest.approx(outputs.tolist(), abs=1e-9)
+    assert entry.is_flat(outputs).dtype == torch.bool
+    assert entry.bounded == bool(outputs.abs().max() <= 1)
+
+
+class Bent(nn.Module):
+    """The square root above zero, and its mirror image below."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Bend any tensor."""
+        return torch.sign(images) * torch.sqrt(images.abs() + 1e-6)
+
+
+def fade(done: float) -> float:
+    """Fall as e⁻ᵈ."""
+    return math.exp(-done)
+
+
+@pytest.fixture
+def newcomers(monkeypatch) -> dict[str, str]:
+    """One entry more in each table; knobs that ask for them."""
+    bent = Activation(
+        name="bent",
+        title="Bent root",
+        module="test_choices:Bent",
+        rule="±√|x|",
+        function=lambda x: math.copysign(math.sqrt(abs(x) + 1e-6), x),
+        written=lambda _, x, write: f"±√|{x}|",
+        unit_word="dead",
+        unit_meaning="None of its units can die.",
+        is_flat=lambda v: v != v,
+    )
+    monkeypatch.setitem(ACTIVATIONS, "bent", bent)
+    monkeypatch.setitem(SCHEDULES, "fade", Schedule("fade", "Fading", fade))
+    return {"activation": "bent", "schedule": "fade"}
+
+
+def test_a_newcomer_is_offered_and_checked(newcomers):
+    for knob, name in newcomers.items():
+        assert name in KNOBS[knob].choices and name in KNOBS[knob].allowed
+        assert from_flat({knob: name}) != from_flat({})
+        with pytest.raises(ConfigError, match=f"cannot be magic; it takes one of .*{name}"):
+            from_flat({knob: "magic"})
+
+
+@pytest.mark.usefixtures("app_home")
+def test_a_newcomer_stands_in_the_form(newcomers):
+    at = open_page("train", **newcomers)
+    for knob, name in newcomers.items():
+        box = next(box for box in at.selectbox if box.key and box.key.endswith(knob))
+        assert box.value == name and title_of(name) in box.options
+
+
+def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp_path):
+    run = trained(**newcomers, epochs=2)
+    rates = [row.learning_rate for row in run.rows() if row.type == "progress"]
+    assert rates[0] > rates[-1] > rates[0] * math.exp(-1) - 1e-9
+    net, info = load_model(run, 2), run.dataset
+    image = torch.zeros(info.shape, dtype=torch.uint8).numpy()
+    step = explain(net, trace(net, image, info.mean, info.std), "block1.act1", (0, 3, 3)).step
+    assert step.formula == "±√|x|" and step.numbers.startswith("±√|")
+    assert {each.count for each in health(net, image[None], info.mean, info.std)} == {0}
+    made = script(facts(run, 2))
+    assert "class Bent(nn.Module):" in made and "return math.exp(-done)" in made
+    run_scripts([made], with_images / "data" / "few", tmp_path)
+    assert same_weights(run, 2, tmp_path / "0" / "weights.npz")
