@@ -18,6 +18,7 @@ BENDS = {
     "elu": lambda x: torch.where(x > 0, x, x.exp() - 1),
     "gelu": lambda x: x * 0.5 * (1 + torch.erf(x / 2**0.5)),
     "silu": lambda x: x * torch.sigmoid(x),
+    "mish": lambda x: x * torch.tanh(torch.log(1 + torch.exp(x))),
     "sigmoid": lambda x: 1 / (1 + (-x).exp()),
     "tanh": torch.tanh,
 }

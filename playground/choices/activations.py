@@ -65,6 +65,10 @@ def _phi(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2))
 
 
+def _softplus(x: float) -> float:
+    return x if x > 30 else math.log1p(math.exp(x))
+
+
 _ENTRIES = (
     Activation(
         name="relu",
@@ -117,6 +121,17 @@ _ENTRIES = (
         rule="x · σ(x), σ(x) = 1 / (1 + e⁻ˣ)",
         function=lambda x: 0.0 if x == -math.inf else x * sigmoid(x),
         written=lambda v, x, write: f"{x} · {write(sigmoid(v))}",
+        unit_word=DEAD,
+        unit_meaning=_DEAD.format("within 0.01 of zero"),
+        is_flat=lambda v: v.abs() <= 0.01,
+    ),
+    Activation(
+        name="mish",
+        title="Mish",
+        module="torch.nn:Mish",
+        rule="x · tanh(ln(1 + eˣ))",
+        function=lambda x: 0.0 if x == -math.inf else x * math.tanh(_softplus(x)),
+        written=lambda v, x, write: f"{x} · tanh({write(_softplus(v))})",
         unit_word=DEAD,
         unit_meaning=_DEAD.format("within 0.01 of zero"),
         is_flat=lambda v: v.abs() <= 0.01,
