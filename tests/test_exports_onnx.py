@@ -11,6 +11,7 @@ from exports_support import unpacked, with_images
 from jobs_support import tiny
 
 from playground.choices import ACTIVATIONS
+from playground.config import KNOBS
 from playground.data import store
 from playground.exports import ExportError, export
 from playground.exports import onnx as exporter

@@ -30,6 +30,7 @@ def training(**knobs) -> TrainingConfig:
         ("step", {0: 1, 0.4999: 1, 0.5: 0.1, 0.7499: 0.1, 0.75: 0.01, 1: 0.01}),
         ("cosine", {0: 1, 1 / 3: 0.75, 0.5: 0.5, 2 / 3: 0.25, 1: 0}),
         ("one_cycle", {0: 0.04, 0.125: 0.52, 0.25: 1, 0.625: 0.5, 1: 0}),
+        ("warm_up", {0: 0.04, 0.05: 0.52, 0.1: 1, 0.4: 0.75, 0.55: 0.5, 0.7: 0.25, 1: 0}),
         ("range_test", {0: 1e-4, 0.25: 1e-3, 0.5: 0.01, 0.75: 0.1, 1: 1}),
     ],
 )
@@ -42,7 +43,7 @@ def test_schedules_pass_through_known_points(name, points):
 def test_schedules_stay_between_0_and_1_and_fall_after_their_peak(name):
     factors = [SCHEDULES[name].factor(i / 1000) for i in range(1001)]
     assert all(0 <= factor <= 1 for factor in factors)
-    peak = {"one_cycle": 250, "range_test": 1000}.get(name, 0)
+    peak = 1000 if SCHEDULES[name].probes else round(1000 * SCHEDULES[name].rises_until)
     assert factors[peak] == max(factors) == 1
     assert factors[: peak + 1] == sorted(factors[: peak + 1])
     assert factors[peak:] == sorted(factors[peak:], reverse=True)

@@ -49,6 +49,11 @@ def one_cycle(done: float) -> float:
     return 0.04 + 0.96 * done / 0.25 if done < 0.25 else (1 - done) / 0.75
 
 
+def warm_up(done: float) -> float:
+    """Rise in a line from 4 % over the first tenth, then fall along a cosine (Goyal et al., 2017)."""
+    return 0.04 + 9.6 * done if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
+
+
 def range_test(done: float) -> float:
     """Rise by the same factor in each step, from a ten-thousandth to 1 (Smith, 2017)."""
     return 10_000.0 ** (done - 1)
@@ -59,6 +64,7 @@ _ENTRIES = (
     Schedule("step", "Step", step),
     Schedule("cosine", "Cosine", cosine),
     Schedule("one_cycle", "One-cycle", one_cycle, rises_until=0.25),
+    Schedule("warm_up", "Warm-up, then cosine", warm_up, rises_until=0.1),
     Schedule("range_test", "Range test", range_test, lowers=False, probes=True),
 )
 SCHEDULES = {entry.name: entry for entry in _ENTRIES}

@@ -287,7 +287,8 @@ class TrainingConfig(_Group):
         "one_cycle",
         "Schedule",
         "How the learning rate moves over the run: constant, divided by 10 at half and three quarters, "
-        "down a cosine, up and down again (one-cycle), or up from a ten-thousandth until it breaks (range test).",
+        "down a cosine, up and down again (one-cycle, warm-up), or up from a ten-thousandth until it breaks "
+        "(range test).",
     )
     weight_decay: float = knob(
         0.01,
