@@ -1,5 +1,6 @@
 """How long an epoch will take, from the layers' arithmetic and from what runs on this machine have shown. No torch."""
 
+from playground.choices import OPTIMIZERS
 from playground.config import RunConfig
 from playground.data import catalog
 from playground.geometry import Layer, layers
@@ -59,7 +60,7 @@ def _seconds_per_epoch(config: RunConfig, threads: int) -> float:
     """Return what an epoch takes with so many threads on the machine that the figures were fitted to."""
     chain = network(config)
     images = images_to_train(config)
-    batch = 512 if config.training.optimizer == "gradient_descent" else config.training.batch_size
+    batch = 512 if OPTIMIZERS[config.training.optimizer].full_batch else config.training.batch_size
     steps = -(-images // batch)
     units = sum(_size(layer.out_shape) for layer in chain if layer.kind in ("conv", "norm", "activation", "pool"))
     forward = sum(layer.macs for layer in chain) * SECONDS_PER_MAC + units * SECONDS_PER_UNIT

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from playground.choices import OPTIMIZERS
 from playground.config import TrainingConfig
 
 
@@ -40,29 +41,16 @@ def optimizers(net: nn.Module, config: TrainingConfig, fused: bool) -> list[torc
 
     Weight decay acts on kernels and matrices, not on biases and norms. The learning rate is set before each step.
     """
-    parameters = list(net.parameters())
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim == 1]
+    entry = OPTIMIZERS[config.optimizer]
+    matrices = [p for p in net.parameters() if p.ndim > 1]
+    vectors = [p for p in net.parameters() if p.ndim == 1]
     decay = config.weight_decay
-    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    match config.optimizer:
-        case "gradient_descent" | "sgd":
-            return [torch.optim.SGD(groups, fused=fused)]
-        case "momentum" | "nesterov":
-            # Nesterov's look-ahead is defined for a momentum above zero only.
-            nesterov = config.optimizer == "nesterov" and config.momentum > 0
-            return [torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, fused=fused)]
-        case "rmsprop":
-            return [torch.optim.RMSprop(groups, momentum=config.momentum)]
-        case "adam":
-            return [torch.optim.Adam(groups, fused=fused)]
-        case "adamw":
-            return [torch.optim.AdamW(groups, fused=fused)]
+    named = entry.options(config).items()
+    options = {key: getattr(config, value) if isinstance(value, str) else value for key, value in named}
     # Muon is made for hidden layers: the first and the last layer do better under AdamW (Jordan et al., 2024).
-    hidden = matrices[1:-1]
-    rest = [
-        {"params": matrices[:1] + matrices[-1:] if len(matrices) > 1 else matrices, "weight_decay": decay},
-        groups[1],
-    ]
-    adamw = torch.optim.AdamW(rest, fused=fused)
-    return [Muon(hidden, config.momentum, decay), adamw] if hidden else [adamw]
+    hidden = matrices[1:-1] if entry.for_hidden else []
+    rest = [*matrices[:1], *matrices[-1:]] if hidden else matrices
+    groups = [{"params": rest, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    shared = ({"fused": fused} if entry.fused else {}) | ({} if entry.for_hidden else options)
+    made = [entry.optimizer_class(groups, **shared)]
+    return [entry.hidden_class(hidden, weight_decay=decay, **options), *made] if hidden else made

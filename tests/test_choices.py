@@ -8,7 +8,7 @@ from exports_support import run_scripts, same_weights, trained, unpacked, with_i
 from torch import Tensor, nn
 from ui_support import app_home, open_page
 
-from playground.choices import ACTIVATIONS, SCHEDULES, TABLES, Activation, Schedule, title_of
+from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES, TABLES, Activation, Optimizer, Schedule, title_of
 from playground.config import KNOBS, ConfigError, from_flat
 from playground.exports.facts import facts
 from playground.exports.script import script
@@ -49,6 +49,22 @@ class Bent(nn.Module):
         return torch.sign(images) * torch.sqrt(images.abs() + 1e-6)
 
 
+def _signs(gradient: Tensor) -> Tensor:
+    return gradient.sign()
+
+
+class SignDescent(torch.optim.SGD):
+    """Gradient descent by the signs of the gradient alone."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # ty: ignore[invalid-method-override]
+        """Take a step; each weight moves by as much."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.grad = _signs(weight.grad)
+        super().step()
+
+
 def fade(done: float) -> float:
     """Fall as e⁻ᵈ."""
     return math.exp(-done)
@@ -69,8 +85,16 @@ def newcomers(monkeypatch) -> dict[str, str]:
         is_flat=lambda v: v != v,
     )
     monkeypatch.setitem(ACTIVATIONS, "bent", bent)
+    by_signs = Optimizer(
+        "signs",
+        "By signs",
+        "test_choices:SignDescent",
+        lambda training: {"momentum": "momentum"},
+        fused=False,
+    )
+    monkeypatch.setitem(OPTIMIZERS, "signs", by_signs)
     monkeypatch.setitem(SCHEDULES, "fade", Schedule("fade", "Fading", fade))
-    return {"activation": "bent", "schedule": "fade"}
+    return {"activation": "bent", "schedule": "fade", "optimizer": "signs"}
 
 
 def test_a_newcomer_is_offered_and_checked(newcomers):
@@ -90,7 +114,7 @@ def test_a_newcomer_stands_in_the_form(newcomers):
 
 
 def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp_path):
-    run = trained(**newcomers, epochs=2)
+    run = trained(**newcomers, epochs=2, learning_rate=1e-3)
     rates = [row.learning_rate for row in run.rows() if row.type == "progress"]
     assert rates[0] > rates[-1] > rates[0] * math.exp(-1) - 1e-9
     net, info = load_model(run, 2), run.dataset
@@ -100,5 +124,6 @@ def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp
     assert {each.count for each in health(net, image[None], info.mean, info.std)} == {0}
     made = script(facts(run, 2))
     assert "class Bent(nn.Module):" in made and "return math.exp(-done)" in made
+    assert made.index("def _signs(") < made.index("SignDescent(groups, momentum=MOMENTUM)")
     run_scripts([made], with_images / "data" / "few", tmp_path)
     assert same_weights(run, 2, tmp_path / "0" / "weights.npz")

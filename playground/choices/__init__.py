@@ -6,11 +6,12 @@ torch within functions alone, for the form opens without it.
 """
 
 from playground.choices.activations import ACTIVATIONS, Activation
+from playground.choices.optimizers import OPTIMIZERS, Optimizer
 from playground.choices.schedules import SCHEDULES, Schedule
 
-__all__ = ["ACTIVATIONS", "SCHEDULES", "TABLES", "Activation", "Schedule", "title_of"]
+__all__ = ["ACTIVATIONS", "OPTIMIZERS", "SCHEDULES", "TABLES", "Activation", "Optimizer", "Schedule", "title_of"]
 
-TABLES = (ACTIVATIONS, SCHEDULES)
+TABLES = (ACTIVATIONS, OPTIMIZERS, SCHEDULES)
 
 
 def title_of(name: str) -> str | None:

@@ -6,14 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from playground.choices import ACTIVATIONS, SCHEDULES
+from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
 Pooling = Literal["max", "average", "none"]
 Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
 Upsampling = Literal["interpolation", "transposed"]
 Loss = Literal["cross_entropy", "mse", "dice", "focal", "cross_entropy_dice", "focal_dice"]
-Optimizer = Literal["gradient_descent", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -262,7 +261,7 @@ class TrainingConfig(_Group):
         ge=0,
         le=0.5,
     )
-    optimizer: Optimizer = knob(
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = knob(
         "adamw",
         "Optimizer",
         "How a gradient becomes a step. Gradient descent takes one step an epoch, SGD one a batch, "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median
 
-from playground.choices import ACTIVATIONS, SCHEDULES
+from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from playground.config import RunConfig
 from playground.data.catalog import mirrors
 from playground.diagnosis.classes import never_predicted
@@ -191,7 +191,7 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
     if moved > MOVED and (not few or leapt):
         advice = f"The steps lead far, and nowhere: {_shorter(story)}."
         return Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")
-    if training.optimizer == "gradient_descent":
+    if OPTIMIZERS[training.optimizer].full_batch:
         advice = "Gradient descent takes one step an epoch: SGD takes one a batch."
         return Finding("too slow", "Too slow", evidence, "optimizer", advice)
     if few:
@@ -215,7 +215,7 @@ def _on_its_way(story: Story, rows: Sequence[EpochRow]) -> bool:
 
 def _few(story: Story, row: EpochRow) -> bool:
     """Say whether too few steps were taken to tell their length; that they are few is full-batch descent's way."""
-    return row.step < FEW_STEPS and story.config.training.optimizer != "gradient_descent"
+    return row.step < FEW_STEPS and not OPTIMIZERS[story.config.training.optimizer].full_batch
 
 
 def _thrown(story: Story) -> bool:

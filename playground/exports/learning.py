@@ -2,7 +2,7 @@
 
 from textwrap import indent
 
-from playground.choices import SCHEDULES
+from playground.choices import OPTIMIZERS, SCHEDULES
 from playground.exports.facts import Facts
 from playground.exports.sections import (
     CHUNK,
@@ -10,13 +10,14 @@ from playground.exports.sections import (
     autocast,
     evaluation_batch,
     full_batch,
+    literal,
     moves,
     moving_rate,
+    splits_layers,
     uses_decay,
     uses_dropout,
-    uses_muon,
 )
-from playground.exports.sources import lifted, source
+from playground.exports.sources import class_name, class_source, lifted
 
 LOSS_WORDS = {
     "cross_entropy": "the cross-entropy",
@@ -92,49 +93,45 @@ def _class_weights(facts: Facts) -> str:
 def optimizer(facts: Facts) -> tuple[str, str]:
     """Return words about the optimizer, and its code."""
     training = facts.config.training
+    entry = OPTIMIZERS[training.optimizer]
+    name = class_name(entry.optimizer, "torch.optim")
     rate = [] if moving_rate(facts) else ["lr=LEARNING_RATE"]
-    fused = ["fused=True"]
-    if uses_muon(facts):
-        return "Muon for the hidden layers, AdamW for the first, the last and the biases (Jordan et al., 2024).", _muon(
-            facts
-        )
-    match training.optimizer:
-        case "gradient_descent" | "sgd":
-            name, options = "SGD", fused
-        case "momentum" | "nesterov":
-            nesterov = training.optimizer == "nesterov" and training.momentum > 0
-            name, options = "SGD", ["momentum=MOMENTUM", *(["nesterov=True"] if nesterov else []), *fused]
-        case "rmsprop":
-            name, options = "RMSprop", ["momentum=MOMENTUM"]
-        case "adam":
-            name, options = "Adam", fused
-        case _:  # Muon, in a network with no hidden layers, is AdamW alone
-            name, options = "AdamW", fused
-    options = ", ".join([*rate, *options])
+    if splits_layers(facts):
+        words = f"{entry.title} for the hidden layers, {name} for the first, the last and the biases."
+        return words, _two_optimizers(facts)
+    options = [*rate, *([] if entry.for_hidden else _options(facts)), *(["fused=True"] if entry.fused else [])]
+    own = class_source(entry.optimizer)
     matrices = "matrices = [p for p in net.parameters() if p.ndim > 1]\n" if training.l1 or uses_decay(facts) else ""
     if not uses_decay(facts):
-        # AdamW alone has a decay by default.
-        none = ", weight_decay=0.0" if name == "AdamW" else ""
-        code = f"{matrices}optimizer = torch.optim.{name}(net.parameters(), {options}{none})"
+        options += ["weight_decay=0.0"] if entry.decays_by_default else []
+        code = f"{own}{matrices}optimizer = {name}({', '.join(['net.parameters()', *options])})"
         return "What makes a step of a gradient.", code
     code = (
-        f"{matrices}"
+        f"{own}{matrices}"
         "vectors = [p for p in net.parameters() if p.ndim == 1]\n"
         'groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]\n'
-        f"optimizer = torch.optim.{name}(groups, {options})"
+        f"optimizer = {name}({', '.join(['groups', *options])})"
     )
     return "Weight decay acts on kernels and matrices, not on biases and norms.", code
 
 
-def _muon(facts: Facts) -> str:
+def _options(facts: Facts) -> list[str]:
+    """Write what the optimizer is told besides parameters, rate and weight decay."""
+    options = OPTIMIZERS[facts.config.training.optimizer].options(facts.config.training)
+    return [f"{key}={value.upper() if isinstance(value, str) else literal(value)}" for key, value in options.items()]
+
+
+def _two_optimizers(facts: Facts) -> str:
+    entry = OPTIMIZERS[facts.config.training.optimizer]
     decay = "WEIGHT_DECAY" if uses_decay(facts) else "0.0"
+    hidden, rest = (class_name(where, "torch.optim") for where in (entry.for_hidden, entry.optimizer))
     return (
-        f"{source('optim.py', 'Muon', '_as_matrix')}\n\n\n"
+        f"{class_source(entry.for_hidden)}"
         "matrices = [p for p in net.parameters() if p.ndim > 1]\n"
         "vectors = [p for p in net.parameters() if p.ndim == 1]\n"
         f'ends = {{"params": [matrices[0], matrices[-1]], "weight_decay": {decay}}}\n'
-        'adamw = torch.optim.AdamW([ends, {"params": vectors, "weight_decay": 0.0}], fused=True)\n'
-        f"optimizers = [Muon(matrices[1:-1], MOMENTUM, {decay}), adamw]"
+        f'rest = {rest}([ends, {{"params": vectors, "weight_decay": 0.0}}]{", fused=True" if entry.fused else ""})\n'
+        f"optimizers = [{hidden}(matrices[1:-1], weight_decay={decay}, {', '.join(_options(facts))}), rest]"
     )
 
 
@@ -309,7 +306,7 @@ def _changes(facts: Facts) -> str:
         )
     if "weight_decay" in facts.changes:
         change = 'optimizer.param_groups[0]["weight_decay"] = NEW_WEIGHT_DECAY[step]'
-        if uses_muon(facts):
+        if splits_layers(facts):
             lines.append(f"if step in NEW_WEIGHT_DECAY:\n    for optimizer in optimizers:\n        {change}")
         else:
             lines.append(f"if step in NEW_WEIGHT_DECAY:\n    {change}")
@@ -326,7 +323,7 @@ def _step(facts: Facts) -> str:
     rate += f" * factor({done})" if training.schedule != "constant" else ""
     turn = f'for group in optimizer.param_groups:\n    group["lr"] = {rate}\n' if moving_rate(facts) else ""
     take = f"{turn}optimizer.step()"
-    lines.append(f"for optimizer in optimizers:\n{indent(take, '    ')}" if uses_muon(facts) else take)
+    lines.append(f"for optimizer in optimizers:\n{indent(take, '    ')}" if splits_layers(facts) else take)
     lines.append("net.zero_grad()")
     if counts_steps(facts):
         lines.append("step += 1")

@@ -5,7 +5,7 @@ import math
 from textwrap import indent
 from typing import Any
 
-from playground.choices import ACTIVATIONS
+from playground.choices import ACTIVATIONS, OPTIMIZERS
 from playground.config import KNOBS
 from playground.exports.facts import Facts
 from playground.exports.sources import class_name, class_source, source
@@ -38,7 +38,7 @@ def evaluation_batch(facts: Facts) -> int:
 
 def full_batch(facts: Facts) -> bool:
     """Whether one step takes all images."""
-    return facts.config.training.optimizer == "gradient_descent"
+    return OPTIMIZERS[facts.config.training.optimizer].full_batch
 
 
 def uses_dropout(facts: Facts) -> bool:
@@ -51,10 +51,10 @@ def uses_decay(facts: Facts) -> bool:
     return facts.config.training.weight_decay > 0 or "weight_decay" in facts.changes
 
 
-def uses_muon(facts: Facts) -> bool:
-    """Whether Muon has a layer to work on: the first and the last are not its own."""
+def splits_layers(facts: Facts) -> bool:
+    """Whether hidden layers have an optimizer of their own, and there are such: the first and the last are none."""
     weighty = sum(layer.parameters > 0 and layer.kind != "norm" for layer in facts.chain)
-    return facts.config.training.optimizer == "muon" and weighty > 2
+    return bool(OPTIMIZERS[facts.config.training.optimizer].for_hidden) and weighty > 2
 
 
 def augments(facts: Facts) -> bool:
@@ -71,14 +71,14 @@ def moves(facts: Facts) -> bool:
 
 def moving_rate(facts: Facts) -> bool:
     """Whether the learning rate is set before each step."""
-    return facts.config.training.schedule != "constant" or "learning_rate" in facts.changes or uses_muon(facts)
+    return facts.config.training.schedule != "constant" or "learning_rate" in facts.changes or splits_layers(facts)
 
 
 def used_knobs(facts: Facts) -> list[str]:
     """Return the numbers that the script needs, by their knobs' names."""
     data, training = facts.config.data, facts.config.training
     always = ["seed", "epochs", "learning_rate"] + ([] if full_batch(facts) else ["batch_size"])
-    momentum = training.optimizer in ("momentum", "nesterov", "rmsprop") or uses_muon(facts)
+    entry = OPTIMIZERS[training.optimizer]
     wanted = {
         "images_per_class": data.images_per_class > 0,
         "folds": data.folds > 0,
@@ -88,7 +88,7 @@ def used_knobs(facts: Facts) -> list[str]:
         "rotation": data.rotation > 0,
         "colour": data.colour > 0,
         "cutout": data.cutout > 0,
-        "momentum": momentum,
+        "momentum": entry.uses_momentum and (splits_layers(facts) or not entry.for_hidden),
         "weight_decay": uses_decay(facts),
         "l1": training.l1 > 0,
         "boundary_weight": facts.dataset.segments and training.boundary_weight > 0 and training.loss != "dice",

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from playground.choices import SCHEDULES
+from playground.choices import OPTIMIZERS, SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
 from playground.data.store import Arrays
@@ -77,7 +77,7 @@ class Trainer:
         self.test_images = torch.from_numpy(data.test_images).to(self.device)
         self.test_targets = torch.from_numpy(data.test_targets).to(self.device)
 
-        self.full_batch = training.optimizer == "gradient_descent"
+        self.full_batch = OPTIMIZERS[training.optimizer].full_batch
         self.batch_size = min(FULL_BATCH_CHUNK if self.full_batch else training.batch_size, len(train_rows))
         self.batches_per_epoch = -(-len(train_rows) // self.batch_size)
         self.steps_per_epoch = 1 if self.full_batch else self.batches_per_epoch

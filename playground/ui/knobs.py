@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.choices import title_of
+from playground.choices import OPTIMIZERS, title_of
 from playground.config import KNOBS, Knob, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
@@ -32,10 +32,6 @@ NAMES = {
     "focal_dice": "Focal + Dice",
     "cross_entropy": "Cross-entropy",
     "mse": "MSE",
-    "gradient_descent": "Gradient descent (full batch)",
-    "sgd": "SGD",
-    "rmsprop": "RMSprop",
-    "adamw": "AdamW",
     "float32": "float32",
     "bfloat16": "bfloat16",
     "cpu": "CPU",
@@ -53,9 +49,9 @@ def name_of(choice: str) -> str:
 def unused(values: Mapping[str, Any]) -> dict[str, str]:
     """Return `{knob name: why}` for the knobs that do nothing beside the others' values."""
     reasons = {}
-    if values["optimizer"] not in ("momentum", "nesterov", "rmsprop", "muon"):
+    if not OPTIMIZERS[values["optimizer"]].uses_momentum:
         reasons["momentum"] = f"not used by {name_of(values['optimizer'])}"
-    if values["optimizer"] == "gradient_descent":
+    if OPTIMIZERS[values["optimizer"]].full_batch:
         reasons["batch_size"] = "full-batch descent takes all images"
         if values["batch_norm"]:
             reasons["batch_size"] += ", and batch normalisation looks at 512 of them at a time"
