@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from playground.choices import LOSSES
 from playground.config import TrainingConfig
 
 
@@ -48,11 +49,4 @@ def guess(training: TrainingConfig, confusion: ArrayLike, pixels: bool) -> Guess
 def _loss(training: TrainingConfig, shares: NDArray[np.float64]) -> float:
     """Return the loss (see `losses.loss_function`) of answering every image with the classes' shares."""
     p = shares * (1 - training.label_smoothing) + training.label_smoothing / len(shares)
-    parts = {
-        "cross_entropy": -(p * np.log(p)).sum(),
-        "focal": -((1 - p) ** 2 * p * np.log(p)).sum(),
-        "mse": 1 - (p**2).sum(),
-        "dice": 1 - 1 / len(p),
-    }
-    # "cross_entropy_dice" and "focal_dice" are sums.
-    return float(sum(value for name, value in parts.items() if name in training.loss))
+    return LOSSES[training.loss].guess(p)

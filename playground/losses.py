@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from playground.boundaries import boundary
+from playground.choices import LOSSES
 from playground.config import TrainingConfig
 from playground.data.catalog import IGNORE
 
@@ -27,16 +28,13 @@ def loss_function(config: TrainingConfig, class_weights: Tensor | None = None) -
       score), so that its scale does not depend on their number.
     - Focal (Lin et al., 2017) is cross-entropy times (1 − p)², p the probability of the true class.
     - Dice (Milletari et al., 2016) is 1 minus the mean over the batch's classes of 2·Σpt / (Σp + Σt).
-    - Two names joined are the sum of the two.
+    - Several terms are added up.
 
     Args:
         class_weights: (K,) float32, what an image or pixel of each class counts; None for 1. Dice is a mean over the
             classes as it is, and takes none.
     """
-    names = {"cross_entropy_dice": ("cross_entropy", "dice"), "focal_dice": ("focal", "dice")}.get(
-        config.loss, (config.loss,)
-    )
-    parts = [_PARTS[name] for name in names]
+    parts = LOSSES[config.loss].functions
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
         # Softmax over planes, each in one piece, takes a third of the time of softmax over channels_last.
@@ -46,7 +44,8 @@ def loss_function(config: TrainingConfig, class_weights: Tensor | None = None) -
     return loss
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return torch's cross-entropy, a mean over what counts."""
     smoothing = config.label_smoothing
     if logits.ndim == 2:
         return F.cross_entropy(logits, targets, class_weights, label_smoothing=smoothing)
@@ -54,20 +53,23 @@ def _cross_entropy(logits: Tensor, targets: Tensor, config: TrainingConfig, clas
     return _mean(each, targets, config, class_weights)
 
 
-def _focal(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+def focal(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return the focal loss, a mean over what counts."""
     each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE)
     each = (1 - torch.exp(-each)) ** FOCUS * each
     return _mean(each, targets, config, class_weights)
 
 
-def _brier(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+def brier(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return the Brier score, a mean over what counts."""
     classes, smoothing = logits.shape[1], config.label_smoothing
     wanted = _one_hot(targets, classes) * (1 - smoothing) + smoothing / classes
     each = (logits.softmax(1) - wanted).square().sum(1)
     return _mean(each, targets, config, class_weights)
 
 
-def _dice(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+def dice(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return the Dice loss of the batch's classes."""
     known = targets != IGNORE
     classes = targets.masked_fill(~known, 0)
     probs = logits.softmax(1)
@@ -77,9 +79,6 @@ def _dice(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights
     true = none.index_add(0, classes.flatten(), known.flatten().float())
     areas = (probs * known[:, None]).sum((0, *range(2, logits.ndim))) + true
     return 1 - (2 * overlap / areas.clamp(min=1e-6)).sum() / (true > 0).sum().clamp(min=1)
-
-
-_PARTS = {"cross_entropy": _cross_entropy, "focal": _focal, "mse": _brier, "dice": _dice}
 
 
 def _one_hot(targets: Tensor, classes: int) -> Tensor:

@@ -4,12 +4,25 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from exports_support import run_scripts, same_weights, trained, unpacked, with_images
 from torch import Tensor, nn
 from ui_support import app_home, open_page
 
-from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES, TABLES, Activation, Optimizer, Schedule, title_of
-from playground.config import KNOBS, ConfigError, from_flat
+from playground.choices import (
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    TABLES,
+    Activation,
+    Loss,
+    Optimizer,
+    Schedule,
+    Term,
+    title_of,
+)
+from playground.config import KNOBS, ConfigError, TrainingConfig, from_flat
 from playground.exports.facts import facts
 from playground.exports.script import script
 from playground.inference import load_model
@@ -57,12 +70,17 @@ class SignDescent(torch.optim.SGD):
     """Gradient descent by the signs of the gradient alone."""
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # ty: ignore[invalid-method-override]
+    def step(self, closure: None = None) -> None:  # ty: ignore[incompatible-method-override]
         """Take a step; each weight moves by as much."""
         for group in self.param_groups:
             for weight in group["params"]:
                 weight.grad = _signs(weight.grad)
         super().step()
+
+
+def margin(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """The multi-class margin loss."""
+    return F.multi_margin_loss(logits, targets)
 
 
 def fade(done: float) -> float:
@@ -93,8 +111,18 @@ def newcomers(monkeypatch) -> dict[str, str]:
         fused=False,
     )
     monkeypatch.setitem(OPTIMIZERS, "signs", by_signs)
+    term = Term(
+        name="margin",
+        words="the margin loss",
+        function="test_choices:margin",
+        guess=lambda p: 1.0,
+        averages=False,
+        code="margin = F.multi_margin_loss(logits, targets)",
+        pixel_code="",
+    )
+    monkeypatch.setitem(LOSSES, "margin", Loss("margin", "Margin", (term,)))
     monkeypatch.setitem(SCHEDULES, "fade", Schedule("fade", "Fading", fade))
-    return {"activation": "bent", "schedule": "fade", "optimizer": "signs"}
+    return {"activation": "bent", "schedule": "fade", "optimizer": "signs", "loss": "margin"}
 
 
 def test_a_newcomer_is_offered_and_checked(newcomers):

@@ -6,12 +6,25 @@ torch within functions alone, for the form opens without it.
 """
 
 from playground.choices.activations import ACTIVATIONS, Activation
+from playground.choices.losses import LOSSES, Loss, Term
 from playground.choices.optimizers import OPTIMIZERS, Optimizer
 from playground.choices.schedules import SCHEDULES, Schedule
 
-__all__ = ["ACTIVATIONS", "OPTIMIZERS", "SCHEDULES", "TABLES", "Activation", "Optimizer", "Schedule", "title_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "TABLES",
+    "Activation",
+    "Loss",
+    "Optimizer",
+    "Schedule",
+    "Term",
+    "title_of",
+]
 
-TABLES = (ACTIVATIONS, OPTIMIZERS, SCHEDULES)
+TABLES = (ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES)
 
 
 def title_of(name: str) -> str | None:

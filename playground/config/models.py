@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES
+from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
 Pooling = Literal["max", "average", "none"]
 Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
 Upsampling = Literal["interpolation", "transposed"]
-Loss = Literal["cross_entropy", "mse", "dice", "focal", "cross_entropy_dice", "focal_dice"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -235,7 +234,7 @@ class ModelConfig(_Group):
 class TrainingConfig(_Group):
     """How the network learns."""
 
-    loss: Loss = knob(
+    loss: Annotated[str, OneOf(LOSSES)] = knob(
         "cross_entropy",
         "Loss",
         "What is made small. Cross-entropy punishes confident mistakes hard; MSE compares with a one-hot target; "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean
 
+from playground.choices import LOSSES
 from playground.diagnosis.finding import Finding
 from playground.diagnosis.story import FEW_STEPS, Story
 
@@ -48,7 +49,7 @@ def _against_rareness(story: Story) -> tuple[str, str] | None:
     if not story.pixels:
         advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
         return "images_per_class", advice
-    if "dice" not in training.loss:
+    if not LOSSES[training.loss].wants_areas:
         return "loss", "They cover few pixels: add Dice to the loss, for which each class counts the same."
     return None
 

@@ -2,7 +2,7 @@
 
 from textwrap import indent
 
-from playground.choices import OPTIMIZERS, SCHEDULES
+from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES, Loss
 from playground.exports.facts import Facts
 from playground.exports.sections import (
     CHUNK,
@@ -19,61 +19,24 @@ from playground.exports.sections import (
 )
 from playground.exports.sources import class_name, class_source, lifted
 
-LOSS_WORDS = {
-    "cross_entropy": "the cross-entropy",
-    "mse": "the squared distance between the probabilities and the one-hot target (Brier score)",
-    "focal": "the focal loss (Lin et al., 2017)",
-    "dice": "the Dice loss (Milletari et al., 2016)",
-}
-_LOSSES = {
-    "cross_entropy": "cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})",
-    "mse": (
-        "wanted = F.one_hot(targets, logits.shape[1]).float(){smooth}\n"
-        "each = (logits.softmax(1) - wanted).square().sum(1)\n"
-        "mse = {mean}"
-    ),
-    "focal": (
-        'each = F.cross_entropy(logits, targets, reduction="none")\n'
-        "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
-        "focal = {mean}"
-    ),
-    "dice": (
-        "probs = logits.softmax(1)\n"
-        "of_truth = probs.gather(1, targets[:, None])[:, 0]\n"
-        "overlap = probs.new_zeros(logits.shape[1]).index_add(0, targets, of_truth)\n"
-        "true = torch.bincount(targets, minlength=logits.shape[1]).float()\n"
-        "areas = (probs.sum(0) + true).clamp(min=1e-6)\n"
-        "# 1 minus the mean overlap of the batch's classes\n"
-        "dice = 1 - (2 * overlap / areas).sum() / (true > 0).sum()"
-    ),
-}
-"""The code of each loss; what stands in braces depends on class weights and label smoothing."""
-_JOINED = {"cross_entropy_dice": ("cross_entropy", "dice"), "focal_dice": ("focal", "dice")}
-
-
-def loss_parts(facts: Facts) -> tuple[str, ...]:
-    """Return the names of what is added up."""
-    name = facts.config.training.loss
-    return _JOINED.get(name, (name,))
-
 
 def loss(facts: Facts) -> str:
     """Write the loss, and what each class counts where they do not count the same."""
-    training, names = facts.config.training, loss_parts(facts)
-    weighted = training.class_weights and names != ("dice",)
+    training, entry = facts.config.training, LOSSES[facts.config.training.loss]
+    weighted = training.class_weights and entry.averages
     fills = {
         "weight": ", CLASS_WEIGHTS" if weighted else "",
         "smoothing": ", label_smoothing=LABEL_SMOOTHING" if training.label_smoothing else "",
         "smooth": " * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[1]" if training.label_smoothing else "",
         "mean": "(each * CLASS_WEIGHTS[targets]).sum() / CLASS_WEIGHTS[targets].sum()" if weighted else "each.mean()",
     }
-    code = "\n".join(_LOSSES[name] for name in names).format(**fills)
-    return (_class_weights(facts) if weighted else "") + loss_of(names, code)
+    code = "\n".join(term.code for term in entry.terms).format(**fills)
+    return (_class_weights(facts) if weighted else "") + loss_of(entry, code)
 
 
-def loss_of(names: tuple[str, ...], code: str) -> str:
-    """Write the function; `code` gives each of `names` its value."""
-    words = " plus ".join(LOSS_WORDS[name] for name in names)
+def loss_of(entry: Loss, code: str) -> str:
+    """Write the function; `code` gives each term its value."""
+    words, names = " plus ".join(term.words for term in entry.terms), [term.name for term in entry.terms]
     *lines, last = code.splitlines()
     lines += [last.replace(f"{names[0]} =", "return", 1)] if len(names) == 1 else [last, f"return {' + '.join(names)}"]
     body = indent("\n".join(lines), "    ")
@@ -173,7 +136,8 @@ def training_text(facts: Facts) -> str:
         words += (
             ["batch normalisation centres and scales each piece by itself"] if facts.config.model.batch_norm else []
         )
-        words += ["the Dice loss is the mean of that of the pieces"] if "dice" in loss_parts(facts) else []
+        whole = [term.words for term in LOSSES[facts.config.training.loss].terms if not term.averages]
+        words += [f"{of.partition(' (')[0]} is the mean of that of the pieces" for of in whole]
         return "; ".join(words) + "."
     return "One pass over all images is an epoch; each has random numbers of its own."
 
@@ -271,7 +235,7 @@ def _share(facts: Facts) -> str:
 def counts_differ(facts: Facts) -> bool:
     """Whether some images count for more than others in a step that takes all of them."""
     weighted = facts.dataset.segments or facts.config.training.class_weights
-    return full_batch(facts) and loss_parts(facts) != ("dice",) and bool(weighted)
+    return full_batch(facts) and LOSSES[facts.config.training.loss].averages and bool(weighted)
 
 
 def _counts(facts: Facts) -> str:

@@ -2,8 +2,10 @@
 
 from textwrap import indent
 
+from playground.choices import LOSSES
+from playground.choices.losses import CROSS_ENTROPY
 from playground.exports.facts import Facts
-from playground.exports.learning import loss_of, loss_parts
+from playground.exports.learning import loss_of
 from playground.exports.sections import autocast, evaluation_batch, literal, module, own_modules, uses_dropout
 from playground.exports.sources import source
 from playground.geometry import INPUT, Layer
@@ -159,46 +161,17 @@ def _fitted(doubled: str, layer: Layer) -> str:
 
 # Loss
 
-_MEAN = "(each * weights).sum() / weights.sum().clamp(min=1e-6)"
-_LOSSES = {
-    "cross_entropy": (
-        'each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE{smoothing})\n'
-        f"cross_entropy = {_MEAN}"
-    ),
-    "mse": (
-        "wanted = F.one_hot(classes, logits.shape[1]).movedim(-1, 1).float()\n{smooth}"
-        "each = (logits.softmax(1) - wanted).square().sum(1)\n"
-        f"mse = {_MEAN}"
-    ),
-    "focal": (
-        'each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE)\n'
-        "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
-        f"focal = {_MEAN}"
-    ),
-    "dice": (
-        "probs = logits.softmax(1)\n"
-        "of_truth = probs.gather(1, classes[:, None])[:, 0] * known\n"
-        "none = probs.new_zeros(logits.shape[1])\n"
-        "overlap = none.index_add(0, classes.flatten(), of_truth.flatten())\n"
-        "true = none.index_add(0, classes.flatten(), known.flatten().float())\n"
-        "areas = (probs * known[:, None]).sum((0, 2, 3)) + true\n"
-        "# 1 minus the mean overlap of the batch's classes\n"
-        "dice = 1 - (2 * overlap / areas.clamp(min=1e-6)).sum() / (true > 0).sum().clamp(min=1)"
-    ),
-}
-"""The code of each loss, as `losses.py` computes it; what stands in braces depends on label smoothing."""
-
 
 def loss(facts: Facts) -> str:
     """Write the loss, a mean over the pixels that have a class, and what each of them counts."""
-    training, names = facts.config.training, loss_parts(facts)
-    averages = names != ("dice",)  # Dice is one of the classes, and takes no weights
+    training, entry = facts.config.training, LOSSES[facts.config.training.loss]
+    averages = entry.averages
     weighted, edges = averages and training.class_weights, averages and training.boundary_weight > 0
     lines = []
-    if names != ("cross_entropy",):
+    if entry.terms != (CROSS_ENTROPY,):
         lines.append("logits = logits.contiguous()  # softmax is faster with each class's plane in one piece")
     known = "(targets != IGNORE)"
-    if {"dice", "mse"} & {*names}:
+    if any(term.masks_out for term in entry.terms):
         lines += ["known = targets != IGNORE", "classes = targets.masked_fill(~known, 0)"]
         known = "known"
     if averages:
@@ -207,12 +180,12 @@ def loss(facts: Facts) -> str:
     smoothing = training.label_smoothing
     fills = {
         "smoothing": ", label_smoothing=LABEL_SMOOTHING" if smoothing else "",
-        "smooth": "wanted = wanted * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[1]\n" if smoothing else "",
+        "smooth": "\nwanted = wanted * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[1]" if smoothing else "",
     }
-    code = "\n".join([*lines, *(_LOSSES[name].format(**fills) for name in names)])
+    code = "\n".join([*lines, *(term.pixel_code.format(**fills) for term in entry.terms)])
     head = _CLASS_WEIGHTS if weighted else ""
     head += f"{source('boundaries.py', 'boundary')}\n\n\n" if edges else ""
-    return head + loss_of(names, code)
+    return head + loss_of(entry, code)
 
 
 _CLASS_WEIGHTS = """\

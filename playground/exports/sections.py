@@ -5,7 +5,7 @@ import math
 from textwrap import indent
 from typing import Any
 
-from playground.choices import ACTIVATIONS, OPTIMIZERS
+from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS
 from playground.config import KNOBS
 from playground.exports.facts import Facts
 from playground.exports.sources import class_name, class_source, source
@@ -91,9 +91,8 @@ def used_knobs(facts: Facts) -> list[str]:
         "momentum": entry.uses_momentum and (splits_layers(facts) or not entry.for_hidden),
         "weight_decay": uses_decay(facts),
         "l1": training.l1 > 0,
-        "boundary_weight": facts.dataset.segments and training.boundary_weight > 0 and training.loss != "dice",
-        "label_smoothing": training.label_smoothing > 0
-        and training.loss in ("cross_entropy", "mse", "cross_entropy_dice"),
+        "boundary_weight": facts.dataset.segments and training.boundary_weight > 0 and LOSSES[training.loss].averages,
+        "label_smoothing": training.label_smoothing > 0 and LOSSES[training.loss].smooths,
         "dropout": uses_dropout(facts),
     }
     return always + [name for name, needed in wanted.items() if needed]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from playground.choices import OPTIMIZERS, SCHEDULES
+from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
 from playground.data.store import Arrays
@@ -94,7 +94,7 @@ class Trainer:
     def _counts(self, class_weights: Tensor | None) -> Tensor | None:
         """Return what each training image counts in the loss, (N,) float32; None where all count the same."""
         training = self.config.training
-        if training.loss == "dice" or not (self.data.info.segments or training.class_weights):
+        if not LOSSES[training.loss].averages or not (self.data.info.segments or training.class_weights):
             return None
         parts = (counted(some.long(), training, class_weights) for some in self.targets.split(256))
         return torch.cat([part.flatten(1).sum(1) if part.ndim > 1 else part for part in parts])
