@@ -269,6 +269,16 @@ def test_every_state_says_where_the_run_stands(state, message, line):
         assert at.progress[0].value == 34
 
 
+def test_one_slow_step_does_not_change_the_speed_that_the_status_line_says():
+    folder = make_run("running", epochs=10)  # whose reports say 4000
+    row = {"type": "progress", "epoch": 9.5, "step": 95, "seconds": 19.0, "loss": 1.0, "accuracy": 0.5}
+    row |= {"learning_rate": 0.004, "grad_norm": 1.0, "weight_norm": 9.0, "images_per_second": 3.0}
+    folder.append(make_row(row))
+    folder.set_status(images_per_second=3.0)
+    with worked_on(folder):
+        assert "4,000 images/s" in texts(open_page("train", run=folder.id))
+
+
 @pytest.mark.parametrize(
     ("epoch", "words"), [(0.0284, "0"), (0.1, "0.1"), (1.96, "1.9"), (2.0, "2"), (12.3, "12.3"), (123.04, "123")]
 )

@@ -308,3 +308,11 @@ def test_small_rates_are_written_as_powers_and_counts_in_thousands():
     assert "tickformat" not in figures["throughput"]["layout"]["yaxis"]
     for figure in figures.values():
         assert figure["layout"]["xaxis"]["unifiedhovertitle"]["text"].startswith("epoch %{x:.2")
+
+
+def test_a_speed_is_the_median_of_the_latest_reports():
+    speeds = np.array([10.0, 9000, 9100, 40, 9200, 9300, 12, 9000, 9100, 9200, 9300, 5])
+    steady = plots.steady(speeds)
+    assert steady.tolist() == [float(np.median(speeds[max(0, i - plots.STEADY + 1) : i + 1])) for i in range(12)]
+    assert steady[4:].min() > 8000
+    assert len(plots.steady(np.array([]))) == 0

@@ -5,7 +5,7 @@ the app's theme in the browser; the colours here hold on light and dark alike.
 """
 
 from playground.plots.bars import probability_bars
-from playground.plots.curves import curves
+from playground.plots.curves import STEADY, curves, steady
 from playground.plots.style import (
     CLASS_COLOURS,
     MAX_POINTS,
@@ -30,6 +30,7 @@ __all__ = [
     "NEUTRAL",
     "RIGHT",
     "SEQUENTIAL",
+    "STEADY",
     "TEMPLATE",
     "TEST",
     "TRAIN",
@@ -42,4 +43,5 @@ __all__ = [
     "line",
     "probability_bars",
     "smooth",
+    "steady",
 ]

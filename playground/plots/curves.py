@@ -8,6 +8,9 @@ import numpy as np
 from playground.events import Change, EpochRow, Scores, best_row, labels_pixels
 from playground.plots.style import COUNTED, NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
 
+STEADY = 9
+"""Reports that a speed is the median of."""
+
 
 def _axis_end(latest: float, total: float) -> float:
     """End the x axis at a round number of epochs past the latest, so that it moves seldom and the curve fills it."""
@@ -194,6 +197,18 @@ def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: floa
             )
 
 
+def steady(values: np.ndarray) -> np.ndarray:
+    """Return the median of each value (N,) and the up to `STEADY` - 1 before it.
+
+    Between two reports may lie a single step, and the first of a run wakes all caches: one such speed says little.
+    """
+    if not len(values):
+        return values
+    padded = np.concatenate([np.full(STEADY - 1, np.nan), values])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, STEADY)
+    return np.nanmedian(windows, axis=1)
+
+
 def curves(
     progress: Mapping[str, Sequence[float]],
     epochs: Sequence[EpochRow],
@@ -240,9 +255,9 @@ def curves(
             _shade_gap(figures[key], epochs, key, overfitting_since)
     for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
         mode = "lines" if len(x) > 1 else "markers"
-        figures[key]["data"].append(
-            line(x, np.array(progress.get(column, ()), float), key, NEUTRAL, mode=mode, showlegend=False)
-        )
+        values = np.array(progress.get(column, ()), float)
+        shown = steady(values) if key == "throughput" else values
+        figures[key]["data"].append(line(x, shown, key, NEUTRAL, mode=mode, showlegend=False))
     for figure in figures.values():
         if figure["layout"]["yaxis"].get("range") is None and not any(trace["x"] for trace in figure["data"]):
             figure["layout"]["yaxis"]["showticklabels"] = False  # a scale without a curve would say nothing

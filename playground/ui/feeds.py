@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from playground import plots
@@ -46,6 +47,12 @@ class View:
             return from_flat(changed, self.run.config)
         except ConfigError:
             return self.run.config
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast it has trained lately; 0 before its first report."""
+        lately = self.feed.progress.get("images_per_second", [])[-plots.STEADY :]
+        return float(plots.steady(np.asarray(lately, float))[-1]) if len(lately) else 0.0
 
     @property
     def latest_epoch(self) -> float:

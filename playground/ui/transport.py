@@ -195,7 +195,7 @@ def _where(view: View) -> str:
         case "running":
             share = view.latest_epoch / total if total else 0
             left = f"{duration(status.seconds / share * (1 - share))} left" if share > 0.005 else "starting"
-            parts = [done, left, f"{status.images_per_second:,.0f} images/s" if status.images_per_second else "", best]
+            parts = [done, left, f"{speed:,.0f} images/s" if (speed := view.images_per_second) else "", best]
         case "paused":
             parts = [done, f"step {status.step:,}", best]
         case "finished":
