@@ -50,7 +50,8 @@ def _item(image: str, truth: str, guess: str | None, probability: float) -> dict
         "image": image,
         "alt": f"{truth}, taken for {guess} with {share}: {'right' if right else 'wrong'}",
         "verdict": "right" if right else "wrong",
-        "guess": f"{'✓' if right else '✕'} {guess}",
+        "mark": "✓" if right else "✕",
+        "guess": guess,
         "percent": round(100 * probability),
         "truth": "" if right else f"is {truth}",
     }
@@ -113,5 +114,6 @@ def strip(
         guess, probability = guesses[i] if guesses else (None, 0.0)
         items.append(_item(image, entry.classes[target], None if guess is None else entry.classes[guess], probability))
     alt = f"{len(items)} test images" + (f", judged after epoch {epoch}" if guesses else "")
-    _mount(key=key, data={"items": items, "alt": alt, "right": RIGHT, "wrong": WRONG})
+    data = {"items": items, "alt": alt, "right": RIGHT, "wrong": WRONG, "longest": max(entry.classes, key=len)}
+    _mount(key=key, data=data)
     return True

@@ -157,13 +157,21 @@ def test_a_preset_clicked_during_a_run_changes_nothing_of_it(server: Server, pag
     wait_for_state(run, "stopped")
 
 
+CUT_OFF = """list => [...list.querySelectorAll(".guess, .truth")].filter((caption) => {
+  const words = caption.classList.contains("guess") && caption.firstElementChild
+  const broken = words && words.offsetHeight > 1.5 * parseFloat(getComputedStyle(words).lineHeight)
+  return broken || caption.scrollWidth > caption.clientWidth || caption.scrollHeight > caption.clientHeight
+}).map((caption) => caption.textContent)"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 800])
+@pytest.mark.parametrize("width", [1440, 800, 390])
 def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme: str):
     page = new_page(browser, viewport={"width": width, "height": 1000}, color_scheme=scheme)
-    for path in ("/", "/train?kernel_size=5"):
+    for path, caption in (("/", ".guess"), ("/train", ".guess"), ("/train?kernel_size=5", ".truth")):
         page.goto(server.url + path)
-        page.wait_for_selector(".strip img")
+        expect(page.locator(f".strip {caption}", has_text="automobile").first).to_be_visible()
+        assert page.locator(".strip").evaluate(CUT_OFF) == [], path
         overflow = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, path
         nameless = page.evaluate(
