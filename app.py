@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
@@ -12,14 +12,23 @@ from starlette.routing import Route
 import playground.ui.form
 import playground.ui.strip
 import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
+from playground.data import store
+from playground.data.catalog import DataError
 from playground.jobs import client
 from playground.studies import control
 from playground.ui import assets, errors, person, thumbnails
 
 
+def unpack_images() -> None:
+    """Unpack the bundled images, which the first page shows; where that fails, the page says why."""
+    with suppress(DataError, OSError):
+        store.arrays("cifar10-mini")
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
     """Keep the job service running beside the server; it starts in a thread of its own, so no page waits for it."""
+    threading.Thread(target=unpack_images, daemon=True).start()
     with client.client():
         threading.Thread(target=control.revive, daemon=True).start()  # studies that were at work go on
         yield {}

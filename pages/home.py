@@ -6,6 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from playground import runs
+from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
 from playground.ui import feeds, person
@@ -94,10 +95,10 @@ def alive(run: RunFolder, played: bool) -> None:
     view = feeds.watch(run)
     epochs = run.predicted_epochs()
     epoch, playing = scrubber(epochs)
-    try:
-        strip(run.predictions_dataset, run, epoch, key="home_strip")
-    except DataError as error:
-        st.caption(escape(str(error)))
+    images = st.container(key="home_images")  # filled last: a new home has to unpack them, which takes seconds
+    note = images.empty()
+    if run.read_only and not catalog.is_ready(run.predictions_dataset):
+        note.caption("Unpacking the test images …")
     facts(view, epoch)
     figures, version = feeds.figures(view, smoothing=0.6, cursor=float(epoch))
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="home_curves"):
@@ -105,6 +106,12 @@ def alive(run: RunFolder, played: bool) -> None:
             live_chart(
                 figures[name], key=f"home_{name}", alt=f"{name.capitalize()} by epoch", height=230, version=version
             )
+    with images:
+        try:
+            strip(run.predictions_dataset, run, epoch, key="home_strip")
+            note.empty()
+        except DataError as error:
+            note.caption(escape(str(error)))
     if playing and epoch == epochs[-1]:
         st.session_state["home_playing"] = playing = False
     if playing != played:

@@ -3,7 +3,10 @@
 import pytest
 from ui_support import app_home, click, make_run, open_page, run, texts, unpacked, worked_on
 
+import app
 from playground import runs
+from playground.data import catalog
+from playground.ui import live_chart, strip
 
 __all__ = ["app_home", "unpacked"]
 
@@ -66,6 +69,28 @@ def test_it_plays_from_the_start_and_stops_at_the_end(monkeypatch):
     assert at.select_slider(key="home_epoch").value == 0
     click(at, "home_play")
     assert at.session_state["home_playing"] is False
+
+
+def test_the_card_is_filled_before_the_images_are_unpacked(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(live_chart, "live_chart", lambda *_, key, **__: drawn.append(key))
+    monkeypatch.setattr(strip, "strip", lambda *_, key: drawn.append(key))
+    make_run("finished")
+    open_page("home")
+    assert drawn[:3] == ["home_accuracy", "home_loss", "home_strip"]
+
+
+def test_the_server_unpacks_the_images_before_they_are_asked_for(home):
+    (home / "data").unlink()
+    app.unpack_images()
+    assert catalog.is_ready("cifar10-mini")
+
+
+def test_a_server_on_a_home_that_cannot_hold_images_starts_all_the_same(home):
+    (home / "data").unlink()
+    (home / "data").write_text("in the way")
+    app.unpack_images()
+    assert not catalog.is_ready("cifar10-mini")
 
 
 def test_the_demo_comes_before_other_runs(monkeypatch):
