@@ -149,6 +149,13 @@ def test_no_two_labels_of_changes_cover_each_other():
         )
 
 
+def test_a_chart_with_a_cursor_has_no_second_line_under_the_pointer():
+    for cursor, lines, pointed in ((1.0, 1, False), (None, 0, None)):
+        for figure in plots.curves({"epoch": [0.5, 1.0]}, [], total_epochs=3, cursor=cursor).values():
+            assert len(figure["layout"]["shapes"]) == lines
+            assert figure["layout"]["xaxis"].get("showspikes") is pointed
+
+
 def test_the_log_scale_is_for_loss_and_learning_rate_and_forgets_the_zoom_of_the_other_scale():
     linear = plots.curves(*a_run(), total_epochs=3, revision="r")
     log = plots.curves(*a_run(), total_epochs=3, revision="r", log=True)

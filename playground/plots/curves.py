@@ -99,6 +99,8 @@ def _words(knob: str, rows: Sequence[Change], labels: Mapping[str, str]) -> str:
 
 
 def _mark_cursor(figure: Figure, epoch: float) -> None:
+    """Draw the line of an epoch, and none under the pointer, which would look like a second one."""
+    figure["layout"]["xaxis"]["showspikes"] = False
     figure["layout"]["shapes"].append(
         {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1.5}}
         | {"line": {"color": NEUTRAL, "width": 1.5}}
