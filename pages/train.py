@@ -1,6 +1,7 @@
 """Train: choose the knobs, press play, watch the network learn."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
@@ -90,8 +91,11 @@ def test_images(view: feeds.View | None, config: RunConfig, whose: str) -> None:
         st.caption("The test images appear when the data set is on this machine.")
 
 
-def live(active: bool, config: RunConfig, blocked: str) -> None:
-    """Everything that moves; while the run is active it is drawn again every `TICK` seconds."""
+def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -> None:
+    """Everything that moves; while the run is active it is drawn again every `TICK` seconds.
+
+    The diagnosis goes `below` all else: its cards come and go, and would push what is looked at.
+    """
     run_id = st.session_state.get("run")
     try:
         view = feeds.watch(runs.open_run(run_id)) if run_id else None
@@ -109,9 +113,11 @@ def live(active: bool, config: RunConfig, blocked: str) -> None:
     ):  # nothing chosen yet: the page is alive all the same
         view, whose = feeds.watch(demo), " of the bundled run, until you press play"
     curves(view, whose)
-    if view:
-        diagnosis.cards(view, key="train_diagnosis")
     test_images(view, config, whose)
+    with below:
+        st.markdown(f"**Diagnosis**{whose}" if view else "")  # a fragment must write here in the page's first run
+        if view:
+            diagnosis.cards(view, key="train_diagnosis")
     if again:
         url.moved()  # the browser may not have heard of the last address yet
         st.rerun()
@@ -133,8 +139,9 @@ mirror_in_url(config, run)
 
 blocked = network.problem(config)
 board = st.grid(3, min_column_width=300, gap="medium")
+below = st.container(key="diagnosis", gap="small")
 with board.cell(column_span=2):
-    st.fragment(live, run_every=TICK if active else None)(active, config, blocked)
+    st.fragment(live, run_every=TICK if active else None)(active, config, blocked, below)
 with board.cell():
     st.markdown("**Network**")
     if blocked:

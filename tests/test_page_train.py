@@ -432,6 +432,16 @@ def test_what_is_wrong_is_said_below_the_curves_with_its_number_and_a_knob():
     assert "Nothing looks wrong" not in texts(at)
 
 
+def test_cards_stand_below_all_that_they_could_push():
+    said = texts(open_page("train", run=make_run("diverged", message="step 7: the loss is inf").id))
+    assert said.index("**Curves**") < said.index("**Test images**") < said.index("**Network**")
+    assert said.index("**Network**") < said.index("**Diagnosis**") < said.index("It has diverged")
+
+
+def test_before_the_first_epoch_it_is_too_early_to_tell():
+    assert "Too early to tell." in texts(open_page("train", run=make_run("queued").id))
+
+
 def test_a_sound_run_is_said_to_be_sound():
     at = open_page("train", run=make_run().id)
     assert (

@@ -121,6 +121,9 @@ def cards(view: View, *, key: str) -> None:
     for finding in found:
         card(finding)
     if not any(row.epoch > 0 for row in feed.epochs):
+        if not found:
+            text = "Too early to tell." if feed.status.active else "Not examined: it has no figures of an epoch."
+            st.caption(f":material/hourglass_empty: {text}")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if not found:
