@@ -85,7 +85,9 @@ def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
     assert best_row(epochs) is epochs[2] and epochs[2].judged.accuracy == epochs[3].judged.accuracy == 0.5
     assert best_row(epochs[:1]) is epochs[0] and best_row([]) is None
     figure = plots.curves(*a_run(), total_epochs=3)["accuracy"]
-    assert [a["text"] for a in figure["layout"]["annotations"]] == ["best validation 50.0 %, epoch 2"]
+    (label,) = figure["layout"]["annotations"]
+    assert label["text"] == "best validation 50.0 %, epoch 2"
+    assert (label["yref"], label["y"], label["yanchor"]) == ("paper", 1, "bottom")  # above the curves
 
 
 def test_without_validation_images_the_last_epoch_counts_and_none_is_called_the_best():

@@ -138,7 +138,8 @@ def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[EpochRow]
     judged["data"] = [trace for trace in judged["data"] if not trace["name"].startswith("train")]
     figures["iou"] = judged
     for name, key, traces in (("boundary_f1", "boundary_f1", []), ("pixel_accuracy", "accuracy", train)):
-        layout = judged["layout"] | {"title": {"text": _CURVES[name]}, "shapes": cursor, "annotations": []}
+        title = judged["layout"]["title"] | {"text": _CURVES[name]}
+        layout = judged["layout"] | {"title": title, "shapes": cursor, "annotations": []}
         for split, label, dash in (("val", "validation", "solid"), ("test", "test", "dot")):
             points = [(row.epoch, 100 * getattr(row[split], key)) for row in epochs if row.get(split)]
             if points:

@@ -23,7 +23,7 @@ def _axis_end(latest: float, total: float) -> float:
 def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
     layout = {
         "template": TEMPLATE,
-        "title": {"text": title},
+        "title": {"text": title, "pad": {"l": -38}},  # from the edge: on a phone the legend needs the rest
         "uirevision": revision,
         "xaxis": {"range": [0, end], "title": {"text": "epoch", "font": {"size": 11}, "standoff": 4}, "nticks": 8}
         | {"unifiedhovertitle": {"text": "epoch %{x:.2~f}"}},
@@ -32,6 +32,14 @@ def _panel(title: str, revision: str, end: float, **yaxis: Any) -> Figure:
         "annotations": [],
     }
     return {"data": [], "layout": layout}
+
+
+def _keep_line(figure: Figure) -> None:
+    """Keep a line of text free between the title and the plot, where it covers no curve."""
+    layout = figure["layout"]
+    layout["margin"] = {"t": 46}
+    layout["title"]["pad"] |= {"b": 26}
+    layout["legend"] = {"yref": "container", "y": 1, "yanchor": "top"}
 
 
 def _figure(scores: Scores, key: str) -> float:
@@ -184,15 +192,16 @@ def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: floa
             }
         )
         if key == "accuracy":
-            late = epoch > figure["layout"]["xaxis"]["range"][1] / 2
             figure["layout"]["annotations"].append(
                 {
                     "text": f"best validation {score:.1%}, epoch {epoch:g}".replace("%", " %"),
-                    "x": epoch,
-                    "y": score * scale,
-                    "xanchor": "right" if late else "left",
-                    "yanchor": "top" if score > 0.6 else "bottom",
-                    "yshift": -9 if score > 0.6 else 7,
+                    "x": 1,
+                    "y": 1,
+                    "xref": "paper",
+                    "yref": "paper",
+                    "xanchor": "right",
+                    "yanchor": "bottom",
+                    "yshift": 3,  # a star at 100 % reaches above the plot
                     "showarrow": False,
                     "font": {"size": 11, "color": colour},
                 }
@@ -251,6 +260,7 @@ def curves(
         "throughput": _panel("Images per second", revision, end, rangemode="tozero", **COUNTED),
     }
     for key in ("loss", "accuracy"):
+        _keep_line(figures[key])  # in both, so that they stand at one height
         _score_panel(figures[key], progress, epochs, key, smoothing)
         _mark_changes(figures[key], changes, labels or {})
         if overfitting_since is not None and not (key == "accuracy" and labels_pixels(epochs)):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from browser_support import Server, new_page
 from playwright.sync_api import Browser, Page, expect
+from rows_support import make_row
 
 from playground.plots import RIGHT, curves, probability_bars
 from playground.plots.confusion import confusion_heatmap
@@ -93,6 +94,26 @@ def test_no_tick_is_in_thousandths_of_a_unit(empty_page: Page):
     assert not [tick for ticks in seen.values() for tick in ticks if re.search("[µμmn]", tick)]
     assert {"10−4", "10−3"} <= {*seen["loss"]}
     assert "0.5" in seen["throughput"]
+
+
+@pytest.mark.parametrize("score", [0.1, 0.5, 1.0])
+def test_the_label_of_the_best_epoch_covers_nothing(empty_page: Page, score: float):
+    scores = {split: {"loss": 1.0, "accuracy": score} for split in ("train", "val", "test")}
+    rows = [make_row({"type": "epoch", "epoch": e, "step": e, "seconds": e, **scores}) for e in (1, 2, 3)]
+    figure = curves({"epoch": [0.5, 1.0], "accuracy": [score] * 2}, rows, total_epochs=3)["accuracy"]
+    figure["layout"] |= {"width": 306, "height": 204}  # as on a phone
+    covered = drawn(empty_page, figure).evaluate(
+        """plot => {
+          const place = (part) => plot.querySelector(part).getBoundingClientRect()
+          const covers = (one, other) => {
+            const { left, right, top, bottom } = place(one), { left: l, right: r, top: t, bottom: b } = place(other)
+            return left < r && right > l && top < b && bottom > t
+          }
+          const label = [".nsewdrag", ".legend", ".gtitle"].filter((part) => covers(part, ".annotation-text"))
+          return covers(".gtitle", ".legend") ? [...label, "title and legend"] : label
+        }"""
+    )
+    assert covered == []
 
 
 COVERED = """charts => charts.flatMap((chart) => {
