@@ -6,10 +6,8 @@ import sys
 import streamlit as st
 
 from playground import images, runs
-from playground.config import ConfigError
-from playground.data.catalog import DataError
-from playground.runs import RunError, RunFolder
-from playground.ui import pickers, url
+from playground.runs import RunFolder
+from playground.ui import errors, pickers, url
 from playground.ui.escape import escape
 from playground.ui.inside import choose
 from playground.ui.inside import scene as scenes
@@ -93,23 +91,15 @@ def view(scene: Scene) -> None:
         persist_state="session",
         label_visibility="collapsed",
     )
-    guarded(importlib.import_module(f"playground.ui.inside.{chosen}").draw, scene)
-
-
-def guarded(draw, *given):  # noqa: ANN001, ANN002, ANN201 - a function of whatever it is given
-    """Draw; what a person can put right is said in one line, and the rest of the page stays."""
-    try:
-        return draw(*given)
-    except (RunError, ConfigError, DataError) as error:
-        st.error(escape(str(error)), icon=":material/error:")
-    except ValueError as error:  # InferenceError and InterpretError, whose modules bring torch along
-        st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
-    return None
+    with errors.guard():
+        importlib.import_module(f"playground.ui.inside.{chosen}").draw(scene)
 
 
 def board(active: bool, played: bool) -> None:
     """Everything; drawn again by itself while the run trains or the epochs play."""
-    found = guarded(head)
+    found = None
+    with errors.guard():
+        found = head()
     if found:
         run, _, scene = found
         if scene:

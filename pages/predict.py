@@ -6,10 +6,9 @@ import numpy as np
 import streamlit as st
 
 from playground import images, plots, runs
-from playground.config import ConfigError
-from playground.data.catalog import DataError, DatasetInfo
+from playground.data.catalog import DatasetInfo
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers, url
+from playground.ui import errors, pickers, url
 from playground.ui.escape import escape
 from playground.ui.gallery import pixels_url
 from playground.ui.live_chart import live_chart
@@ -149,18 +148,13 @@ def board(active: bool) -> None:
                 width="stretch",
             )
     for side, slot, (run, epoch) in zip(SIDES, slots, chosen, strict=False):
-        with slot:
-            try:
-                if run and epoch is None:
-                    st.info(waiting(run), icon=":material/hourglass_empty:")
-                elif run and epoch is not None and picked:
-                    answer(run, epoch, picked, side, wide=not two)
-                else:
-                    st.caption("What the network sees, and what it takes it for, appears here.")
-            except (RunError, ConfigError, DataError) as error:
-                st.error(escape(str(error)), icon=":material/error:")
-            except ValueError as error:  # InferenceError, whose module is not worth importing for its name
-                st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
+        with slot, errors.guard():
+            if run and epoch is None:
+                st.info(waiting(run), icon=":material/hourglass_empty:")
+            elif run and epoch is not None and picked:
+                answer(run, epoch, picked, side, wide=not two)
+            else:
+                st.caption("What the network sees, and what it takes it for, appears here.")
     known = [run for run, _ in chosen if run]
     write_url(known)
     if any(run.status().active for run in known) != active:

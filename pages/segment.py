@@ -6,10 +6,8 @@ import sys
 import streamlit as st
 
 from playground import runs
-from playground.config import ConfigError
-from playground.data.catalog import DataError
-from playground.runs import RunError, RunFolder
-from playground.ui import pickers, url
+from playground.runs import RunFolder
+from playground.ui import errors, pickers, url
 from playground.ui.escape import escape
 from playground.ui.segment.masks import CHOSEN
 from playground.ui.url import Part
@@ -63,15 +61,11 @@ def view(run: RunFolder, epoch: int) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
-    try:
+    with errors.guard():
         if "torch" not in sys.modules:
             with st.spinner("Starting the network; the first time takes some seconds …"):
                 importlib.import_module("playground.inference")
         importlib.import_module(f"playground.ui.segment.{chosen}").draw(run, epoch)
-    except (RunError, ConfigError, DataError) as error:
-        st.error(escape(str(error)), icon=":material/error:")
-    except ValueError as error:  # InferenceError and others, whose modules bring torch along
-        st.error(escape(str(error).splitlines()[0]), icon=":material/error:")
 
 
 def board(active: bool) -> None:

@@ -15,7 +15,7 @@ from playground.data.catalog import DataError
 from playground.events import EpochRow, best_row
 from playground.guessing import guess
 from playground.metrics import iou
-from playground.runs import Status
+from playground.runs import RunError, Status
 
 SPLITS = ("train", "val", "test")
 MACS_OF_A_STEP = 3
@@ -327,11 +327,11 @@ def pair(probs_a: NDArray[np.floating], probs_b: NDArray[np.floating], targets: 
         probs_a, probs_b: (N, num_classes) in [0, 1]; targets: (N,) the true classes.
 
     Raises:
-        ValueError: they are not of the same images and classes.
+        RunError: they are not of the same images and classes.
     """
     targets = np.asarray(targets, np.int64)
     if probs_a.shape != probs_b.shape or len(targets) != len(probs_a):
-        raise ValueError("the two runs were not judged on the same test images, so they cannot be compared one by one")
+        raise RunError("the two runs were not judged on the same test images, so they cannot be compared one by one")
     guess_a, guess_b = probs_a.argmax(1), probs_b.argmax(1)
     right_a, right_b = guess_a == targets, guess_b == targets
     rows = np.arange(len(targets))
@@ -385,11 +385,11 @@ def masks(first: NDArray[np.uint8], second: NDArray[np.uint8], truth: NDArray[np
     """Compare two runs' masks, each (n, H, W); one may have more images than the other, and those do not count.
 
     Raises:
-        ValueError: they are not of the same images.
+        RunError: they are not of the same images.
     """
     count = min(len(first), len(second), len(truth))
     if not first.shape[1:] == second.shape[1:] == truth.shape[1:]:
-        raise ValueError("the two runs were not judged on the same test images, so they cannot be compared one by one")
+        raise RunError("the two runs were not judged on the same test images, so they cannot be compared one by one")
     known = truth[:count] != catalog.IGNORE
     right_a, right_b = (
         ((found[:count] == truth[:count]) & known).sum((1, 2)) / known.sum((1, 2)).clip(1) for found in (first, second)

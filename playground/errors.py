@@ -3,6 +3,14 @@
 from pydantic import ValidationError
 
 
+class PlaygroundError(Exception):
+    """Something that a person can mend; the message is one line, fit to be shown.
+
+    Every error of ours is one, and a ValueError or an OSError beside. Whatever else is raised is a mistake in the
+    program: it belongs into the log, with its traceback.
+    """
+
+
 def one_line(what: object, limit: int = 80) -> str:
     """Say it in one line of at most `limit` characters, none of which is a control character."""
     return "".join(c if c.isprintable() else " " for c in str(what)[:limit])

@@ -3,9 +3,10 @@
 from playground.choices import OPTIMIZERS
 from playground.config import RunConfig
 from playground.data import catalog
+from playground.errors import PlaygroundError
 from playground.geometry import Layer, layers
 from playground.jobs.client import cores
-from playground.runs import RunError, list_runs
+from playground.runs import list_runs
 
 # Fitted to benchmarks/throughput.py on two cores of a server CPU with bfloat16; `_pace` corrects for other machines.
 SECONDS_PER_STEP = 0.9e-3
@@ -91,6 +92,6 @@ def _pace(device: str) -> float:
             if run.config.training.device == device:
                 expected = status.epoch * _seconds_per_epoch(run.config, status.threads or FITTED_THREADS)
                 ratios.append(status.seconds / expected)
-        except (RunError, ValueError):
+        except PlaygroundError:
             continue
     return min(ratios, default=1.0)

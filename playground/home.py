@@ -5,8 +5,10 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from playground.errors import PlaygroundError
 
-class HomeError(OSError):
+
+class HomeError(PlaygroundError, OSError):
     """The folder cannot be made or written to; the message is one line, fit to be shown."""
 
 

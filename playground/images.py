@@ -15,6 +15,8 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, TiffImagePlugin
 
+from playground.errors import PlaygroundError
+
 MAX_BYTES = 64 * 2**20
 """The largest file that is read."""
 MAX_PIXELS = 70_000_000
@@ -48,7 +50,7 @@ WANTED = "choose a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class ImageError(ValueError):
+class ImageError(PlaygroundError, ValueError):
     """A file that cannot be shown to a network; the message is one line, fit to be shown."""
 
 

@@ -15,6 +15,7 @@ from playground.config import ConfigError
 from playground.data.augment import normalise
 from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import arrays
+from playground.errors import PlaygroundError
 from playground.models import build
 from playground.runs import RunError, RunFolder
 
@@ -32,7 +33,7 @@ _lock = threading.Lock()
 _cache: OrderedDict[_Key, tuple[nn.Module, int]] = OrderedDict()
 
 
-class InferenceError(ValueError):
+class InferenceError(PlaygroundError, ValueError):
     """A run that cannot predict; the message is one line, fit to be shown."""
 
 

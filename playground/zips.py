@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from playground.errors import PlaygroundError
+
 MAX_DEPTH = 50
 """How many folders a file may lie in."""
 MAX_DIRECTORY = 64 * 2**20
@@ -23,7 +25,7 @@ _LENGTHS = struct.Struct("<3H")  # of an entry's name, extra field and comment
 _RECORD, _END, _END64, _LOCATOR = 46, 22, 56, 20  # bytes, as in PKWARE's APPNOTE 4.3.12 to 4.3.16
 
 
-class ZipError(ValueError):
+class ZipError(PlaygroundError, ValueError):
     """A zip, or a file in it, that cannot be read; the message is one line, fit to be shown."""
 
 

@@ -17,7 +17,7 @@ MAX_MODULE_LINES = 399
 MAX_FUNCTION_LINES = 59
 
 # Each part and what it never imports, at any depth of the file and not even for its types.
-GROUND = ("playground.choices", "playground.config")
+GROUND = ("playground.choices", "playground.config", "playground.errors")
 ABOVE = sorted(
     {".".join(path.relative_to(ROOT).with_suffix("").parts[:2]) for path in CORE if path.parent != ROOT / "playground"}
     | {f"playground.{path.stem}" for path in CORE if path.parent == ROOT / "playground"}
@@ -25,10 +25,10 @@ ABOVE = sorted(
 NEVER = {
     "playground.choices": ["playground"],
     "playground.config": [name for name in ABOVE if name not in GROUND],
-    "playground.home": ["playground"],
+    "playground.home": [name for name in ABOVE if name != "playground.errors"],
     "playground.errors": ["playground"],
     "playground.locks": ["playground"],
-    "playground.zips": ["playground"],
+    "playground.zips": [name for name in ABOVE if name != "playground.errors"],
     "playground.people": [
         "playground.config",
         "playground.data",

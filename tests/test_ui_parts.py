@@ -3,11 +3,13 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rows_support import make_row
 from ui_support import make_run
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
+from playground.runs import RunError
 from playground.ui import errors, feeds, form, knobs, network
 
 
@@ -116,3 +118,29 @@ def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypat
     assert "Epochs (epochs) cannot be 0" in shown[0]
     assert "division" not in shown[1]
     assert all("\n" not in text for text in shown)
+
+
+def test_a_guard_shows_what_a_person_can_mend_and_lets_mistakes_through(monkeypatch):
+    shown = []
+    monkeypatch.setattr(errors.st, "error", lambda text, icon: shown.append(text))
+    with errors.guard():
+        raise RunError("run a\nis *damaged*")
+    assert shown == ["run a is \\*damaged\\*"]
+    with pytest.raises(ValueError, match="operands could not be broadcast"), errors.guard():
+        np.zeros(2) + np.zeros(3)
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError(), RunError(), RunError(" "), KeyError()])
+def test_an_error_without_words_is_one_line_all_the_same(error):
+    assert errors.words(error).startswith("This page could not be drawn; what went wrong is in the server's console.")
+
+
+def test_no_page_takes_a_mistake_of_ours_for_a_person_s():
+    """`except ValueError` would show a bug in numpy to a class, and log it nowhere; numbers that people type may."""
+    caught = []
+    for path in sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("playground/ui/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler) and node.type and "ValueError" in ast.unparse(node.type):
+                caught.append(path.relative_to(ROOT).as_posix())
+    assert caught == ["playground/ui/studies/new.py"]  # float() of what was typed

@@ -16,6 +16,7 @@ import playground
 from playground.cli import datasets, exports, shelf, studies, train
 from playground.cli.parser import BAD_INPUT, CTRL_C, Parser
 from playground.config import ConfigError
+from playground.errors import PlaygroundError
 from playground.jobs.process import ROOT
 
 PATH = re.compile(r"[\w-]+(/[\w-]+)*", re.ASCII)
@@ -32,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `playground runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
-        if type(error) is ValueError:  # a mistake of ours; those that a person can mend have names
-            raise
+    except (PlaygroundError, OSError) as error:
         print(f"playground: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import KNOBS, RunConfig, diff
+from playground.errors import PlaygroundError
 from playground.events import EpochRow, Scores
 from playground.jobs import client
 from playground.runs import (
@@ -71,7 +72,7 @@ def _predict(options: argparse.Namespace) -> int:
     for path in options.images:
         try:
             seen = fit_to(read_photo(path.read_bytes())[0], dataset.size, dataset.channels)
-        except (ValueError, OSError) as error:
+        except (PlaygroundError, OSError) as error:
             print(f"playground: {path}: {' '.join(str(error).split())}", file=sys.stderr)
             worst = BAD_INPUT
             continue

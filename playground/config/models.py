@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
+from playground.errors import PlaygroundError
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
 Pooling = Literal["max", "average", "none"]
@@ -35,7 +36,7 @@ LIVE_KNOBS = ("learning_rate", "weight_decay", "dropout")
 """The knobs that a run in progress accepts a new value for."""
 
 
-class ConfigError(ValueError):
+class ConfigError(PlaygroundError, ValueError):
     """A knob that cannot have the value it was given; the message is one line, fit to be shown."""
 
 

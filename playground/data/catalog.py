@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from playground.errors import first_fault
+from playground.errors import PlaygroundError, first_fault
 from playground.home import home
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -30,7 +30,7 @@ MAX_INFO = 2**20
 _Words = Annotated[str, Field(max_length=10_000)]
 
 
-class DataError(ValueError):
+class DataError(PlaygroundError, ValueError):
     """Something about a data set that a person can put right; the message is one line, fit to be shown."""
 
 

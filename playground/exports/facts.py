@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from playground.config import ConfigError, RunConfig
 from playground.data.catalog import DataError, DatasetInfo
 from playground.data.store import arrays
+from playground.errors import PlaygroundError
 from playground.events import EpochRow
 from playground.geometry import Layer, layers
 from playground.runs import Feed, RunError, RunFolder, Status
 from playground.runs.about import clean_name
 
 
-class ExportError(ValueError):
+class ExportError(PlaygroundError, ValueError):
     """A run that cannot be exported like that; the message is one line, fit to be shown."""
 
 

@@ -17,6 +17,7 @@ from collections.abc import Generator
 from typing import IO
 
 from playground import locks
+from playground.errors import PlaygroundError
 from playground.home import home
 from playground.jobs import queue
 from playground.jobs.control import Control
@@ -41,7 +42,7 @@ BURIAL_SECONDS = 0.5
 """How long the service holds the lock of a run whose worker died, at most, to write down how it ended."""
 
 
-class ServiceError(OSError):
+class ServiceError(PlaygroundError, OSError):
     """The job service does not start; the message is one line."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from playground.errors import first_fault, one_line
+from playground.errors import PlaygroundError, first_fault, one_line
 from playground.home import home
 
 Stored = TypeVar("Stored")
@@ -24,7 +24,7 @@ FORMAT = 1
 """Of about.json and status.json; whoever gives a field another meaning raises it and extends the migrations."""
 
 
-class RunError(ValueError):
+class RunError(PlaygroundError, ValueError):
     """A run that is not there, is damaged or cannot do what is asked; the message is one line."""
 
 
@@ -32,7 +32,7 @@ class DamagedError(RunError):
     """A file of a run that cannot be read; the message says which one and why."""
 
 
-class WriteError(OSError):
+class WriteError(PlaygroundError, OSError):
     """A file that cannot be written; the message is one line, `errno` says why to programs."""
 
     def __init__(self, path: Path, error: OSError) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from playground import estimate
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.data.catalog import DataError
+from playground.errors import PlaygroundError
 
 MAX_MEMBERS = 200
 """Runs of one study; more would fill the queue, and no table could be read."""
@@ -22,7 +23,7 @@ Values = Mapping[str, str]
 """{knob name: value as text}, what one member has of the space."""
 
 
-class StudyError(ValueError):
+class StudyError(PlaygroundError, ValueError):
     """A study that cannot be, or is not there; the message is one line."""
 
 

@@ -11,6 +11,7 @@ from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
 from playground.data.store import Arrays
+from playground.errors import PlaygroundError
 from playground.events import Diverged, Epoch, Scores, Snapshot
 from playground.losses import counted, loss_function, median_frequency
 from playground.models import build
@@ -31,7 +32,7 @@ whole: Dice is the mean of that of the pieces, batch normalisation centres and s
 that an augmentation moves out of the image still count for their piece's part."""
 
 
-class ResumeError(ValueError):
+class ResumeError(PlaygroundError, ValueError):
     """A saved state that does not belong to this config; the message is one line."""
 
 

@@ -10,6 +10,7 @@ from playground.config import KNOBS, ConfigError
 from playground.data import catalog, store
 from playground.data.catalog import DataError
 from playground.diagnosis import Finding
+from playground.errors import PlaygroundError
 from playground.runs import RunError, RunFolder
 from playground.splits import round_the_classes
 from playground.ui.escape import escape
@@ -90,8 +91,8 @@ def _examined(view: View, key: str) -> "tuple[list[Health], list[Health]] | None
         return None
     try:
         return _units(weights_key(view.run, epochs[-1]), view.run, epochs[-1])
-    except ValueError as error:  # DataError, RunError, InferenceError, InterpretError
-        st.caption(f"Dead units cannot be looked for: {escape(str(error).splitlines()[0])}")
+    except PlaygroundError as error:
+        st.caption(f"Dead units cannot be looked for: {escape(str(error))}")
         return None
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from playground import compare
 from playground.compare import Masks
 from playground.data.catalog import DataError
+from playground.errors import PlaygroundError
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.ui.compare.sides import Side
 from playground.ui.escape import escape
@@ -38,7 +39,7 @@ def draw(a: Side, b: Side, classes: Sequence[str], same: bool) -> None:
         found = compare.masks(a.masks, b.masks, truth)
     except DataError as error:
         st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")
-    except ValueError as error:
+    except PlaygroundError as error:
         st.caption(f":material/warning: {escape(str(error))}")
     else:
         _pictures(a, b, found, images, truth, classes)

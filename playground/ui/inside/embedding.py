@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from playground.errors import PlaygroundError
 from playground.runs import RunError, RunFolder
 from playground.ui import thumbnails
 from playground.ui.inside import figures
@@ -111,7 +112,7 @@ def draw(scene: Scene) -> None:
     reference = _reference(scene.run, scene.run.epochs())
     try:
         points = _layout(scene, scene.epoch, method, reference)
-    except ValueError:  # a damaged reference: this epoch lies as it happens to
+    except PlaygroundError:  # a damaged reference: this epoch lies as it happens to
         points = _layout(scene, scene.epoch, method, scene.epoch)
     rows = thumbnails.shown(data)[: len(points)]  # fewer where the time ran out
     targets = np.asarray(data.test_targets)[rows]

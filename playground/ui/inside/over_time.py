@@ -5,6 +5,7 @@ import time
 import numpy as np
 import streamlit as st
 
+from playground.errors import PlaygroundError
 from playground.ui.escape import escape
 from playground.ui.inside import figures
 from playground.ui.inside import scene as scenes
@@ -26,8 +27,8 @@ def draw(scene: Scene) -> None:
             break
         try:
             found[epoch] = scenes.probabilities(scene, epoch)
-        except ValueError as error:  # InferenceError: that epoch alone
-            bad[epoch] = str(error).splitlines()[0]
+        except PlaygroundError as error:  # that epoch alone
+            bad[epoch] = str(error)
     for epoch, line in bad.items():
         st.warning(f"Epoch {epoch} is left out: {line}", icon=":material/warning:")
     if not found:

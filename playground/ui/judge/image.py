@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from playground import images, plots
+from playground.errors import PlaygroundError
 from playground.ui import pickers
 from playground.ui.escape import escape
 from playground.ui.gallery import PAGE, Item, data_url, gallery, pixels_url
@@ -57,8 +58,8 @@ def mark_today(scene: Scene, rows: list[int]) -> None:
     try:
         with nullcontext() if "torch" in sys.modules else st.spinner("Asking the network again …"):
             probs = scenes.today(scene, rows)
-    except ValueError as error:  # InferenceError, whose module is not worth importing for its name
-        st.caption(f"{words} The network cannot be asked again: {escape(str(error).splitlines()[0])}")
+    except PlaygroundError as error:
+        st.caption(f"{words} The network cannot be asked again: {escape(str(error))}")
         return
     others = [(row, p) for row, p in zip(rows, probs, strict=True) if p.argmax() != scene.answers.preds[row]]
     if not others:

@@ -5,9 +5,10 @@ import streamlit as st
 
 from playground import runs
 from playground.data.catalog import IGNORE
+from playground.errors import PlaygroundError
 from playground.jobs import client
 from playground.plots.masks import as_rgb, errors
-from playground.runs import RunError, RunFolder
+from playground.runs import RunFolder
 from playground.segment.remedies import FIGURES, REMEDIES, SCALES, Remedy, figures_of
 from playground.ui import feeds, person, pickers
 from playground.ui.escape import escape
@@ -60,7 +61,7 @@ def _train(run: RunFolder, name: str, remedy: Remedy) -> None:
             made = runs.create(config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current())
             client.submit(made)
             st.session_state[f"segment_{name}_{side}"] = made.id
-    except (RunError, ValueError, OSError) as error:
+    except PlaygroundError as error:
         st.session_state["segment_remedy_error"] = str(error)
 
 
