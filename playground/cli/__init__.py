@@ -19,6 +19,8 @@ from playground.config import ConfigError
 from playground.errors import PlaygroundError
 from playground.jobs.process import ROOT
 
+APP = ROOT / "playground" / "app"
+"""Where an installed playground has app.py; a checkout has it at its top."""
 PATH = re.compile(r"[\w-]+(/[\w-]+)*", re.ASCII)
 """What the path of the app may be."""
 
@@ -64,8 +66,9 @@ def _serve(options: argparse.Namespace) -> int:
         if not PATH.fullmatch(path):
             raise ConfigError(f"--path {path[:60]!r} is none; letters, digits, - and _ make one, such as cnn/play")
         address += ["--server.baseUrlPath", path]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), *address]
-    os.chdir(ROOT)  # where Streamlit looks for .streamlit/config.toml
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *address]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.chdir(APP if APP.exists() else ROOT)  # where Streamlit looks for .streamlit/config.toml
     if os.name == "posix":
         os.execv(sys.executable, command)
     return subprocess.call(command)

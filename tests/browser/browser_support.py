@@ -58,23 +58,34 @@ class Server:
         self.process.wait(timeout=40)
 
 
-def start_server(home: Path, log: Path, base_path: str = "") -> Server:
-    """Start the app as the README says, and wait until it answers."""
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def start_server(home: Path, log: Path, base_path: str = "") -> Server:
+    """Start the app as the README says, and wait until it answers."""
+    port = free_port()
     options = {"server.headless": "true", "server.port": str(port), "server.fileWatcherType": "none"}
     options |= {"server.baseUrlPath": base_path} if base_path else {}
     arguments = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *arguments]
+    return await_server(command, ROOT, f"http://127.0.0.1:{port}/{base_path}".rstrip("/"), home, log)
+
+
+def await_server(command: list[str], folder: Path, url: str, home: Path, log: Path, **environment: str) -> Server:
+    """Start a server with this command in this folder, and wait until it answers at the URL."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", *arguments],
-            cwd=ROOT,
-            env=os.environ | {"PLAYGROUND_HOME": str(home)},
+            command,
+            cwd=folder,
+            env=os.environ | {"PLAYGROUND_HOME": str(home)} | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}/{base_path}".rstrip("/"), home, log, process)
+    server = Server(url, home, log, process)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5):
