@@ -115,7 +115,7 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
     curves(view, whose)
     test_images(view, config, whose)
     with below:
-        st.markdown(f"**Diagnosis**{whose}" if view else "")  # a fragment must write here in the page's first run
+        st.markdown("**Diagnosis**" if view else "")  # a fragment must write here in the page's first run
         if view:
             diagnosis.cards(view, key="train_diagnosis")
     if again:

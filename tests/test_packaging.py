@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
 
-OWN = {"app", "playground", "scripts", "benchmarks", "tests", "conftest"}
+OWN = {"playground", "scripts", "benchmarks", "tests", "conftest"}
 DISTRIBUTIONS = {
     "axe_playwright_python": "axe-playwright-python",
     "pi_heif": "pi-heif",

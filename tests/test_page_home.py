@@ -1,9 +1,10 @@
 """The Home page without a browser."""
 
-import pytest
-from ui_support import app_home, click, make_run, open_page, run, texts, unpacked, worked_on
+import runpy
 
-import app
+import pytest
+from ui_support import ROOT, app_home, click, make_run, open_page, run, texts, unpacked, worked_on
+
 from playground import runs
 from playground.data import catalog
 from playground.ui import live_chart, strip
@@ -18,6 +19,11 @@ def no_demo(monkeypatch):
     """Whether a demo run is bundled or not."""
     monkeypatch.setattr(runs, "demo_run", lambda *_: None)
     monkeypatch.setattr(runs.shelf, "demo_run", lambda *_: None)
+
+
+def unpack_images():
+    """Do what the server does as it starts."""
+    runpy.run_path(str(ROOT / "app.py"))["unpack_images"]()
 
 
 def fact(at, label):
@@ -82,14 +88,14 @@ def test_the_card_is_filled_before_the_images_are_unpacked(monkeypatch):
 
 def test_the_server_unpacks_the_images_before_they_are_asked_for(home):
     (home / "data").unlink()
-    app.unpack_images()
+    unpack_images()
     assert catalog.is_ready("cifar10-mini")
 
 
 def test_a_server_on_a_home_that_cannot_hold_images_starts_all_the_same(home):
     (home / "data").unlink()
     (home / "data").write_text("in the way")
-    app.unpack_images()
+    unpack_images()
     assert not catalog.is_ready("cifar10-mini")
 
 

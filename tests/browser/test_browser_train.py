@@ -168,7 +168,7 @@ CUT_OFF = """list => [...list.querySelectorAll(".guess, .truth")].filter((captio
 @pytest.mark.parametrize("width", [1440, 800, 390])
 def test_nothing_is_cut_off(browser: Browser, server: Server, width: int, scheme: str):
     page = new_page(browser, viewport={"width": width, "height": 1000}, color_scheme=scheme)
-    for path, caption in (("/", ".guess"), ("/train", ".guess"), ("/train?kernel_size=5", ".truth")):
+    for path, caption in (("/", ".guess"), ("/train?run=demo", ".guess"), ("/train?kernel_size=5", ".truth")):
         page.goto(server.url + path)
         expect(page.locator(f".strip {caption}", has_text="automobile").first).to_be_visible()
         assert page.locator(".strip").evaluate(CUT_OFF) == [], path
