@@ -10,6 +10,10 @@ class PlaygroundError(Exception):
     program: it belongs into the log, with its traceback.
     """
 
+    def __str__(self) -> str:
+        """Return the message, in one line whatever it names: files are called anything."""
+        return " ".join("".join(c if c.isprintable() else " " for c in super().__str__()).split())
+
 
 def one_line(what: object, limit: int = 80) -> str:
     """Say it in one line of at most `limit` characters, none of which is a control character."""

@@ -356,6 +356,13 @@ def test_what_is_no_zip_is_refused() -> None:
         refused(io.BytesIO(raw), "this is not a zip file, or it is cut off")
 
 
+def test_names_that_cannot_be_printed_leave_the_refusal_on_one_line() -> None:
+    said = refused(
+        pack(dict.fromkeys(("cats\x7f\x85\u2028/1.png", "dogs/1.png"), b"no picture")), "no class has images"
+    )
+    assert said.isprintable() and "cats" in said
+
+
 def test_too_many_pixels_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_steps, "MAX_TOTAL", 10 * 3 * 64 * 64 - 1)
     refused(pack(two_classes()), "choose a smaller size")
