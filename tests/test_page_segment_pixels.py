@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -215,6 +216,33 @@ def test_the_home_of_a_run_that_labels_pixels(trained):
     assert not errors(at)
     strip = component(at, "strip")["items"]
     assert len(strip) == 20 and "of the pixels are right" in strip[0]["alt"]
+
+
+@pytest.fixture
+def copied(trained):
+    """A copy of the run, to be damaged."""
+    copy = RunFolder(trained.path.with_name("a-copy"))
+    shutil.copytree(trained.path, copy.path)
+    yield copy
+    shutil.rmtree(copy.path)
+
+
+@pytest.mark.parametrize("shape", [(31, 32, 32), (3, 16, 16), (0, 32, 32)], ids=["too many", "other size", "none"])
+def test_masks_that_are_not_of_the_test_images_are_damaged(copied, shape):
+    copied.save_epoch(2, copied.weights(2), np.zeros(shape, np.uint8))
+    with pytest.raises(runs.RunError, match="the masks of epoch 2 do not fit the test images of its data set"):
+        copied.masks(2)
+    assert not errors(open_page("train", run=copied.id))
+    assert ["do not fit" in error for error in errors(open_page("segment", run=copied.id))] == [True]
+
+
+def test_another_data_set_under_the_name_of_the_runs(copied):
+    shapes.make(DatasetInfo("fewer", "Fewer", shapes.CLASSES, 3, 32, 10, 10, "MIT", "", "", task="segmentation"))
+    copied.describe(predictions_dataset="fewer")
+    at = open_page("train", run=copied.id)
+    assert [item["guess"] for item in component(at, "strip")["items"]] == [""] * 10
+    at = open_page("segment", run=copied.id)
+    assert errors(at) == ["Fewer on this machine is not the data set that the run was judged on"]
 
 
 def test_figures_by_hand():

@@ -99,7 +99,15 @@ class TensorFiles:
             raise RunError(f"run {self.id}: epoch {epoch} has no masks; the run gives one label an image")
         if tensors["masks"].max(initial=0) >= self._classes(256):
             raise RunError(f"run {self.id}: the masks of epoch {epoch} hold a class that is not there")
+        if not self._are_test_masks(tensors["masks"]):
+            raise RunError(f"run {self.id}: the masks of epoch {epoch} do not fit the test images of its data set")
         return tensors["masks"]
+
+    def _are_test_masks(self, masks: np.ndarray) -> bool:
+        """Say whether there are masks, of the size and no more than there are test images, as far as that is known."""
+        with contextlib.suppress(ValueError):
+            return 0 < len(masks) <= self.dataset.test_count and masks.shape[1:] == self.dataset.shape[1:]
+        return len(masks) > 0
 
     def validation_predictions(self, epoch: int) -> np.ndarray:
         """Read the held-back fold's probabilities after an epoch: (N, num_classes) float32, in the order of its rows.

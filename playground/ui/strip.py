@@ -63,6 +63,8 @@ def _pairs(dataset: str, path: str | None, epoch: int | None, count: int) -> lis
     data = store.arrays(dataset)
     clear = clear_class(data.info.classes)
     masks = RunFolder(Path(path)).masks(epoch) if path and epoch is not None else None
+    if masks is not None and data.test_targets[: len(masks)].shape != masks.shape:
+        masks = None  # another data set is here under the name of the run's
     items = []
     for row in range(min(count, len(data.test_images) if masks is None else len(masks))):
         image, truth = as_rgb(np.asarray(data.test_images[row])), np.asarray(data.test_targets[row])

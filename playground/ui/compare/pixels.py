@@ -35,7 +35,7 @@ def draw(a: Side, b: Side, classes: Sequence[str], same: bool) -> None:
     if not same or a.masks is None or b.masks is None:  # why there are none was said where they were read
         return
     try:
-        images, truth = test_images(a.run, min(len(a.masks), len(b.masks)))
+        images, truth = test_images(a.run, a.masks[: len(b.masks)])
         found = compare.masks(a.masks, b.masks, truth)
     except DataError as error:
         st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from playground import metrics
 from playground.data import catalog, shapes, store
-from playground.data.catalog import IGNORE
+from playground.data.catalog import IGNORE, DataError
 from playground.events import EpochRow
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
 from playground.plots.masks import as_rgb, clear_class, errors, laid_over
@@ -43,7 +43,7 @@ def draw(run: RunFolder, epoch: int) -> None:
         RunError, DataError: the masks or the test images are not there.
     """
     masks, classes = run.masks(epoch), run.dataset.classes
-    images, truth = test_images(run, len(masks))
+    images, truth = test_images(run, masks)
     chosen = min(st.session_state.get(CHOSEN, 0), len(masks) - 1)
     st.markdown(
         f"**Test images after epoch {epoch}**, each with its mean IoU; click one to see it large, or move with the "
@@ -79,16 +79,20 @@ def draw(run: RunFolder, epoch: int) -> None:
         _per_class(run, epoch, classes)
 
 
-def test_images(run: RunFolder, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first test images (count, C, H, W) and their masks.
+def test_images(run: RunFolder, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first test images (n, C, H, W), of which the run gave these masks (n, H, W), and their true masks.
 
     Raises:
-        DataError: they are not on this machine.
+        DataError: they are not on this machine, or another data set is there under the name of the run's.
     """
+    count = len(masks)
     if run.predictions_dataset == "shapes" and not catalog.is_ready("shapes"):
         return _drawn(count)  # the whole set takes seconds, and may never be asked for
     data = test_set(run)
-    return np.asarray(data.test_images[:count]), np.asarray(data.test_targets[:count])
+    images, truth = np.asarray(data.test_images[:count]), np.asarray(data.test_targets[:count])
+    if truth.shape != masks.shape:
+        raise DataError(f"{data.info.title} on this machine is not the data set that the run was judged on")
+    return images, truth
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
