@@ -102,7 +102,7 @@ def test_a_damaged_run_on_the_page_has_its_reason_and_a_delete(monkeypatch, tmp_
     at.session_state["shelf_run"] = made.id
     run(at)
     assert any("status.json is damaged" in caption.value for caption in at.caption)
-    click(at, f"delete_yes_{made.id}")
+    click(at, "act_delete")
     assert runs.list_runs() == [whole]
 
 
