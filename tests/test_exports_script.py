@@ -232,6 +232,13 @@ def test_a_name_cannot_break_out_of_the_docstring(scripts):
     assert "<script>" not in "".join(cells[0]["source"]).replace("\\<script\\>", "")
 
 
+def test_a_name_is_no_formula_in_the_notebook():
+    cells = json.loads(notebook(made_up(RunConfig(), name="$x$, $$y$$ and ~~R&D;~~")))["cells"]
+    words = " ".join("".join(cells[0]["source"]).split())
+    dollar = "<span>&#36;</span>"
+    assert rf"{dollar}x{dollar}, {dollar * 2}y{dollar * 2} and \~\~R\&D;\~\~" in words
+
+
 def test_the_demo_has_a_script_though_its_data_set_is_not_here():
     text = script(facts(demo_run(), 24))
     assert "datasets.CIFAR10" in text

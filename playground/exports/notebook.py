@@ -7,6 +7,10 @@ from playground.exports.facts import Facts
 from playground.exports.script import all_sections, imports, introduction
 from playground.exports.sections import TORCHVISION
 
+_DOLLAR = "<span>&#36;</span>"
+"""Jupyter looks for formulas before it reads markdown, and again in what that made of it, so a backslash before a
+dollar does not help: as a number the first look misses it, and in an element of its own the second one."""
+
 
 def notebook(facts: Facts) -> bytes:
     """Write the notebook, as JSON of nbformat 4.5.
@@ -35,5 +39,5 @@ def _cell(kind: str, text: str) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Keep a run's name from becoming markup."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>#|!" else c for c in text)
+    """Keep a run's name from becoming markup or a formula."""
+    return "".join(_DOLLAR if c == "$" else f"\\{c}" if c in "\\`*_[]<>#|!&~" else c for c in text)
