@@ -1,7 +1,9 @@
 """Runs of older formats go on being readable: `tests/golden/` holds some of each, as they were written."""
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from playground.config import FORMAT, ConfigError, DataConfig, RunConfig, from_f
 from playground.config.migrations import STEPS, migrate
 from playground.data import store
 from playground.inference import predict
-from playground.runs import RunError, RunFolder, export_zip, import_zip, open_run, runs_folder
+from playground.runs import RunError, RunFolder, export_zip, import_zip, open_run, runs_folder, status
 from playground.splits import split
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,6 +61,29 @@ def test_a_run_of_format_0_whose_data_set_is_not_here():
     assert (run.status().best_epoch, run.status().test_score) == (1, 0.5)
     with pytest.raises(RunError, match="tiny-own does not carry what its data set is like, and there is no data set"):
         _ = run.dataset
+
+
+def test_the_rows_of_a_run_of_format_0_are_read_once_for_as_long_as_they_are_the_same(monkeypatch):
+    run = stored("demo")
+    metrics, read = run.path / "metrics.jsonl", []
+    real = status._read_best
+    monkeypatch.setattr(status, "_read_best", lambda path: read.append(path) or real(path))
+    assert [run.status().best_epoch for _ in range(2)] == [24, 24]
+    assert len(read) == 2  # they may be written once more within the same tick of the disk's clock
+    monkeypatch.setattr(status, "SETTLED_SECONDS", 0.0)
+    time.sleep(0.01)
+    assert [RunFolder(run.path).status().best_epoch for _ in range(3)] == [24] * 3
+    assert len(read) == 3
+
+    before = metrics.stat()
+    rows = [row for row in metrics.read_bytes().splitlines(keepends=True) if b'"epoch":24,' not in row]
+    padded = b"".join(rows).ljust(before.st_size - 1) + b"\n"
+    for content in (b"".join(rows), padded):  # as long as it was and with the same time, too
+        metrics.write_bytes(content)
+        os.utime(metrics, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert run.status().best_epoch == 22
+    metrics.unlink()
+    assert (run.status().state, run.status().best_epoch) == ("finished", None)
 
 
 @pytest.mark.parametrize("name", ["demo", "demo-segmentation", "own-data-set"])

@@ -149,7 +149,7 @@ def _checked(name: str, content: bytes) -> bytes:
             lines = content[: content.rfind(b"\n") + 1].splitlines()
             return b"".join(to_line(from_line(line)) for line in lines if names_kind(line))
         elif name == "status.json":
-            parse_stored(name, content, STATUS, lambda old: migrate_status(old, []))
+            parse_stored(name, content, STATUS, lambda old: migrate_status(old, {}))
         return content
     except ConfigError as error:
         raise RunError(f"config.json: {error}; nothing was taken in") from None

@@ -31,7 +31,6 @@ from playground import locks
 from playground.config import ConfigError, RunConfig, from_json
 from playground.data import catalog
 from playground.data.catalog import DataError, DatasetInfo
-from playground.events import EpochRow
 from playground.people import MACHINE, may_change, name_of
 from playground.runs.about import ABOUT, About, clean_name, clean_note, migrate_about
 from playground.runs.files import (
@@ -44,8 +43,8 @@ from playground.runs.files import (
     write_essential,
     writing,
 )
-from playground.runs.rows import Row, from_lines, to_line
-from playground.runs.status import STATUS, Status, migrate_status
+from playground.runs.rows import Row, to_line
+from playground.runs.status import STATUS, Status, best_stored, migrate_status
 from playground.runs.tensors import TensorFiles
 
 DEMO = Path(__file__).parent.parent / "demo"
@@ -209,21 +208,12 @@ class RunFolder(TensorFiles):
 
     def _stored_status(self) -> Status:
         try:
-            return read_stored(
-                self.path / "status.json", STATUS, lambda old: migrate_status(old, self._stored_epochs())
-            )
+            rows = self.path / "metrics.jsonl"
+            return read_stored(self.path / "status.json", STATUS, lambda old: migrate_status(old, best_stored(rows)))
         except FileNotFoundError:
             return Status("damaged", "status.json is missing")
         except DamagedError as error:
             return Status("damaged", str(error))
-
-    def _stored_epochs(self) -> list[EpochRow]:
-        """Read the rows of epochs as they stand, without those that a resume took back."""
-        with contextlib.suppress(FileNotFoundError):
-            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
-            found = from_lines(b"\n".join(line for line in lines if line.startswith(b'{"type":"epoch"')))
-            return list({row.epoch: row for row in found if isinstance(row, EpochRow)}.values())
-        return []
 
     def set_status(self, **changes: Any) -> Status:
         """Replace fields of the status (the worker's and the queue's job)."""

@@ -1,12 +1,15 @@
 """Where a run stands: status.json."""
 
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from playground.events import Count, EpochRow, Fraction, NotNegative, Seconds, best_row
+from playground.runs.rows import from_lines
 
 State = Literal[
     "queued",
@@ -90,14 +93,44 @@ def best_fields(row: EpochRow) -> dict[str, Any]:
     }
 
 
-def migrate_status(stored: dict[str, Any], epochs: Sequence[EpochRow]) -> dict[str, Any]:
+def migrate_status(stored: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
     """Bring the object of format 0 into today's: it knew neither the metric nor the split of its best figure.
 
     Args:
-        epochs: the run's rows of epochs, from which the best is told again.
+        best: `best_fields` of the run's best epoch, told again from its rows; empty where it has none.
     """
     kept = {key: value for key, value in stored.items() if not key.endswith("_accuracy") and key != "best_epoch"}
     if "state" not in stored:  # it would be queued, and a finished run would start again
         raise ValueError("it has no state")
-    best = best_row(epochs)
-    return kept | (best_fields(best) if best else {"test_score": stored.get("test_accuracy")}) | {"format": 1}
+    return kept | (best or {"test_score": stored.get("test_accuracy")}) | {"format": 1}
+
+
+SETTLED_SECONDS = 3.0
+"""A file that was changed longer ago has another time once it is changed again, even on disks with coarse clocks."""
+
+
+def best_stored(metrics: Path) -> dict[str, Any]:
+    """Return `best_fields` of a run's rows as they stand in metrics.jsonl; remembered for as long as that is the same.
+
+    Runs of format 0 ask each time that somebody looks where they stand.
+    """
+    try:
+        stat = metrics.stat()
+        if time.time() - max(stat.st_mtime, stat.st_ctime) < SETTLED_SECONDS:
+            return _read_best(metrics)
+        return _remembered_best(metrics, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    except OSError:
+        return {}
+
+
+def _read_best(metrics: Path) -> dict[str, Any]:
+    lines = metrics.read_bytes().splitlines()
+    found = from_lines(b"\n".join(line for line in lines if line.startswith(b'{"type":"epoch"')))
+    # A later row of the same epoch is that of a resume, which took the earlier one back.
+    best = best_row(list({row.epoch: row for row in found if isinstance(row, EpochRow)}.values()))
+    return best_fields(best) if best else {}
+
+
+@lru_cache(maxsize=4096)
+def _remembered_best(metrics: Path, *_same: int) -> dict[str, Any]:
+    return _read_best(metrics)
