@@ -18,6 +18,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import Feed, RunError, RunFolder, create
 from playground.runs.rows import to_line
+from playground.training import loop, trainer
 
 SLOT = Slot("cpu", 1)
 
@@ -205,6 +206,91 @@ def test_a_change_is_a_row_and_survives_kills():
     for resumed in (killed, twice):
         assert figures(resumed) == figures(run)
         assert same(weights(resumed), weights(run))
+
+
+class Whim:
+    """In place of the seconds after which a slow run reports: now and then they are over, as no clock repeats."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+
+    def __lt__(self, passed: float) -> bool:
+        return self.random.random() < 0.4
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Runs whose rows are written by the clock."""
+    monkeypatch.setattr(trainer, "REPORTS", 1)
+    return lambda seed: monkeypatch.setattr(loop, "REPORT_SECONDS", Whim(seed))
+
+
+def check_kept(run: RunFolder, seen: list[dict]) -> None:
+    """Check that the rows that were seen stand there as they were, and that no step has two of a kind."""
+    rows = figures(run)
+    assert [row for row in seen if row not in rows] == []
+    places = [(row["type"], row["step"]) for row in rows]
+    assert sorted(set(places)) == sorted(places)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_by_the_clock_come_again_as_they_were_however_often_it_is_killed(slow, seed):
+    slow(seed)
+    random = np.random.default_rng(seed)
+    copies: list[tuple[RunFolder, list[dict]]] = []
+
+    def watch_of(run: RunFolder, seen: list[dict], share: float):
+        def watch(event, status):
+            rows = [*seen, *(row for row in figures(run) if row not in seen)]
+            if random.random() < share:
+                copy = RunFolder(shutil.copytree(run.path, run.path.with_name(f"copy-{len(copies):03d}")))
+                copies.append((copy, rows))
+
+        return watch
+
+    run = create(tiny(epochs=3, batch_size=4, dropout=0.2))
+    work(run, SLOT, watch_of(run, [], 0.1))
+    assert len(copies) >= 3
+    for number, (copy, seen) in enumerate(copies[:6]):  # those that come to it below are killed twice and more
+        slow(seed + 10 + number)
+        client.requeue(copy)
+        assert work(copy, SLOT, watch_of(copy, seen, 0.1)).state == "finished"
+        check_kept(copy, seen)
+    for number, (copy, seen) in enumerate(copies[6:][-4:]):
+        slow(seed + 20 + number)
+        go_on(copy)
+        check_kept(copy, seen)
+
+
+@pytest.mark.parametrize("step", [17, 19, 22])
+def test_rows_come_again_as_they_were_though_it_is_stopped_among_them_or_asked_for_steps(slow, step):
+    """The state in the middle of an epoch has what was counted since the last row, too."""
+    slow(1)
+    run, copies = create(tiny(epochs=3, batch_size=4, dropout=0.2)), []
+    copy_it = at_step(28, lambda: copies.append(shutil.copytree(run.path, run.path.with_name("killed"))))
+    work(run, SLOT, copy_it)
+    killed = RunFolder(copies[0])
+    seen = figures(killed)
+    slow(2)
+    client.requeue(killed)
+
+    def ask() -> None:
+        for _ in range(3):
+            killed.command(do="step_batch")
+
+    work(killed, SLOT, at_step(step, lambda: killed.command(do="stop")))
+    assert killed.load_resume()[1]["step"] < max(row["step"] for row in seen)
+    client.requeue(killed)
+    killed.command(do="play")
+    watch = at_step(step + 2, ask)
+
+    def play_on(event, status):
+        watch(event, status)
+        if isinstance(event, Batch) and event.step == step + 5:
+            killed.command(do="play")
+
+    assert work(killed, SLOT, play_on).state == "finished"
+    check_kept(killed, seen)
 
 
 @pytest.mark.parametrize("killed_again", [False, True])

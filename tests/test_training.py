@@ -113,7 +113,7 @@ def same(first: Snapshot, second: Snapshot) -> None:
     unequal = [name for name, array in first.tensors.items() if not np.array_equal(array, second.tensors[name])]
     assert unequal == []
     assert (first.epoch, first.step) == (second.epoch, second.step)
-    for fact in first.facts.keys() - {"seconds", "totals"}:
+    for fact in first.facts.keys() - {"seconds", "reported", "totals"}:
         assert first.facts[fact] == second.facts[fact], fact
 
 

@@ -3,7 +3,7 @@
 What a reader may rely on, whenever the worker is killed:
 
 - A row is written before the state that lies behind it, so a resume never starts after a row that is missing.
-- Rows that a resume starts before are computed again, with the same figures.
+- Rows that a resume starts before are computed again at the same steps, with the same figures.
 - Knobs that were changed on the way are changed again at the same step.
 """
 
@@ -79,6 +79,7 @@ class Worker:
         self.replay: list[tuple[int, str, float]] = []  # (step, knob, value) that a killed worker had set
         self.due: dict[str, float] = {}  # of these, what is to be set again at this step
         self.acknowledged = 0  # the last step of a killed worker's rows: up to it all is computed again as it was
+        self.again: tuple[int, ...] = ()  # the steps of a killed worker's rows that come again
         self.step = -1
         self.between_steps = False
 
@@ -133,7 +134,7 @@ class Worker:
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
         resume = self.take_up()
         self.say("running", message="", parameters=sum(layer.parameters for layer in network))
-        events = fit(config, data, resume)
+        events = fit(config, data, resume, self.again)
         reply: Mapping[str, Any] | None = None
         with contextlib.closing(events):
             while True:
@@ -172,8 +173,11 @@ class Worker:
                 changes = {(s, knob): new for s, knob, new in row.changes} | changes
         self.replay = [(s, knob, new) for (s, knob), new in sorted(changes.items()) if s > step]
         self.acknowledged = max((row.until if isinstance(row, Resumed) else row.step for row in rows), default=0)
+        reported = {row.step for row in rows if isinstance(row, Progress)}
+        reported |= {seen for row in rows if isinstance(row, Resumed) for seen in row.again}
+        self.again = tuple(sorted(seen for seen in reported if seen > step))
         if rows:
-            self.run.append(Resumed(step, time.time(), tuple(self.replay), self.acknowledged))
+            self.run.append(Resumed(step, time.time(), tuple(self.replay), self.acknowledged, self.again))
         if saved:
             saved[1]["changed"] |= {knob: new for (s, knob), new in sorted(changes.items()) if s <= step}
         self.step = step

@@ -44,12 +44,14 @@ class Resumed:
         time: when, in seconds since 1970.
         changes: (step, knob, new value) of the changes that lie after it, and are made again there.
         until: the last step of which there was a row before: up to it the same is computed again, whatever is asked.
+        again: the steps after it that had a row of the progress, and get it again.
     """
 
     step: Annotated[int, Field(ge=-1, lt=2**53)]
     time: NotNegative = 0.0
     changes: tuple[tuple[Count, LiveKnob, Finite], ...] = ()
     until: Count = 0
+    again: tuple[Count, ...] = ()
     type: Literal["resumed"] = field(default="resumed", kw_only=True)
 
 

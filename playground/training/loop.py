@@ -14,7 +14,7 @@ Every epoch starts its own random numbers from (seed, epoch), so a run that resu
 order under the same augmentation: same seed, config, machine and thread count give bit-equal weights.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,15 @@ Commands = Mapping[str, Any] | None
 Resume = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 
 
-def fit(config: RunConfig, data: Arrays, resume: Resume | None = None) -> Generator[Event, Commands, None]:
+def fit(
+    config: RunConfig, data: Arrays, resume: Resume | None = None, again: Iterable[int] = ()
+) -> Generator[Event, Commands, None]:
     """Train the network that the knobs describe and tell what happens.
 
     Args:
         resume: (tensors, facts) of a Snapshot of the same config, to go on from exactly there.
+        again: steps behind it that had a Progress before. Up to the last of them these have one, and no others: a clock
+            does not repeat itself, and a mean over other steps would be another figure.
 
     Yields:
         Epoch 0 (unless resumed), then for each step a Batch, now and then a Progress, and an Epoch at the end of each;
@@ -46,6 +50,7 @@ def fit(config: RunConfig, data: Arrays, resume: Resume | None = None) -> Genera
         ConfigError, ResumeError: the network, the device or the saved state cannot be used; one line.
     """
     trainer = Trainer(config, data)
+    trainer.repeat(again)
     if resume is not None:
         trainer.restore(*resume)
     else:
@@ -75,7 +80,8 @@ def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, None]:
 def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
     """Take one pass over the training images, or the rest of it after a resume."""
     order = trainer.order()
-    reported = trainer.clock()
+    if not trainer.batch:
+        trainer.reported = trainer.clock()
     while trainer.batch < trainer.batches_per_epoch:
         rows = order[trainer.batch * trainer.batch_size :][: trainer.batch_size]
         share = trainer.share(rows, order)
@@ -85,14 +91,13 @@ def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
         trainer.batch += 1
         trainer.meter.add(trainer.step + 1, loss, hits, len(rows))
         if not trainer.full_batch or trainer.batch == trainer.batches_per_epoch:
-            due = (trainer.step + 1) % trainer.report_every == 0 or trainer.clock() - reported > REPORT_SECONDS
-            if due or trainer.report:
-                event = _report(trainer, reported)
+            if _is_due(trainer, trainer.step + 1):
+                event = _report(trainer)
                 if isinstance(event, Diverged):
                     return event
                 trainer.report = False
                 yield from _tell(trainer, event)
-                reported = trainer.clock()
+                trainer.reported = trainer.clock()
             else:
                 trainer.update()
         yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
@@ -105,8 +110,16 @@ def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
     return trainer.end_epoch(Scores(float(loss / images), float(hits / images)))
 
 
-def _report(trainer: Trainer, since: float) -> Progress | Diverged:
-    """Take the step that is due and measure what happened since the last report, `since` seconds into the run."""
+def _is_due(trainer: Trainer, step: int) -> bool:
+    """Whether to report at a step."""
+    if step <= trainer.again_until:
+        return step in trainer.again
+    late = trainer.clock() - trainer.reported > REPORT_SECONDS
+    return late or trainer.report or step % trainer.report_every == 0
+
+
+def _report(trainer: Trainer) -> Progress | Diverged:
+    """Take the step that is due and measure what happened since the last report."""
     epoch = (trainer.step + 1) / trainer.steps_per_epoch
     sums, bad_step = trainer.meter.read()
     if bad_step is not None:
@@ -120,5 +133,5 @@ def _report(trainer: Trainer, since: float) -> Progress | Diverged:
     trainer.totals, trainer.meter = trainer.totals + sums, Meter()
     loss, hits, images = sums.tolist()
     seconds = trainer.clock()
-    speed = images / max(seconds - since, 1e-9)
+    speed = images / max(seconds - trainer.reported, 1e-9)
     return Progress(epoch, trainer.step, seconds, loss / images, hits / images, rate, gradient, weight, speed)

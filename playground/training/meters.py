@@ -29,9 +29,14 @@ class Stopwatch:
 
 
 class Meter:
-    """Adds up losses and hits on the device; reading it waits for the device, so it is read at reports only."""
+    """Adds up losses and hits on the device; reading it waits for the device, so it is read at reports only.
 
-    def __init__(self) -> None:
+    Args:
+        before: what an earlier one had read, to go on from.
+    """
+
+    def __init__(self, before: np.ndarray | None = None) -> None:
+        self.before = np.zeros(3) if before is None else before
         self.losses: list[Tensor] = []
         self.hits: list[Tensor] = []
         self.images: list[int] = []
@@ -46,8 +51,8 @@ class Meter:
     def read(self) -> tuple[np.ndarray, int | None]:
         """Return [sum of losses over images, hits, images] and the first step whose loss is not finite."""
         if not self.images:
-            return np.zeros(3), None
+            return self.before, None
         losses = torch.stack(self.losses).double().cpu().numpy()
         sums = np.array([losses @ np.array(self.images), float(torch.stack(self.hits).sum()), sum(self.images)])
         bad = np.flatnonzero(~np.isfinite(losses))
-        return sums, self.steps[bad[0]] if bad.size else None
+        return self.before + sums, self.steps[bad[0]] if bad.size else None

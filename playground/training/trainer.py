@@ -1,6 +1,6 @@
 """A network, its data and its optimizer, and the steps that the loop takes them through."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,9 @@ class Trainer:
         self.meter = Meter()  # since the last report
         self.totals = np.zeros(3)  # of this epoch, up to the last report
         self.clock = Stopwatch()
+        self.reported = 0.0  # the seconds at the last report, or at the epoch's begin
+        self.again: frozenset[int] = frozenset()  # steps that had reports before the run was killed
+        self.again_until = 0  # up to it those alone are reported
 
     def _counts(self, class_weights: Tensor | None) -> Tensor | None:
         """Return what each training image counts in the loss, (N,) float32; None where all count the same."""
@@ -199,6 +202,11 @@ class Trainer:
         seconds, counts, state = self.clock(), confusion.tolist(), self.snapshot()
         return Epoch(self.epoch, self.step, seconds, test, counts, probs, state, val_probs, train=train, val=val)
 
+    def repeat(self, steps: Iterable[int]) -> None:
+        """Report at these steps, and at no others up to the last of them."""
+        self.again = frozenset(steps)
+        self.again_until = max(self.again, default=0)
+
     # The exact state
 
     def snapshot(self) -> Snapshot:
@@ -221,7 +229,9 @@ class Trainer:
             "step": self.step,
             "batch": within,
             "seconds": self.clock(),
-            "totals": (self.totals + self.meter.read()[0]).tolist() if within else [0.0, 0.0, 0.0],
+            "totals": self.totals.tolist() if within else [0.0, 0.0, 0.0],
+            "since_report": self.meter.read()[0].tolist() if within else [0.0, 0.0, 0.0],
+            "reported": self.reported,
             "changed": {k: v for k, v in flatten(self.config).items() if k in LIVE_KNOBS},
         }
         arrays = {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in tensors.items()}
@@ -247,6 +257,9 @@ class Trainer:
             for knob, value in facts["changed"].items():
                 self.change(knob, value)
             self.totals = np.array(facts["totals"], float).reshape(3)
+            # States of older versions have it in the totals.
+            self.meter = Meter(np.array(facts.get("since_report", [0.0] * 3), float).reshape(3))
+            self.reported = float(facts.get("reported", facts["seconds"]))
             self.report = self.step == 0
         except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
