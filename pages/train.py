@@ -105,7 +105,7 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
     transport.status_line(view)
     again |= bool(view) and (transport.whose_line(view) or transport.changed_knobs(view, config))
     again |= bool(view and view.status.active) != active
-    if notice := st.session_state.pop("notice", ""):
+    if not again and (notice := st.session_state.pop("notice", "")):  # else it would be gone with this drawing
         st.error(escape(notice), icon=":material/error:")
     whose = ""
     if "run" not in st.session_state and (

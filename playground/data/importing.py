@@ -63,6 +63,7 @@ def take(source: Source, plan: Plan, name: str, progress: Report | None = None) 
         DataError: a doubt is open, the name cannot be, or too few images can be read; one line.
     """
     made = slug(name)
+    store.check_kept()
     if plan.open_doubts:
         doubt = plan.open_doubts[0]
         answers = " or ".join(f"{choice.flags} ({choice.says.lower()})" for choice in doubt.choices)

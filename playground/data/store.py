@@ -15,7 +15,7 @@ from PIL import Image
 
 from playground import locks
 from playground.data.catalog import CATALOG, IGNORE, DataError, DatasetInfo, folder, info, is_ready
-from playground.home import home
+from playground.home import HomeError, check_writable, home
 
 BUNDLED = Path(__file__).parent / "bundled"
 _PARTS = ("train_images", "train_targets", "test_images", "test_targets")
@@ -177,6 +177,7 @@ def locked(name: str, report: Report | None = None) -> Generator[None]:
         report: told again and again while there is someone to wait for; it may raise to wait no longer.
     """
     place = home() / "data" / ".locks"
+    check_kept()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -186,6 +187,18 @@ def locked(name: str, report: Report | None = None) -> Generator[None]:
             report(Progress(0, 0, f"Waiting for another process that is getting {name}"))
     with lock:
         yield
+
+
+def check_kept() -> None:
+    """Make sure that data sets can be kept and changed at all.
+
+    Raises:
+        DataError: nothing can be written in the home.
+    """
+    try:
+        check_writable()
+    except HomeError as error:
+        raise DataError(str(error)) from None
 
 
 def remove(name: str) -> None:

@@ -18,7 +18,7 @@ from typing import IO
 
 from playground import locks
 from playground.errors import PlaygroundError
-from playground.home import home
+from playground.home import check_writable, home
 from playground.jobs import queue
 from playground.jobs.control import Control
 from playground.jobs.process import forget, launch
@@ -74,8 +74,9 @@ def ensure_service() -> None:
     """Start the job service if it does not run. Many may call at once: one starts it, the others wait for that.
 
     Raises:
-        ServiceError: it does not start.
+        ServiceError: it does not start; HomeError: nothing can be written, so there is nothing for it to do.
     """
+    check_writable()
     # A service that ends holds this lock too, so it is either there to see what was just queued, or gone.
     starting = locks.take(home() / STARTING, wait=30)
     if starting is None:

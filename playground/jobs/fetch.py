@@ -10,7 +10,7 @@ from pathlib import Path
 from playground import locks
 from playground.data.catalog import DataError, info, is_ready
 from playground.data.load import Progress, load
-from playground.home import home
+from playground.home import check_writable, subfolder
 from playground.jobs.process import forget, launch
 from playground.runs import write_atomic
 
@@ -38,9 +38,7 @@ class Cancelled(Exception):
 
 
 def _path(name: str, suffix: str) -> Path:
-    folder = home() / "data" / ".fetch"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}{suffix}"
+    return subfolder("data/.fetch") / f"{name}{suffix}"
 
 
 def _write(name: str, progress: FetchProgress) -> None:
@@ -51,9 +49,10 @@ def start(name: str) -> None:
     """Start to download a data set, unless it is there or on its way.
 
     Raises:
-        DataError: there is no such set, or no process can be started.
+        DataError: there is no such set, or no process can be started; HomeError: nothing can be written.
     """
     info(name)
+    check_writable()
     lock = _path(name, ".lock")
     if is_ready(name) or locks.is_held(lock):
         return
@@ -92,10 +91,11 @@ def fetch(name: str, watch: Callable[[Progress], None] | None = None) -> None:
         watch: told of progress too.
 
     Raises:
-        DataError: it cannot be had, or another process is at it; one line.
+        DataError: it cannot be had, or another process is at it; HomeError: nothing can be written; one line.
         Cancelled: somebody called `cancel`.
     """
     info(name)
+    check_writable()
     lock = locks.take(_path(name, ".lock"), wait=0.5)
     if lock is None:
         raise DataError(f"{name} is being downloaded already")

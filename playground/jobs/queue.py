@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from playground.home import home
+from playground.home import home, subfolder
 from playground.runs.files import write_essential
 
 LAST = ".last"
@@ -19,10 +19,8 @@ LAST = ".last"
 
 
 def queue_folder() -> Path:
-    """Return the folder of the markers, made if it is not there."""
-    folder = home() / "queue"
-    folder.mkdir(exist_ok=True)
-    return folder
+    """Return the folder of the markers, made if it is not there; it may be missing where nothing can be written."""
+    return subfolder("queue")
 
 
 def put(run_id: str) -> None:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from playground.errors import PlaygroundError, first_fault, one_line
-from playground.home import home
+from playground.home import HomeError, check_writable, home
 
 Stored = TypeVar("Stored")
 Migrate = Callable[[dict[str, Any]], dict[str, Any]]
@@ -42,6 +42,10 @@ class WriteError(PlaygroundError, OSError):
 
 def _cannot(path: Path, error: OSError) -> str:
     if not is_full(error):
+        try:
+            check_writable()
+        except HomeError as home_error:
+            return str(home_error)
         return f"{path} cannot be written ({error.strerror or error})"
     free = "0"
     with contextlib.suppress(OSError):

@@ -233,10 +233,11 @@ class RunFolder(TensorFiles):
         """Hold the run's lock: whoever writes the run does it inside.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it; WriteError: nobody can hold it here.
         """
         # Whoever looks whether a worker lives holds it for microseconds; a worker holds it for good.
-        lock = locks.take(self.path / "lock", wait=0.5)
+        with writing(self.path / "lock"):
+            lock = locks.take(self.path / "lock", wait=0.5)
         if lock is None:
             raise RunError(f"run {self.id} is already being worked on")
         with lock:

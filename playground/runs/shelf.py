@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playground.config import RunConfig, to_json
-from playground.home import home
+from playground.home import subfolder
 from playground.people import MACHINE
 from playground.runs.about import ABOUT, About, clean_name, clean_note
 from playground.runs.files import RunError, writing
@@ -89,10 +89,8 @@ def new_id() -> str:
 
 
 def runs_folder() -> Path:
-    """Return the folder that holds the runs, made if need be."""
-    folder = home() / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Return the folder that holds the runs, made if need be; it may be missing where nothing can be written."""
+    return subfolder("runs")
 
 
 def demo_run(task: str = "classification") -> RunFolder | None:
@@ -103,10 +101,10 @@ def demo_run(task: str = "classification") -> RunFolder | None:
 
 def list_runs() -> list[RunFolder]:
     """Return all runs, newest first, the bundled ones last. Reads names only."""
-    folder = runs_folder()
-    with os.scandir(folder) as entries:
-        names = sorted((e.name for e in entries if _SAFE_ID.fullmatch(e.name)), reverse=True)
-    runs = [RunFolder(f"{folder}{os.sep}{name}") for name in names]
+    place = runs_folder()
+    found = os.listdir(place) if place.exists() else []
+    names = sorted((name for name in found if _SAFE_ID.fullmatch(name)), reverse=True)
+    runs = [RunFolder(f"{place}{os.sep}{name}") for name in names]
     return [*runs, *(demo for demo in map(demo_run, TASKS) if demo)]
 
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
+from playground.home import check_writable
 from playground.people import MACHINE, may_change
 from playground.runs.files import RunError, writing
 from playground.runs.folder import TRASHED, RunFolder
@@ -53,7 +54,12 @@ def restore(run_id: str, by: str = MACHINE) -> RunFolder:
 
 
 def empty_trash(by: str = MACHINE) -> int:
-    """Delete for good what a person may bring back; return how many runs that were."""
+    """Delete for good what a person may bring back; return how many runs that were.
+
+    Raises:
+        HomeError: nothing can be written.
+    """
+    check_writable()
     doomed = list_trash(by)
     for each in doomed:
         shutil.rmtree(each.run.path, ignore_errors=True)
@@ -69,6 +75,6 @@ def sweep_trash() -> None:
 
 def _everything() -> list[Trashed]:
     folder = runs_folder()
-    names = [match for name in os.listdir(folder) if (match := _NAME.fullmatch(name))]
+    names = [match for name in (os.listdir(folder) if folder.exists() else ()) if (match := _NAME.fullmatch(name))]
     found = [Trashed(RunFolder(folder / match[0]), match[2], float(match[1])) for match in names]
     return sorted(found, key=lambda each: (each.deleted, each.id), reverse=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from playground import estimate, locks
 from playground.config import RunConfig
+from playground.home import is_writable
 from playground.jobs import client
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE
@@ -33,7 +34,7 @@ def go_on(folder: StudyFolder) -> None:
     Raises:
         StudyError: the driver does not start; ServiceError: the job service does not start.
     """
-    if folder.marked("stopped") or folder.marked("done"):
+    if folder.marked("stopped") or folder.marked("done") or not is_writable():
         return
     if folder.study.driven:
         if not locks.is_held(folder.path / "lock"):

@@ -28,10 +28,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
-from playground.home import home
+from playground.home import check_writable, home
 from playground.jobs import client
 from playground.people import MACHINE, may_change, name_of
 from playground.runs import RunError, RunFolder, write_atomic
+from playground.runs.files import writing
 from playground.studies import space
 from playground.studies.space import MAX_MEMBERS, Axis, Plan, StudyError, Values, try_values
 
@@ -293,10 +294,11 @@ class StudyFolder:
 
     def mark(self, what: Literal["stopped", "done"], yes: bool = True) -> None:
         """Set or take away a mark."""
-        if yes:
-            (self.path / what).touch()
-        else:
-            (self.path / what).unlink(missing_ok=True)
+        with writing(self.path / what):
+            if yes:
+                (self.path / what).touch()
+            else:
+                (self.path / what).unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Delete the folder; its runs stay, as runs by themselves."""
@@ -304,16 +306,19 @@ class StudyFolder:
             if run := member.run:
                 run.leave_study()
         doomed = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
-        os.replace(self.path, doomed)
+        with writing(self.path):
+            os.replace(self.path, doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
 
 def studies_folder() -> Path:
-    """Return the folder that holds the studies, made if need be.
+    """Return the folder that holds the studies, to write in it; made if need be.
 
     Raises:
         StudyError: there cannot be one, because a file lies in its place, for example.
+        HomeError: nothing can be written.
     """
+    check_writable()
     folder = home() / "studies"
     try:
         folder.mkdir(parents=True, exist_ok=True)

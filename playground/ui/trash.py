@@ -47,7 +47,11 @@ def bring_back(*run_ids: str) -> None:
 
 def _empty() -> None:
     st.session_state["shelf_gone"] = {}
-    many = runs.empty_trash(by=person.current())
+    try:
+        many = runs.empty_trash(by=person.current())
+    except OSError as error:
+        st.session_state["shelf_error"] = str(error)
+        return
     st.session_state["shelf_done"] = f"Deleted {many} {'run' if many == 1 else 'runs'} for good"
 
 
