@@ -28,6 +28,8 @@ NOT_OURS = re.compile(r"/_stcore/(health|host-config)$")
 """On a page below the root Streamlit asks for these there first and logs its own 404s."""
 NO_GPU = "GL Driver Message"
 """Chromium without a GPU complains of its own WebGL, with which Plotly draws parallel coordinates."""
+tabs: list[Page] = []
+"""The tabs that the test at hand opened."""
 complaints_of_tabs: list[str] = []
 """What the tabs of the test at hand had on their consoles: errors, warnings, uncaught exceptions."""
 START_SECONDS = 60.0
@@ -108,6 +110,7 @@ def new_page(browser: Browser, **options: object) -> Page:
     """Open a tab of its own, as another person would; what its console complains of is kept."""
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 1000}, **options})
     page.set_default_timeout(PATIENCE)
+    tabs.append(page)
     page.on("console", _listen)
     page.on("pageerror", lambda error: complaints_of_tabs.append(f"{error} {error.stack}"))
     return page

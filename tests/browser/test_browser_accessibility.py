@@ -36,6 +36,9 @@ STREAMLITS_OWN: dict[str, tuple[str, ...]] = {}
 NAMES = """() => [...document.querySelectorAll("[aria-label], [title], img[alt], [placeholder]")].flatMap((node) =>
   ["aria-label", "title", "alt", "placeholder"].map((name) => node.getAttribute(name)).filter(Boolean)
 )"""
+STYLED = """() => getComputedStyle(document.querySelector("[data-testid=stMainBlockContainer]")).paddingLeft ===
+  `${2 * parseFloat(getComputedStyle(document.documentElement).fontSize)}px`"""
+"""Whether our style sheet has come, which says what the padding is."""
 MARKUP = (":material/", "**", "-badge[", ":primary[", ":gray[", "](", "\\\\")
 
 
@@ -49,6 +52,7 @@ def trained(server: Server) -> RunFolder:
 def wait_until_drawn(page: Page) -> None:
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     page.wait_for_function("() => !document.querySelector('[data-testid=stSpinner], [data-stale=true]')")
+    page.wait_for_function(STYLED)
 
 
 def serious(found: dict[str, Any]) -> list[str]:
