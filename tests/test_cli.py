@@ -81,10 +81,11 @@ def test_train_in_the_foreground(capsys):
 
 
 def test_presets_files_and_flags_in_that_order(capsys, tmp_path):
+    from playground.cli.commands import parser
     from playground.cli.train import _config
 
     def config(*arguments: str):
-        return _config(cli._parser().parse_args(["train", *arguments]))
+        return _config(parser().parse_args(["train", *arguments]))
 
     assert config("--preset", "article").training.batch_size == 4
     assert config("--preset", "article", "--batch-size", "8").training.batch_size == 8
@@ -377,10 +378,11 @@ def test_serve_is_streamlit_run(monkeypatch):
     monkeypatch.setattr(os, "chdir", lambda path: None)
     monkeypatch.setattr(subprocess, "call", lambda command: 0)
     assert cli.main(["serve", "--port", "9000", "--host", "0.0.0.0"]) == 0
-    assert called[0][1:4] == ["-m", "streamlit", "run"]
+    assert called[0][1:4] == ["-m", "playground.cli.server", "run"]
     assert called[0][-4:] == ["--server.port", "9000", "--server.address", "0.0.0.0"]
     assert cli.main(["serve", "--path", "/cnn/play/"]) == 0
     assert called[1][-2:] == ["--server.baseUrlPath", "cnn/play"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("path", ["a b", "../x", "cnn//play", "http://elsewhere"])

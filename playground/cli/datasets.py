@@ -5,7 +5,8 @@ import sys
 from dataclasses import asdict
 from typing import Any, get_args
 
-from playground.cli.parser import CTRL_C, Parser
+from playground import interrupts
+from playground.cli.parser import Parser
 from playground.data.catalog import DataError, DatasetInfo, Task, available, is_ready
 from playground.data.folders import ROLES
 from playground.data.mask_files import NOTHING
@@ -97,6 +98,7 @@ def _list_data(options: argparse.Namespace) -> None:
         print(f"{what}  {counts:24}  {where:22}  {entry.title}")
 
 
+@interrupts.raising()
 def _fetch_data(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
@@ -111,11 +113,12 @@ def _fetch_data(options: argparse.Namespace) -> int:
             fetch(options.name, watch)
         except Cancelled:
             print("playground: cancelled; the next download goes on from here", file=sys.stderr)
-            return CTRL_C
+            return interrupts.CTRL_C
     print(f"{options.name} is ready")
     return 0
 
 
+@interrupts.raising()
 def _import_data(options: argparse.Namespace) -> int:
     from playground.data.importing import take
     from playground.data.understanding import understand
@@ -165,6 +168,7 @@ def _pairs(given: list[str], wanted: str) -> dict[str, str]:
     return {left: right for left, _, right in (text.rpartition("=") for text in given)}
 
 
+@interrupts.raising()
 def _draw_data(options: argparse.Namespace) -> None:
     from playground.data.own import draw_shapes
 
@@ -179,6 +183,7 @@ def _say(made: DatasetInfo) -> None:
     print(f"each {width} × {height} pixels" + (", with a label for each pixel" if made.segments else ""))
 
 
+@interrupts.raising()
 def _delete_data(options: argparse.Namespace) -> None:
     from playground.data.own import delete
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from playground import interrupts
 from playground.cli.parser import Parser
 from playground.exports import FORMATS, ExportError, export
 from playground.runs import open_run
@@ -30,6 +31,7 @@ def add(commands: Any) -> None:
     action.set_defaults(do=_import)
 
 
+@interrupts.raising()
 def _export(options: argparse.Namespace) -> None:
     run = open_run(options.run)
     best, kept = run.status().best_epoch, run.epochs()
@@ -45,6 +47,7 @@ def _export(options: argparse.Namespace) -> None:
         print(file.note)
 
 
+@interrupts.raising()
 def _import(options: argparse.Namespace) -> None:
     from playground.exports.tensors import take_in
 

@@ -5,7 +5,6 @@ from typing import NoReturn
 
 FAILED = 1
 BAD_INPUT = 2
-CTRL_C = 130
 
 
 class Parser(argparse.ArgumentParser):

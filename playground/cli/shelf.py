@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from playground import interrupts
 from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import KNOBS, RunConfig, diff
 from playground.errors import PlaygroundError
@@ -189,6 +190,7 @@ def _export_run(options: argparse.Namespace) -> None:
     Path(options.file).write_bytes(export_zip(open_run(options.run)))
 
 
+@interrupts.raising()
 def _import_run(options: argparse.Namespace) -> None:
     for run in import_runs(options.file):
         print(run.id)

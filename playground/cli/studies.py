@@ -5,7 +5,8 @@ import time
 from itertools import groupby
 from typing import Any, get_args
 
-from playground.cli.parser import CTRL_C, FAILED
+from playground import interrupts
+from playground.cli.parser import FAILED
 from playground.cli.train import add_knob
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.jobs import client
@@ -93,16 +94,21 @@ def _watch(study: Study) -> StudyFeed:
     side_by_side = min(control.slots(study.base), len(members))
     lasts = control.seconds(members, side_by_side)
     print(f"{len(members)} runs, {side_by_side} at a time, in about {lasts:,.0f} s", flush=True)
+    folder = None
     with client.client(service=False):
-        folder = control.start(study)
-        print(f"study {folder.id}", flush=True)
-        feed = StudyFeed(folder)
         try:
-            _follow(folder, feed)
+            with interrupts.raising():
+                with interrupts.deferred():  # a member that is made and not written down would be trained all the same
+                    folder = control.start(study)
+                print(f"study {folder.id}", flush=True)
+                feed = StudyFeed(folder)
+                _follow(folder, feed)
         except KeyboardInterrupt:
-            control.stop(folder)
-            print(f"stopped; what it has is in the study {folder.name}", flush=True)
-            raise SystemExit(CTRL_C) from None
+            if folder:
+                with interrupts.deferred():
+                    control.stop(folder)
+                print(f"stopped; what it has is in the study {folder.name}", flush=True)
+            raise
     _table(feed)
     return feed
 

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from playground.cli.parser import CTRL_C, FAILED
+from playground import interrupts
+from playground.cli.parser import FAILED
 from playground.config import KNOBS, ConfigError, Knob, RunConfig, from_flat, from_json
 from playground.data.catalog import info
 from playground.geometry import layers
@@ -64,20 +66,37 @@ def _config(options: argparse.Namespace) -> RunConfig:
 
 def _train(options: argparse.Namespace) -> int:
     config = _config(options)
-    run = open_run(options.resume) if options.resume else create(config, name=options.name)
-    if options.detach:
-        (client.resume if options.resume else client.submit)(run)
-        print(run.id)
-        return 0
-    if options.resume:
-        client.requeue(run)
-    print(f"run {run.id}", flush=True)
-    from playground.jobs.worker import work
+    from playground.jobs.worker import work  # before there is a run that an end in the middle of it would leave waiting
 
-    wanted = slots.wish(run, client.cores())
-    with client.client(service=False), _Screen() as screen:
-        status = work(run, slots.Slot(wanted.device, wanted.threads), screen.watch)
-    return _say_end(run, status)
+    run = None
+    try:
+        with interrupts.raising():
+            with interrupts.deferred():
+                run = open_run(options.resume) if options.resume else create(config, name=options.name)
+                if options.detach:
+                    (client.resume if options.resume else client.submit)(run)
+                    print(run.id)
+                    return 0
+                if options.resume:
+                    client.requeue(run)
+            print(f"run {run.id}", flush=True)
+            wanted = slots.wish(run, client.cores())
+            with client.client(service=False), _Screen() as screen:
+                status = work(run, slots.Slot(wanted.device, wanted.threads), screen.watch)
+            return _say_end(run, status)
+    except KeyboardInterrupt:
+        if run is not None:
+            with interrupts.deferred():
+                _leave(run)
+        raise
+
+
+def _leave(run: RunFolder) -> None:
+    """Say of a run that nobody is at that it was interrupted: one that is queued would start in the background."""
+    if run.status().state in ("queued", "died"):
+        run.set_status(state="interrupted", message="ended with the program", finished=time.time())
+    if run.status().state == "interrupted":
+        print(f"interrupted; go on with: playground train --resume {run.id}", flush=True)
 
 
 def _say_end(run: RunFolder, status: Status) -> int:
@@ -86,7 +105,7 @@ def _say_end(run: RunFolder, status: Status) -> int:
         return FAILED
     if status.state in ("interrupted", "stopped", "paused"):
         print(f"{status.state} at step {status.step}; go on with: playground train --resume {run.id}")
-        return CTRL_C if status.state == "interrupted" else 0
+        return interrupts.CTRL_C if status.state == "interrupted" else 0
     chosen = f" after epoch {status.best_epoch}" if status.best_split == "val" else ""
     test = "" if status.test_score is None else f", test {METRICS[status.metric]} {status.test_score:.1%}{chosen}"
     print(f"{status.state} after {status.seconds:.1f} s{test}")

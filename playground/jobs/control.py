@@ -7,6 +7,7 @@ from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
+from playground import interrupts
 from playground.runs import RunFolder
 
 
@@ -20,7 +21,10 @@ class Control:
 
     @contextlib.contextmanager
     def listening(self) -> Generator[None]:
-        """Inside, SIGTERM and Ctrl-C ask the worker to save its exact state and end; a second Ctrl-C does not ask."""
+        """Inside, SIGTERM and Ctrl-C ask the worker to save its exact state and end; a second Ctrl-C does not ask.
+
+        Not even a second one breaks off an import: what comes out of that could be any error, and none is needed.
+        """
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -31,7 +35,7 @@ class Control:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append({"do": "interrupt"})
         if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, interrupts.raise_between_imports)
 
     def read(self) -> list[dict[str, Any]]:
         """Return the commands that came since the last call; damaged lines are passed over."""
