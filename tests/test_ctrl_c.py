@@ -108,7 +108,7 @@ def test_an_import_is_not_broken_off(tmp_path, monkeypatch):
 
 
 def test_what_is_deferred_comes_at_the_end():
-    done = []
+    done, before = [], signal.getsignal(signal.SIGINT)
 
     def press() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -117,4 +117,4 @@ def test_what_is_deferred_comes_at_the_end():
     with pytest.raises(KeyboardInterrupt), interrupts.raising(), interrupts.deferred():
         press()
     assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
