@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from playground.choices import POOLINGS
 from playground.config import ConfigError, ModelConfig
 
 Kind = Literal["conv", "norm", "activation", "pool", "dropout", "flatten", "linear", "up", "concat", "add"]
@@ -159,7 +160,7 @@ def _cnn(net: _Builder, model: ModelConfig, num_classes: int) -> None:
     """Blocks of convolutions, pooling and dropout; then fully connected layers."""
     for b, channels in enumerate(model.channels, 1):
         _block(net, f"block{b}", model, channels, model.stride)
-        if model.pooling != "none":
+        if POOLINGS[model.pooling].module:
             net.pool(f"block{b}.pool")
         net.add(f"block{b}.dropout", "dropout")
     net.add("flatten", "flatten", (math.prod(net.shape),))
@@ -176,12 +177,12 @@ def _encoder(net: _Builder, model: ModelConfig) -> list[Layer]:
     Between two blocks the maps are halved, by pooling or, without pooling, by the next convolution. The knob `stride`
     is that of the very first convolution.
     """
-    ends = []
+    ends, pools = [], bool(POOLINGS[model.pooling].module)
     for b, channels in enumerate(model.channels, 1):
         first = b == 1
-        if not first and model.pooling != "none":
+        if not first and pools:
             net.pool(f"block{b - 1}.pool")
-        _block(net, f"block{b}", model, channels, model.stride if first else 2 if model.pooling == "none" else 1)
+        _block(net, f"block{b}", model, channels, model.stride if first else 1 if pools else 2)
         net.add(f"block{b}.dropout", "dropout")
         ends.append(net.layers[-1])
     return ends

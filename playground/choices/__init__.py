@@ -8,23 +8,26 @@ torch within functions alone, for the form opens without it.
 from playground.choices.activations import ACTIVATIONS, Activation
 from playground.choices.losses import LOSSES, Loss, Term
 from playground.choices.optimizers import OPTIMIZERS, Optimizer
+from playground.choices.poolings import POOLINGS, Pooling
 from playground.choices.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "OPTIMIZERS",
+    "POOLINGS",
     "SCHEDULES",
     "TABLES",
     "Activation",
     "Loss",
     "Optimizer",
+    "Pooling",
     "Schedule",
     "Term",
     "title_of",
 ]
 
-TABLES = (ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES)
+TABLES = (ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES)
 
 
 def title_of(name: str) -> str | None:

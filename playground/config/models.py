@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
+from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
 from playground.errors import PlaygroundError
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
-Pooling = Literal["max", "average", "none"]
 Padding = Literal["same", "0", "1", "2", "3", "4", "5"]
 Upsampling = Literal["interpolation", "transposed"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -188,7 +187,7 @@ class ModelConfig(_Group):
         ge=1,
         le=4,
     )
-    pooling: Pooling = knob(
+    pooling: Annotated[str, OneOf(POOLINGS)] = knob(
         "max",
         "Pooling",
         "How each 2×2 window shrinks to one number: its maximum keeps the strongest sign, its average the mood.",

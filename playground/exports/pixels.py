@@ -70,6 +70,8 @@ def network(facts: Facts) -> str:
     parts = [f"self.{_name(layer)} = {module(layer, facts)}" for layer in facts.chain if layer.parameters]
     activation = next(layer for layer in facts.chain if layer.kind == "activation")
     parts.append(f"self.activation = {module(activation, facts)}")
+    if pool := next((layer for layer in facts.chain if layer.kind == "pool"), None):
+        parts.append(f"self.pool = {module(pool, facts)}")
     if uses_dropout(facts):
         parts.append("self.dropout = nn.Dropout(DROPOUT)")
     own = own_modules(facts)
@@ -135,8 +137,7 @@ def _call(layer: Layer, maps: str, facts: Facts) -> str:
         case "activation":
             return f"self.activation({maps})"
         case "pool":
-            kind = "max" if facts.config.model.pooling == "max" else "avg"
-            return f"F.{kind}_pool2d({maps}, {layer.kernel_size})"
+            return f"self.pool({maps})"
         case "dropout":
             return f"self.dropout({maps})" if uses_dropout(facts) else maps
         case "up" if layer.parameters:

@@ -5,7 +5,7 @@ import math
 from textwrap import indent
 from typing import Any
 
-from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS
+from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS
 from playground.config import KNOBS
 from playground.exports.facts import Facts
 from playground.exports.sources import class_name, class_source, source
@@ -315,7 +315,7 @@ def module(layer: Layer, facts: Facts) -> str:
         case "activation":
             return f"{class_name(ACTIVATIONS[model.activation].module)}()"
         case "pool":
-            return f"nn.{'MaxPool2d' if model.pooling == 'max' else 'AvgPool2d'}({layer.kernel_size})"
+            return f"{class_name(POOLINGS[model.pooling].module)}({layer.kernel_size})"
         case "dropout":
             return "nn.Dropout(DROPOUT)" if uses_dropout(facts) else ""
         case "flatten":
@@ -345,7 +345,9 @@ def tiny_maps(facts: Facts) -> bool:
 def own_modules(facts: Facts) -> str:
     """Write the classes of the network's modules that are not torch's."""
     norm = f"{source('models/cnn.py', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
-    return norm + class_source(ACTIVATIONS[facts.config.model.activation].module)
+    model = facts.config.model
+    wheres = (ACTIVATIONS[model.activation].module, POOLINGS[model.pooling].module)
+    return norm + "".join(class_source(where) for where in wheres if where)
 
 
 def network(facts: Facts) -> str:

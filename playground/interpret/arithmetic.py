@@ -105,6 +105,7 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
             return steps.activation(activation_name(module), float(fed[place]))
         case "pool":
             maximum = isinstance(module, nn.MaxPool2d)
+            assert maximum or isinstance(module, nn.AvgPool2d), "another pooling needs its own arithmetic"
             return steps.pool(fed[place[0]], _taps(layer, place[1]), _taps(layer, place[2]), maximum)
         case "linear":
             assert isinstance(module, nn.Linear)

@@ -3,11 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.choices import ACTIVATIONS
-from playground.config import ModelConfig, Pooling
+from playground.choices import ACTIVATIONS, POOLINGS
+from playground.config import ModelConfig
 from playground.geometry import Layer, layers
-
-POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class Norm(nn.BatchNorm2d):
@@ -41,7 +39,7 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
         case "activation":
             return ACTIVATIONS[model.activation].module_class()
         case "pool":
-            return POOLINGS[model.pooling](layer.kernel_size, stride=layer.stride)
+            return POOLINGS[model.pooling].module_class(layer.kernel_size, stride=layer.stride)
         case "dropout":
             return nn.Dropout(model.dropout)
         case "flatten":
