@@ -90,6 +90,7 @@ def _start() -> None:
     log = home() / LOG
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.unlink()
+    (home() / PID).unlink(missing_ok=True)  # a dead one's; its number may be another process's by now
     with log.open("ab") as output:
         process = launch(
             "playground.jobs.service",
@@ -99,7 +100,7 @@ def _start() -> None:
             PYTORCH_NVML_BASED_CUDA_CHECK="1",
         )
     deadline = time.monotonic() + 20
-    while not is_alive():
+    while not is_alive() or not (home() / PID).exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise ServiceError(f"the job service does not start; see {log}")
         time.sleep(0.01)
