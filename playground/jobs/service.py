@@ -198,10 +198,11 @@ class Service:
         """Write down why a run waits, once."""
         if self.told.get(run.id) == why:
             return
-        with contextlib.suppress(RunError), run.hold():  # somebody stops it just now
+        self.told[run.id] = why
+        # Somebody stops it just now, or nothing can be written in its folder: the others must not wait for that.
+        with contextlib.suppress(RunError, OSError), run.hold():
             if run.status().state == "queued":
                 run.set_status(message=why)
-                self.told[run.id] = why
 
     def busy(self) -> list[Slot]:
         """The slots in use. A paused run lends its slot to others, and takes no heed of them when it goes on."""
