@@ -12,7 +12,8 @@ class PlaygroundError(Exception):
 
     def __str__(self) -> str:
         """Return the message, in one line whatever it names: files are called anything."""
-        return " ".join("".join(c if c.isprintable() else " " for c in super().__str__()).split())
+        message = super().__str__()
+        return " ".join(one_line(message, len(message)).split())
 
 
 def one_line(what: object, limit: int = 80) -> str:

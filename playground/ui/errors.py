@@ -32,7 +32,7 @@ class guard:
 def words(error: BaseException) -> str:
     """Return what a person can make use of: our own errors say what is wrong, and so does the system."""
     if isinstance(error, PlaygroundError) and str(error).strip():
-        return " ".join(str(error).split())
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"This page could not be drawn: {error.strerror}{f' ({error.filename})' if error.filename else ''}."
     return "This page could not be drawn; what went wrong is in the server's console. The other pages are not affected."
