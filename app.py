@@ -9,14 +9,15 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-import playground.ui.form
-import playground.ui.strip
-import playground.ui.transport  # noqa: F401 - what the first page needs is there before the server answers
+import playground.ui.common.form
+import playground.ui.components.strip
+import playground.ui.pages.train.transport  # noqa: F401 - what the first page needs is there before the server answers
 from playground.data import store
 from playground.data.catalog import DataError
 from playground.jobs import client
 from playground.studies import control
-from playground.ui import assets, errors, person, thumbnails
+from playground.ui.common import guard, person
+from playground.ui.components import assets, thumbnails
 
 
 def unpack_images() -> None:
@@ -37,4 +38,4 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
 base = "/".join(["", *filter(None, st.get_option("server.baseUrlPath").split("/"))])  # Streamlit moves its own alone
 routes = [Route(base + route.path, route.endpoint) for route in (*assets.ROUTES, *thumbnails.ROUTES)]
 middleware = (Middleware(person.Middleware),)
-app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=errors.show)
+app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=guard.show)

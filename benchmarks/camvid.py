@@ -43,12 +43,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["PLAYGROUND_HOME"] = home
         from playground.config import from_flat
-        from playground.data.importing import import_any
-        from playground.data.plan import Corrections
+        from playground.data.importing.plan import Corrections
+        from playground.data.importing.save import import_any
         from playground.events import EpochRow
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
-        from playground.metrics import iou
+        from playground.metrics.scores import iou
         from playground.runs import create
 
         sizes = Corrections(size=240, classes=tuple(CLASSES), ignore=UNLABELLED, train_on=options.train_on)

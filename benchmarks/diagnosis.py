@@ -123,7 +123,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     """Return (kind, knob) of each card after so many epochs; after all of them, of the units too."""
     from playground.diagnosis import diagnose
     from playground.runs import Feed
-    from playground.ui.diagnosis import class_counts
+    from playground.ui.common.diagnosis import class_counts
 
     feed = Feed(run)
     feed.update()
@@ -144,7 +144,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
 def examined(run: "RunFolder", found: "Sequence[Finding]") -> "list[Finding]":
     """Return what the units of the first and the last kept epoch give away, beside what was found already."""
     from playground.diagnosis import examine_units, may_explain
-    from playground.ui.diagnosis import units_of
+    from playground.ui.common.diagnosis import units_of
 
     epoch = run.epochs()[-1]
     return examine_units(*units_of(run, epoch), epoch, found) if may_explain(found) else []

@@ -32,15 +32,15 @@ from tqdm import tqdm
 from benchmarks.mutations import ESCAPE, damage_file, damage_zip
 from playground.config import ConfigError, from_flat
 from playground.data.catalog import DataError, folder
-from playground.data.importing import take
-from playground.data.plan import Corrections, describe
-from playground.data.understanding import list_folders, understand
+from playground.data.importing.plan import Corrections, describe
+from playground.data.importing.save import take
+from playground.data.importing.understand import list_folders, understand
 from playground.exports import ExportError, export
 from playground.exports.tensors import take_in
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunError, RunFolder, create, demo_run, export_zip, runs_folder, usable_runs
-from playground.ui.import_preview import draw_samples
+from playground.ui.pages.data.import_preview import draw_samples
 from playground.zips import ZipError
 
 FRAME = Path(__file__).parent.parent / "pages" / "frame.py"

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from playground.config import ModelConfig
+from playground.inference.sliding_window import dense_logits, fit, window_logits
 from playground.models.cnn import CNN
-from playground.segment.regions import dense_logits, fit, window_logits
 
 SIZE = 32
 NETWORKS = {

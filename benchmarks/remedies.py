@@ -16,12 +16,13 @@ from statistics import mean, stdev
 def trained(options: argparse.Namespace) -> None:
     """Train each remedy's two networks, seed by seed, and print the figures of both."""
     from playground import runs
+    from playground.comparison.remedies import REMEDIES, figures_of
     from playground.config import from_flat
     from playground.events import EpochRow
     from playground.jobs.slots import Slot
     from playground.jobs.worker import work
+    from playground.metrics.mask_scores import FIGURES
     from playground.presets import PRESETS
-    from playground.segment.remedies import FIGURES, REMEDIES, figures_of
 
     base = from_flat(dict(knob.split("=") for knob in options.knobs), PRESETS["pixels"].config)
     for remedy in (REMEDIES[name] for name in options.only or REMEDIES if not REMEDIES[name].at_test):
@@ -48,9 +49,9 @@ def asked(images: int) -> None:
     import numpy as np
 
     from playground import runs
+    from playground.comparison.remedies import SCALES
     from playground.data.load import load
-    from playground.segment.pixels import blurred, judged
-    from playground.segment.remedies import SCALES
+    from playground.inference.segment import blurred, judged
 
     run = runs.demo_run("segmentation")
     assert run is not None

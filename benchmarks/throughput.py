@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from playground.config import RunConfig, from_flat
 from playground.data.augment import normalise
 from playground.data.load import load
+from playground.data.splits import split
 from playground.data.store import Arrays
 from playground.events import Epoch, Progress
 from playground.models import build
 from playground.presets import PRESETS
-from playground.splits import split
 from playground.training import choose_device, fit, uses_bfloat16
 
 

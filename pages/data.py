@@ -4,8 +4,8 @@ import streamlit as st
 
 from playground.data import catalog
 from playground.jobs import fetch
-from playground.ui import datasets, draw_shapes, own_data
-from playground.ui.escape import escape
+from playground.ui.common.escape import escape
+from playground.ui.pages.data import datasets, draw_shapes, import_zip
 
 
 def cards(fetching: bool, shown: str) -> None:
@@ -27,9 +27,9 @@ def cards(fetching: bool, shown: str) -> None:
 if done := st.session_state.pop("data_done", ""):
     st.toast(escape(done), icon=":material/check:")
 with st.expander("Use your own images", icon=":material/add_photo_alternate:", key="own_images"):
-    own_data.import_form()
+    import_zip.import_form()
 with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):
     draw_shapes.draw_form()
-shown = own_data.new_set()
+shown = import_zip.new_set()
 fetching = any(fetch.progress(info.name).state == "running" for info in catalog.available())
 st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching, shown)

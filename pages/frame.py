@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-import playground.ui
+from playground.ui import common
 
-UI = Path(playground.ui.__file__).parent
-ICON = str(UI / "icon.png")  # a Material icon would be fetched from the net
+COMMON = Path(common.__file__).parent
+ICON = str(COMMON / "icon.png")  # a Material icon would be fetched from the net
 
 st.set_page_config(page_title="CNN playground", page_icon=ICON, layout="wide", initial_sidebar_state=340)
 
@@ -24,8 +24,8 @@ PAGES = {
     "data": ("Data", "dataset", "The data sets, and your own as a zip of folders."),
 }
 
-st.html(UI / "style.css")
-st.html(f"<script>{(UI / 'address.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
+st.html(COMMON / "style.css")
+st.html(f"<script>{(COMMON / 'address.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
 page = st.navigation(
     [
         st.Page(f"{name}.py", title=title, icon=f":material/{icon}:", help=help, default=name == "home")

@@ -9,11 +9,11 @@ from playground import runs
 from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
-from playground.ui import feeds, person
-from playground.ui.escape import escape
-from playground.ui.live_chart import live_chart
-from playground.ui.network import duration, short
-from playground.ui.strip import strip
+from playground.ui.common import person, run_views
+from playground.ui.common.escape import escape
+from playground.ui.components.live_chart import live_chart
+from playground.ui.components.strip import strip
+from playground.ui.pages.train.network import duration, short
 
 WAYS_ON: tuple[tuple[str, str, str, Literal["primary", "secondary"]], ...] = (
     ("train", "Train a network", "model_training", "primary"),
@@ -79,7 +79,7 @@ def scrubber(epochs: list[int]) -> tuple[int, bool]:
     return epoch, state["home_playing"]
 
 
-def facts(view: feeds.View, epoch: int) -> None:
+def facts(view: run_views.View, epoch: int) -> None:
     """Draw what the run had reached after an epoch."""
     row = next((row for row in view.feed.epochs if row.epoch == epoch), None)
     accuracy = f"{row.test.accuracy:.1%}".replace("%", " %") if row else "–"
@@ -92,7 +92,7 @@ def facts(view: feeds.View, epoch: int) -> None:
 
 def alive(run: RunFolder, played: bool) -> None:
     """The run, epoch by epoch; drawn again by a timer while it is played."""
-    view = feeds.watch(run)
+    view = run_views.watch(run)
     epochs = run.predicted_epochs()
     epoch, playing = scrubber(epochs)
     images = st.container(key="home_images")  # filled last: a new home has to unpack them, which takes seconds
@@ -100,7 +100,7 @@ def alive(run: RunFolder, played: bool) -> None:
     if run.read_only and not catalog.is_ready(run.predictions_dataset):
         note.caption("Unpacking the test images …")
     facts(view, epoch)
-    figures, version = feeds.figures(view, smoothing=0.6, cursor=float(epoch))
+    figures, version = run_views.figures(view, smoothing=0.6, cursor=float(epoch))
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="home_curves"):
         for name in ("accuracy", "loss"):
             live_chart(
@@ -118,7 +118,9 @@ def alive(run: RunFolder, played: bool) -> None:
         st.rerun()
 
 
-run = next((run for run in (runs.demo_run(), feeds.latest_finished()) if run and len(run.predicted_epochs()) > 1), None)
+run = next(
+    (run for run in (runs.demo_run(), run_views.latest_finished()) if run and len(run.predicted_epochs()) > 1), None
+)
 
 board = st.grid(3, min_column_width=270, gap="medium")
 with board.cell():
@@ -138,7 +140,7 @@ with board.cell():
                 label, icon=f":material/{icon}:", key=f"way_{page}", type=kind, width="stretch", help="Opens the page."
             ):
                 st.switch_page(f"{page}.py")
-    if active := feeds.latest_run(person.current(), active=True):
+    if active := run_views.latest_run(person.current(), active=True):
         st.page_link(
             "train.py",
             label=f"A run is {active.status().state}: watch it",

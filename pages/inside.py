@@ -7,13 +7,13 @@ import streamlit as st
 
 from playground import images, runs
 from playground.runs import RunFolder
-from playground.ui import errors, pickers, url
-from playground.ui.escape import escape
-from playground.ui.inside import choose
-from playground.ui.inside import scene as scenes
-from playground.ui.inside.scene import Scene
-from playground.ui.pickers import Picked
-from playground.ui.sheets import of_image, sheets
+from playground.ui.common import guard, pickers, url
+from playground.ui.common.escape import escape
+from playground.ui.common.pickers import Picked
+from playground.ui.components.sheets import of_image, sheets
+from playground.ui.pages.inside import context as scenes
+from playground.ui.pages.inside import subject
+from playground.ui.pages.inside.context import Scene
 
 TICK = 1.0
 VIEWS = {
@@ -31,8 +31,8 @@ def compose(run: RunFolder, epoch: int, picked: Picked) -> Scene:
     """Put together what is looked at. The first time on a server this imports torch, which takes seconds."""
     if "torch" not in sys.modules:
         with st.spinner("Starting the network; the first time takes some seconds …"):
-            importlib.import_module("playground.inference")
-    from playground.inference import dataset_of
+            importlib.import_module("playground.inference.classify")
+    from playground.inference.load import dataset_of
 
     info, mean, std = dataset_of(run)
     seen = images.fit_to(picked.image, info.size, info.channels)
@@ -56,15 +56,15 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8, 1], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", choose.RUN, task="classification")
+        run = pickers.run_picker("Run", subject.RUN, task="classification")
     if run is None:
         st.stop()  # the picker has said why
-    choose.step(run)
+    subject.step(run)
     with columns[1]:
-        epoch = pickers.epoch_slider(run, choose.EPOCH)
+        epoch = pickers.epoch_slider(run, subject.EPOCH)
         with st.container(horizontal=True):
-            choose.play_button(run)
-            picked = choose.image(run, epoch)
+            subject.play_button(run)
+            picked = subject.image(run, epoch)
     if epoch is None:
         state = run.status().state
         active = run.status().active
@@ -81,43 +81,43 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
 
 def view(scene: Scene) -> None:
     """Draw the chosen view; the others compute nothing."""
-    st.session_state.setdefault(choose.VIEW, "maps")  # not as the widget's default: a link may set it
+    st.session_state.setdefault(subject.VIEW, "maps")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
         "View",
         list(VIEWS),
         format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
-        key=choose.VIEW,
+        key=subject.VIEW,
         required=True,
         persist_state="session",
         label_visibility="collapsed",
     )
-    with errors.guard():
-        importlib.import_module(f"playground.ui.inside.{chosen}").draw(scene)
+    with guard.guard():
+        importlib.import_module(f"playground.ui.pages.inside.{chosen}").draw(scene)
 
 
 def board(active: bool, played: bool) -> None:
     """Everything; drawn again by itself while the run trains or the epochs play."""
     found = None
-    with errors.guard():
+    with guard.guard():
         found = head()
     if found:
         run, _, scene = found
         if scene:
             view(scene)
     else:
-        run = runs.open_run(st.session_state[choose.RUN])
-    pickers.write_url("inside", run, choose.link_of(st.session_state.get(choose.VIEW, "")))
-    if run.status().active != active or choose.playing() != played:
+        run = runs.open_run(st.session_state[subject.RUN])
+    pickers.write_url("inside", run, subject.link_of(st.session_state.get(subject.VIEW, "")))
+    if run.status().active != active or subject.playing() != played:
         url.moved()
         st.rerun()
 
 
-choose.follow_url(VIEWS)
-if st.session_state[choose.RUN] or runs.list_runs():
-    with_weights = st.session_state[choose.RUN]
+subject.follow_url(VIEWS)
+if st.session_state[subject.RUN] or runs.list_runs():
+    with_weights = st.session_state[subject.RUN]
     active = bool(with_weights) and runs.open_run(with_weights).status().active
-    played = choose.playing()
-    every = choose.STEP if played else TICK if active else None
+    played = subject.playing()
+    every = subject.STEP if played else TICK if active else None
     st.fragment(board, run_every=every)(active, played)
 else:
     st.info("There is no trained network yet. Train one; it can be looked into at once.", icon=":material/info:")

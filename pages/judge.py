@@ -4,17 +4,18 @@ import importlib
 
 import streamlit as st
 
-from playground import metrics, runs
+from playground import runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError
+from playground.metrics import scores
 from playground.runs import RunError, RunFolder
-from playground.ui import pickers, url
-from playground.ui.escape import escape
-from playground.ui.judge import choose
-from playground.ui.judge import scene as scenes
-from playground.ui.judge.matrix import CELL
-from playground.ui.judge.scene import Scene
-from playground.ui.url import Part
+from playground.ui.common import pickers, url
+from playground.ui.common.escape import escape
+from playground.ui.common.url import Part
+from playground.ui.pages.evaluate import context as scenes
+from playground.ui.pages.evaluate import controls
+from playground.ui.pages.evaluate.confusion import CELL
+from playground.ui.pages.evaluate.context import Scene
 
 TICK = 1.0
 VIEWS = {
@@ -32,11 +33,11 @@ def head() -> tuple[RunFolder, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", choose.RUN, task="classification")
+        run = pickers.run_picker("Run", controls.RUN, task="classification")
     if run is None:
         st.stop()  # the picker has said why
     with columns[1]:
-        epoch = pickers.epoch_slider(run, choose.EPOCH)
+        epoch = pickers.epoch_slider(run, controls.EPOCH)
     if epoch is None:
         status = run.status()
         later = "it can be judged after its first look at the test images" if status.active else "it kept no epoch"
@@ -48,7 +49,7 @@ def head() -> tuple[RunFolder, Scene | None]:
         st.error(escape(str(error)), icon=":material/error:")
         return run, None
     right, total = int(scene.counts.trace()), int(scene.counts.sum())
-    share = pickers.percent(metrics.accuracy(scene.counts))
+    share = pickers.percent(scores.accuracy(scene.counts))
     st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {escape(scene.images)} are right, **{share}**.")
     if scene.why:
         st.info(escape(scene.why), icon=":material/image_not_supported:")
@@ -70,7 +71,7 @@ def view(scene: Scene) -> None:
     if scene.answers is None and chosen not in BY_COUNTS:
         st.caption("This view needs the probabilities of the test images, which cannot be read here.")
         return
-    importlib.import_module(f"playground.ui.judge.{chosen}").draw(scene)
+    importlib.import_module(f"playground.ui.pages.evaluate.{chosen}").draw(scene)
 
 
 def board(active: bool) -> None:
@@ -85,8 +86,8 @@ def board(active: bool) -> None:
 
 
 pickers.follow_url("judge", parts=LINK | CELL)
-if st.session_state[choose.RUN] or runs.list_runs():
-    chosen = st.session_state[choose.RUN]
+if st.session_state[controls.RUN] or runs.list_runs():
+    chosen = st.session_state[controls.RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active
     st.fragment(board, run_every=TICK if active else None)(active)
 else:

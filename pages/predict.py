@@ -8,12 +8,12 @@ import streamlit as st
 from playground import images, plots, runs
 from playground.data.catalog import DatasetInfo
 from playground.runs import RunError, RunFolder
-from playground.ui import errors, pickers, url
-from playground.ui.escape import escape
-from playground.ui.gallery import pixels_url
-from playground.ui.live_chart import live_chart
-from playground.ui.pickers import Picked
-from playground.ui.url import Part
+from playground.ui.common import guard, pickers, url
+from playground.ui.common.escape import escape
+from playground.ui.common.pickers import Picked
+from playground.ui.common.url import Part
+from playground.ui.components.gallery import pixels_url
+from playground.ui.components.live_chart import live_chart
 
 TICK = 1.0
 TOP = 5
@@ -65,10 +65,10 @@ def write_url(chosen: list[RunFolder]) -> None:
 def classify(run: RunFolder, epoch: int, seen: np.ndarray) -> np.ndarray:
     """Return the probabilities (num_classes,) of what the network sees, (C, size, size)."""
     if "torch" in sys.modules:
-        from playground.inference import predict
+        from playground.inference.classify import predict
     else:
         with st.spinner("Starting the network; the first time takes some seconds …"):
-            from playground.inference import predict
+            from playground.inference.classify import predict
     return predict(run, epoch, seen[None])[0]
 
 
@@ -148,7 +148,7 @@ def board(active: bool) -> None:
                 width="stretch",
             )
     for side, slot, (run, epoch) in zip(SIDES, slots, chosen, strict=False):
-        with slot, errors.guard():
+        with slot, guard.guard():
             if run and epoch is None:
                 st.info(waiting(run), icon=":material/hourglass_empty:")
             elif run and epoch is not None and picked:

@@ -7,10 +7,12 @@ import streamlit as st
 
 from playground import runs
 from playground.people import name_of
-from playground.ui import person, pickers, run_actions, shelf, trash
-from playground.ui.escape import escape
-from playground.ui.shelf import Row
-from playground.ui.transport import BADGES
+from playground.ui.common import person, pickers
+from playground.ui.common.escape import escape
+from playground.ui.pages.runs import actions, trash
+from playground.ui.pages.runs import table as shelf
+from playground.ui.pages.runs.table import Row
+from playground.ui.pages.train.transport import BADGES
 
 PAGE = 20
 TICK = 2.0  # seconds between two looks while a run on the page is at work
@@ -130,7 +132,7 @@ def short_list(rows: list[Row], ticked: list[str]) -> None:
 
 def board(text: str, group: str, sort: str, tick: float) -> None:
     """Draw the actions, the table and the pages of it; drawn again every `tick` seconds."""
-    run_actions.leave()
+    actions.leave()
     if error := st.session_state.pop("shelf_error", ""):
         st.error(escape(error), icon=":material/error:")
     if done := st.session_state.pop("shelf_done", ""):
@@ -142,7 +144,7 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     known = {run.id: run for run in everything}
     run = known.get(chosen or "")
     ticked = [run_id for run_id in selected() if run_id in known]
-    run_actions.bar(run, shelf.row(run) if run else None, [known[run_id] for run_id in ticked])
+    actions.bar(run, shelf.row(run) if run else None, [known[run_id] for run_id in ticked])
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1
@@ -192,6 +194,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="shelf_filte
         persist_state="session",
         help="What comes first.",
     )
-    run_actions.import_popover()
+    actions.import_popover()
 tick = st.session_state.get("shelf_tick", IDLE_TICK)
 st.fragment(board, run_every=tick)(text or "", group or "All", sort, tick)

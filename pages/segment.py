@@ -7,10 +7,10 @@ import streamlit as st
 
 from playground import runs
 from playground.runs import RunFolder
-from playground.ui import errors, pickers, url
-from playground.ui.escape import escape
-from playground.ui.segment.masks import CHOSEN
-from playground.ui.url import Part
+from playground.ui.common import guard, pickers, url
+from playground.ui.common.escape import escape
+from playground.ui.common.url import Part
+from playground.ui.pages.segment.fixed_images import CHOSEN
 
 TICK = 1.0
 RUN, EPOCH = "segment_run", "segment_epoch"
@@ -61,11 +61,11 @@ def view(run: RunFolder, epoch: int) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
-    with errors.guard():
+    with guard.guard():
         if "torch" not in sys.modules:
             with st.spinner("Starting the network; the first time takes some seconds …"):
-                importlib.import_module("playground.inference")
-        importlib.import_module(f"playground.ui.segment.{chosen}").draw(run, epoch)
+                importlib.import_module("playground.inference.classify")
+        importlib.import_module(f"playground.ui.pages.segment.{chosen}").draw(run, epoch)
 
 
 def board(active: bool) -> None:

@@ -8,10 +8,10 @@ from playground import studies
 from playground.config import ConfigError
 from playground.runs import RunError
 from playground.studies import Study, StudyError, StudyFolder, control
-from playground.ui import person, url
-from playground.ui.escape import escape
-from playground.ui.pickers import ago
-from playground.ui.studies import new, view
+from playground.ui.common import person, url
+from playground.ui.common.escape import escape
+from playground.ui.common.pickers import ago
+from playground.ui.pages.studies import new, view
 
 TICK = 1.0
 NEW = ""  # the choice in the list that is no study

@@ -7,10 +7,11 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
 from playground.diagnosis import overfitting_since
 from playground.runs import RunError, RunFolder
-from playground.ui import diagnosis, feeds, form, knobs, network, person, transport, url
-from playground.ui.escape import escape
-from playground.ui.live_chart import live_chart
-from playground.ui.strip import strip
+from playground.ui.common import diagnosis, form, knobs, person, run_views, url
+from playground.ui.common.escape import escape
+from playground.ui.components.live_chart import live_chart
+from playground.ui.components.strip import strip
+from playground.ui.pages.train import network, transport
 
 TICK = 0.3
 CHARTS = (
@@ -26,7 +27,7 @@ def chosen_run(followed: bool) -> RunFolder | None:
     arrived = form.key("epochs") not in st.session_state
     if followed and (named := st.query_params.get("run")):
         st.session_state["run"] = named
-    elif arrived and not st.query_params and (last := feeds.latest_run(person.current())):
+    elif arrived and not st.query_params and (last := run_views.latest_run(person.current())):
         st.session_state["run"] = last.id
     elif arrived and st.query_params:
         st.session_state["run"] = ""
@@ -53,7 +54,7 @@ def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
     form.write_url(config, kept)
 
 
-def curves(view: feeds.View | None, whose: str) -> None:
+def curves(view: run_views.View | None, whose: str) -> None:
     """Draw the switches and the four curves."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="curve_options"):
         st.markdown(f"**Curves**{whose}", width="stretch")
@@ -72,16 +73,16 @@ def curves(view: feeds.View | None, whose: str) -> None:
         log = st.toggle("Log scale", key="log", help="Logarithmic loss and learning rate.")
     if view:
         since = overfitting_since(diagnosis.findings(view))
-        figures, version = feeds.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
+        figures, version = run_views.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
     else:
-        figures = feeds.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
+        figures = run_views.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
         version = f"empty {form.current().training.epochs} {log}"
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="curves"):
         for name, height, alt in CHARTS:
             live_chart(figures[name], key=f"chart_{name}", alt=alt, height=height, version=version)
 
 
-def test_images(view: feeds.View | None, config: RunConfig, whose: str) -> None:
+def test_images(view: run_views.View | None, config: RunConfig, whose: str) -> None:
     """Draw the strip of test images with the latest predictions."""
     dataset = view.run.predictions_dataset if view else config.data.dataset
     epoch = next((row.epoch for row in reversed(view.feed.epochs)), None) if view else None
@@ -98,7 +99,7 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
     """
     run_id = st.session_state.get("run")
     try:
-        view = feeds.watch(runs.open_run(run_id)) if run_id else None
+        view = run_views.watch(runs.open_run(run_id)) if run_id else None
     except RunError as error:  # deleted meanwhile
         view, st.session_state["run"], st.session_state["notice"] = None, "", str(error)
     again = transport.bar(view, config, blocked)
@@ -111,7 +112,7 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
     if "run" not in st.session_state and (
         demo := runs.demo_run()
     ):  # nothing chosen yet: the page is alive all the same
-        view, whose = feeds.watch(demo), " of the bundled run, until you press play"
+        view, whose = run_views.watch(demo), " of the bundled run, until you press play"
     curves(view, whose)
     test_images(view, config, whose)
     with below:
@@ -126,7 +127,7 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
 followed = url.changed("train")
 run = chosen_run(followed)
 shows_run = run and ("form" not in st.session_state or st.query_params.get("run"))
-errors = form.follow_url(followed, kept=("run",), base=feeds.watch(run).config if run and shows_run else None)
+errors = form.follow_url(followed, kept=("run",), base=run_views.watch(run).config if run and shows_run else None)
 active = bool(run and run.status().active)
 
 with st.sidebar:

@@ -16,12 +16,13 @@ from ruff import find_ruff_bin
 
 from playground.config import RunConfig
 from playground.data import shapes, store
-from playground.data.catalog import CATALOG, IGNORE, DatasetInfo
+from playground.data.catalog import CATALOG, DatasetInfo
 from playground.events import Batch, Event
-from playground.exports.facts import Facts
+from playground.exports.context import Facts
 from playground.geometry import layers
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
+from playground.metrics import IGNORE
 from playground.runs import Feed, RunFolder, Status, create
 
 

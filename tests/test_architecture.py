@@ -16,37 +16,22 @@ ALL_CODE = [*SOURCES, *sorted(ROOT.glob("scripts/*.py")), *sorted(ROOT.glob("ben
 MAX_MODULE_LINES = 399
 MAX_FUNCTION_LINES = 59
 
-# Each part and what it never imports, at any depth of the file and not even for its types.
-GROUND = ("playground.choices", "playground.config", "playground.errors")
-ABOVE = sorted(
-    {".".join(path.relative_to(ROOT).with_suffix("").parts[:2]) for path in CORE if path.parent != ROOT / "playground"}
-    | {f"playground.{path.stem}" for path in CORE if path.parent == ROOT / "playground"}
+# The floors of the house, the ground first: each imports only from those before it. Named in docs/architecture.md.
+FLOORS = (
+    *("errors", "locks", "interrupts", "choices", "zips", "images", "home", "people", "config", "events", "geometry"),
+    *("metrics", "plots", "data", "presets", "runs", "models", "training", "jobs", "inference", "interpret"),
+    *("exports", "diagnosis", "comparison", "studies", "ui", "cli"),
 )
+# What else a part never imports, at any depth of the file and not even for its types.
 NEVER = {
     "playground.choices": ["playground"],
-    "playground.config": [name for name in ABOVE if name not in GROUND],
-    "playground.home": [name for name in ABOVE if name != "playground.errors"],
-    "playground.errors": ["playground"],
-    "playground.locks": ["playground"],
-    "playground.zips": [name for name in ABOVE if name != "playground.errors"],
-    "playground.people": [
-        "playground.config",
-        "playground.data",
-        "playground.jobs",
-        "playground.runs",
-        "playground.studies",
-        "playground.ui",
-    ],
-    "playground.events": ["playground.runs", "playground.jobs", "playground.plots", "torch"],
-    "playground.geometry": ["playground.data", "playground.models", "playground.runs", "playground.training", "torch"],
-    "playground.metrics": ["playground.data", "playground.models", "playground.runs", "playground.training", "torch"],
-    "playground.data": ["playground.jobs", "playground.models", "playground.runs", "playground.training"],
-    "playground.models": ["playground.data", "playground.jobs", "playground.runs", "playground.training"],
-    "playground.training": ["playground.jobs", "playground.plots", "playground.runs", "multiprocessing", "subprocess"],
-    "playground.runs": ["playground.jobs", "playground.models", "playground.training"],
-    "playground.judge": ["playground.jobs", "playground.models", "playground.training", "torch"],
-    "playground.studies": ["playground.models", "playground.training", "torch"],
-    "playground.plots": ["playground.jobs", "playground.models", "playground.training", "torch"],
+    "playground.events": ["torch"],
+    "playground.geometry": ["torch"],
+    "playground.training": ["multiprocessing", "subprocess"],
+    "playground.studies": ["torch"],
+    "playground.comparison": ["torch"],
+    "playground.plots": ["torch"],
+    "playground.cli": ["playground.ui"],
     "pages": ["playground.training", "playground.models", "torch"],
 }
 
@@ -57,7 +42,6 @@ LIGHT = [
     "playground.home",
     "playground.events",
     "playground.geometry",
-    "playground.metrics",
     "playground.images",
     "playground.presets",
     "playground.runs",
@@ -65,12 +49,13 @@ LIGHT = [
     "playground.data.store",
     "playground.jobs.client",
     "playground.plots",
-    "playground.judge",
-    "playground.compare",
+    "playground.metrics",
+    "playground.comparison.costs",
+    "playground.comparison.significance",
+    "playground.comparison.remedies",
     "playground.diagnosis",
     "playground.studies",
     "playground.exports",
-    "playground.segment",
     "playground.cli",
 ]
 
@@ -130,6 +115,25 @@ def test_relative_imports_are_resolved(tmp_path, monkeypatch):
 
 def test_the_core_never_imports_streamlit_or_the_ui():
     assert offenders(CORE, ["streamlit", "playground.ui"]) == []
+
+
+def floor_of(name: str) -> str:
+    """Return the package or module right under `playground` that a full name lies in; "" for the package itself."""
+    return name.split(".")[1] if within(name, "playground") and "." in name else ""
+
+
+def test_every_package_has_its_floor():
+    assert {floor_of(module_name(path)) for path in SOURCES if path.is_relative_to(ROOT / "playground")} - {
+        "",
+        "__main__",
+    } == set(FLOORS)
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_import_runs_upward(floor):
+    paths = [path for path in SOURCES if floor_of(module_name(path)) == floor]
+    above = [f"playground.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]]
+    assert offenders(paths, above) == []
 
 
 @pytest.mark.parametrize("part", NEVER)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from rows_support import REST, make_row
 
-import playground.runs.archives as archives_module
+import playground.runs.archive as archives_module
 from playground.config import RunConfig, from_flat
 from playground.data import catalog
 from playground.runs import RunError, RunFolder, create, export_zip, import_runs, import_zip, list_runs, runs_folder
@@ -588,6 +588,6 @@ def test_too_many_runs_at_once(run, parts, monkeypatch):
     two = pack(parts | {name.replace(run.id, "other"): content for name, content in parts.items()})
     with pytest.raises(RunError, match="holds 2 runs, and at most 1 are taken in at once"):
         import_zip(two)
-    monkeypatch.setattr("playground.runs.archives.MAX_FILES", 3)
+    monkeypatch.setattr("playground.runs.archive.MAX_FILES", 3)
     with pytest.raises(RunError, match=r"1 runs are too much for one zip .*; take fewer of them"):
         export_zip(run)

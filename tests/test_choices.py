@@ -23,11 +23,11 @@ from playground.choices import (
     title_of,
 )
 from playground.config import KNOBS, ConfigError, TrainingConfig, from_flat
-from playground.exports.facts import facts
-from playground.exports.script import script
-from playground.inference import load_model
+from playground.exports.codegen.script import script
+from playground.exports.context import facts
+from playground.inference.load import load_model
 from playground.interpret.arithmetic import explain
-from playground.interpret.health import health
+from playground.interpret.dead_units import health
 from playground.interpret.trace import trace
 
 __all__ = ["app_home", "unpacked", "with_images"]

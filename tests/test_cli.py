@@ -15,7 +15,7 @@ from playground import cli
 from playground.cli.shelf import default_run
 from playground.config import KNOBS, from_flat
 from playground.data import catalog, store
-from playground.data.plan import SIZE
+from playground.data.importing.plan import SIZE
 from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
@@ -174,7 +174,7 @@ def kept(state: str, accuracy: float, epochs: int = 2, dataset: str = "cifar10-m
 
 
 def test_the_newest_finished_run_that_learned_something_is_asked_and_named(home, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("playground.runs.shelf.DEMO", tmp_path / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", tmp_path / "no-demo")
     assert default_run() is None
     diverged = kept("diverged", 0.6)
     assert default_run() == diverged  # better than nothing

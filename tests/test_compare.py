@@ -10,11 +10,15 @@ import pytest
 import scipy.stats
 from rows_support import make_row
 
-from playground import compare, runs
-from playground.compare import Member, curves_of, groups, holm, mcnemar, p_words, pair, reached, series, welch
+from playground import runs
+from playground.comparison import curves, masks, settings
+from playground.comparison.costs import reached
+from playground.comparison.curves import curves_of, series
+from playground.comparison.mistakes import mcnemar, pair
+from playground.comparison.significance import Member, groups, holm, p_words, welch
 from playground.config import RunConfig, from_flat
-from playground.data.catalog import IGNORE
 from playground.geometry import layers
+from playground.metrics import IGNORE
 from playground.plots import MAX_POINTS
 from playground.plots.compare import Curve, overlay, run_colour
 from playground.runs import Feed, Status
@@ -28,19 +32,19 @@ def test_only_the_knobs_that_differ_in_the_order_of_the_form():
         from_flat({"learning_rate": 0.02, "flip": True, "channels": "8-16"}),
         from_flat({"learning_rate": 0.01, "flip": True}),
     ]
-    assert compare.differing_knobs(configs) == {
+    assert settings.differing_knobs(configs) == {
         "channels": [(16, 32, 64), (8, 16), (16, 32, 64)],
         "learning_rate": [0.01, 0.02, 0.01],
     }
-    assert compare.differing_knobs(configs[:1]) == compare.differing_knobs([]) == {}
+    assert settings.differing_knobs(configs[:1]) == settings.differing_knobs([]) == {}
 
 
 def test_a_run_keeps_its_colour_while_others_come_and_go():
-    first = compare.colours({}, ["a", "b", "c"])
+    first = curves.colours({}, ["a", "b", "c"])
     assert first == {"a": 0, "b": 1, "c": 2}
-    second = compare.colours(first, ["b", "c"])
+    second = curves.colours(first, ["b", "c"])
     assert second == {"b": 1, "c": 2}
-    assert compare.colours(second, ["d", "b", "c", "e"]) == {"d": 0, "b": 1, "c": 2, "e": 3}
+    assert curves.colours(second, ["d", "b", "c", "e"]) == {"d": 0, "b": 1, "c": 2, "e": 3}
 
 
 # Curves
@@ -330,7 +334,7 @@ def test_runs_on_different_images_are_no_pair():
 
 
 def test_the_overlap_of_each_class_by_hand():
-    found = compare.overlaps([[6, 2, 1], [1, 3, 0], [0, 0, 0]])
+    found = masks.overlaps([[6, 2, 1], [1, 3, 0], [0, 0, 0]])
     np.testing.assert_allclose(found, [6 / 10, 3 / 6, np.nan])  # what no pixel is of has none
 
 
@@ -341,9 +345,9 @@ def test_images_by_how_much_two_masks_differ():
     a[1] = 1  # all wrong, and B right
     b[0, 0] = 1  # of three pixels that have a class one wrong
     b[2] = [[0, 1], [1, 0]]
-    found = compare.masks(a, b, truth)
+    found = masks.masks(a, b, truth)
     np.testing.assert_allclose(found.right_a, [1, 0, 1, 0])  # of an image without any class nothing is right
     np.testing.assert_allclose(found.right_b, [2 / 3, 1, 1 / 2, 0])
     assert found.order.tolist() == [1, 2, 0, 3]
     with pytest.raises(ValueError, match="same test images"):
-        compare.masks(a, b[:, :1], truth)
+        masks.masks(a, b[:, :1], truth)

@@ -22,7 +22,7 @@ from playground.config import (
     to_query,
 )
 from playground.geometry import layers
-from playground.losses import loss_function
+from playground.training.losses import loss_function
 
 NUMBERS = [knob for knob in KNOBS.values() if knob.kind in ("int", "float")]
 DATASETS = ("cifar10", "cifar10-mini", "my_own-set2", "0")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from playground.data.catalog import DataError
-from playground.data.importing import import_any, take
+from playground.data.importing.plan import Corrections
+from playground.data.importing.save import import_any, take
+from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.plan import Corrections
-from playground.data.understanding import understand
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 NOT_DATA = ("run_", "inject_", "tiny-own-run")

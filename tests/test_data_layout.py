@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from playground.data import names
 from playground.data.catalog import DataError
-from playground.data.layout import Layout, arrange
+from playground.data.importing import names
+from playground.data.importing.layout import Layout, arrange
 
 
 def spread(text: str) -> list[PurePosixPath]:

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import mask_files, own, plan_steps, sources, store
-from playground.data.catalog import IGNORE, DataError, is_ready
-from playground.data.class_lists import parse_classes
-from playground.data.importing import ImportReport, import_any, take
+from playground.data import own, store
+from playground.data.catalog import DataError, is_ready
+from playground.data.importing import mask_files, plan_steps, sources
+from playground.data.importing.class_lists import parse_classes
+from playground.data.importing.plan import Corrections, Learn
+from playground.data.importing.save import ImportReport, import_any, take
+from playground.data.importing.shrink import fit_pair
+from playground.data.importing.sources import Source
+from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.masks import fit_pair
-from playground.data.plan import Corrections, Learn
-from playground.data.sources import Source
 from playground.data.store import Report
-from playground.data.understanding import understand
+from playground.metrics import IGNORE
 
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 Files = dict[str, bytes]

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import importing, own, plan_steps, sources, store
+from playground.data import own, store
 from playground.data.catalog import DataError, available, folder, info, is_ready
-from playground.data.importing import ImportReport, import_any, take
+from playground.data.importing import plan_steps, save, sources
+from playground.data.importing.plan import Corrections
+from playground.data.importing.save import ImportReport, import_any, take
+from playground.data.importing.sources import Source
+from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.plan import Corrections
-from playground.data.sources import Source
 from playground.data.store import Report
-from playground.data.understanding import understand
 from playground.images import fit_to, read_image
 
 Files = dict[str, bytes]
@@ -284,7 +285,7 @@ def test_fewer_than_two_classes_is_an_error_that_says_so(files: Files, match: st
 def test_hostile_names_are_refused_before_anything_is_read(
     name: str, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "read_image", lambda _: pytest.fail("something was read"))
+    monkeypatch.setattr(save, "read_image", lambda _: pytest.fail("something was read"))
     before = sorted(tmp_path.parent.rglob("*"))
     refused(pack(two_classes() | {name: picture(70)}), match)
     assert sorted(path for path in tmp_path.parent.rglob("*") if "home" not in str(path)) == [
@@ -395,7 +396,7 @@ def test_an_existing_set_is_neither_replaced_nor_mixed(monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="there is a data set pets already"):
         import_zip(pack(two_classes(seed=5000)), "Pets")
     # Two imports of one name at once: the second finds the first when it comes to writing.
-    monkeypatch.setattr(importing, "slug", lambda name: name)
+    monkeypatch.setattr(save, "slug", lambda name: name)
     with pytest.raises(DataError, match="already"):
         import_zip(pack(two_classes(seed=5000)), "pets")
 

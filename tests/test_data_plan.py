@@ -11,14 +11,15 @@ import pytest
 from PIL import Image, ImageFilter
 from test_images import HEIC
 
-from playground.data.catalog import IGNORE, DataError
-from playground.data.class_lists import parse_classes
-from playground.data.importing import take
+from playground.data.catalog import DataError
+from playground.data.importing.class_lists import parse_classes
+from playground.data.importing.mask_files import NOTHING
+from playground.data.importing.plan import Corrections, Plan, describe
+from playground.data.importing.plan_steps import Memo
+from playground.data.importing.save import take
+from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.mask_files import NOTHING
-from playground.data.plan import Corrections, Plan, describe
-from playground.data.plan_steps import Memo
-from playground.data.understanding import understand
+from playground.metrics import IGNORE
 
 H, W = 32, 48
 Files = dict[str, bytes]

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from playground.data.zip_names import zip_names
+from playground.data.importing.zip_names import zip_names
 
 
 def entries(names: list[bytes], flag: int = 0) -> list[zipfile.ZipInfo]:

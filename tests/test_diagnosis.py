@@ -23,11 +23,11 @@ from playground.diagnosis import (
     summarise_units,
 )
 from playground.events import Diverged, Epoch, Progress, to_row
-from playground.guessing import guess
-from playground.losses import loss_function
+from playground.metrics.baseline import guess
 from playground.presets import PRESETS
 from playground.runs import Feed, Status
 from playground.training import fit
+from playground.training.losses import loss_function
 
 CONSTANT = {"schedule": "constant", "epochs": 20}
 
@@ -485,8 +485,8 @@ def test_many_saturated_layers_are_one_card():
 
 
 def test_dead_units_of_a_real_network():
-    from playground.inference import dataset_of, load_model
-    from playground.interpret.health import health
+    from playground.inference.load import dataset_of, load_model
+    from playground.interpret.dead_units import health
 
     demo = runs.demo_run()
     _, mean, std = dataset_of(demo)

@@ -3,7 +3,7 @@
 import pytest
 from jobs_support import tiny
 
-from playground import estimate
+from playground.jobs import estimate
 from playground.runs import create
 
 

@@ -11,9 +11,9 @@ import pytest
 from rows_support import REST, make_row
 
 from playground.config import from_flat
-from playground.exports.facts import ExportError, facts
-from playground.exports.notebook import notebook
-from playground.exports.script import script
+from playground.exports.codegen.notebook import notebook
+from playground.exports.codegen.script import script
+from playground.exports.context import ExportError, facts
 from playground.runs import RunError, RunFolder, create, open_run
 
 HOSTILE = (

@@ -15,8 +15,8 @@ from playground.config import KNOBS
 from playground.data import store
 from playground.exports import ExportError, export
 from playground.exports import onnx as exporter
-from playground.exports.facts import facts
-from playground.inference import predict
+from playground.exports.context import facts
+from playground.inference.classify import predict
 from playground.models import build
 from playground.runs import RunFolder, create, demo_run
 

@@ -18,13 +18,13 @@ from ui_support import run as draw
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data import shapes
 from playground.exports import export
-from playground.exports.facts import facts
-from playground.exports.notebook import notebook
-from playground.exports.script import script
+from playground.exports.codegen.notebook import notebook
+from playground.exports.codegen.script import script
+from playground.exports.context import facts
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.metrics import iou
+from playground.metrics.scores import iou
 from playground.runs import RunFolder, create
 
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
@@ -110,7 +110,7 @@ def again(runs, tmp_path_factory) -> tuple[Path, list[tuple[str, RunFolder, int,
     home = runs["FCN"].path.parent.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
-        patch.setattr("playground.exports.learning.CHUNK", 6)
+        patch.setattr("playground.exports.codegen.learning.CHUNK", 6)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
         with zipfile.ZipFile(io.BytesIO(export(runs["FCN"], 2, "notebook").content)) as archive:
             archive.extractall(folder)

@@ -25,10 +25,10 @@ from jobs_support import TINY, tiny
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data.catalog import CATALOG
 from playground.exports import export
-from playground.exports.facts import ExportError, facts
-from playground.exports.notebook import notebook
-from playground.exports.script import script
-from playground.exports.sources import source
+from playground.exports.codegen.lift import source
+from playground.exports.codegen.notebook import notebook
+from playground.exports.codegen.script import script
+from playground.exports.context import ExportError, facts
 from playground.runs import RunFolder, create, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
@@ -116,7 +116,7 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     cases.append(("not to the end", trained_runs["all at once"], 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(cases[0][1].path.parent.parent))
-        patch.setattr("playground.exports.learning.CHUNK", 100)
+        patch.setattr("playground.exports.codegen.learning.CHUNK", 100)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
         for name in ("script", "notebook"):
             file = export(trained_runs["plain"], 2, name)

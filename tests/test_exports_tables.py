@@ -19,11 +19,11 @@ from ui_support import make_run
 from playground.config import RunConfig, to_json
 from playground.data import shapes
 from playground.exports import FORMATS, export
-from playground.exports.facts import facts
+from playground.exports.context import facts
 from playground.exports.report import kernels
 from playground.exports.table import COLUMNS, safe
 from playground.exports.tensorboard import confusion_picture
-from playground.metrics import iou
+from playground.metrics.scores import iou
 from playground.runs import RunFolder, create, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")

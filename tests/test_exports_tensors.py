@@ -20,7 +20,7 @@ from playground.config import RunConfig, from_flat, from_json
 from playground.data import store
 from playground.exports import export
 from playground.exports.tensors import is_pickle, take_in
-from playground.inference import predict
+from playground.inference.classify import predict
 from playground.models import build
 from playground.runs import RunError, RunFolder, create, demo_run, list_runs
 

@@ -21,7 +21,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
 from playground.studies import Study
-from playground.ui.escape import escape
+from playground.ui.common.escape import escape
 
 __all__ = ["app_home", "unpacked"]
 

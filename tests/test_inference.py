@@ -9,11 +9,14 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from playground import inference, runs
+from playground import runs
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import CATALOG
 from playground.data.store import arrays
-from playground.inference import InferenceError, load_model, predict
+from playground.inference import load
+from playground.inference.classify import predict
+from playground.inference.errors import InferenceError
+from playground.inference.load import load_model
 from playground.interpret.trace import trace
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
@@ -41,7 +44,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def empty_cache():
-    inference._cache.clear()
+    load._cache.clear()
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
@@ -62,7 +65,7 @@ def test_predict_and_inside_compute_in_one_precision(trained):
     run = train(from_flat({"precision": "bfloat16"}, base=SMALL))
     images = arrays("cifar10-mini").test_images[:300]
     told = predict(run, 1, images)
-    net, (_, mean, std) = load_model(run, 1), inference.dataset_of(run)
+    net, (_, mean, std) = load_model(run, 1), load.dataset_of(run)
     inside = np.stack([trace(net, image, mean, std).probs for image in images])
     np.testing.assert_allclose(told, inside, atol=1e-5)
     second, first = np.sort(told, axis=1)[:, -2:].T
@@ -199,25 +202,25 @@ def test_a_network_is_loaded_once_until_its_file_changes(trained):
         run.checkpoint(1).write_bytes(trained.checkpoint(1).read_bytes())
         os.utime(run.checkpoint(1), (moment, moment))
         assert load_model(run, 1) is load_model(run, 1)
-    assert len(inference._cache) == 4
+    assert len(load._cache) == 4
 
 
 def test_the_cache_stays_within_its_bytes_and_drops_the_oldest(trained, monkeypatch):
     size = sum(t.nbytes for t in load_model(trained, 0).state_dict().values())
-    monkeypatch.setattr(inference, "CACHE_BYTES", size)
+    monkeypatch.setattr(load, "CACHE_BYTES", size)
     newest = load_model(trained, 1)
-    assert inference.cached_bytes() == size
+    assert load.cached_bytes() == size
     assert load_model(trained, 1) is newest
-    monkeypatch.setattr(inference, "CACHE_BYTES", size - 1)  # too large to keep: still served
-    inference._cache.clear()
+    monkeypatch.setattr(load, "CACHE_BYTES", size - 1)  # too large to keep: still served
+    load._cache.clear()
     assert load_model(trained, 1) is not load_model(trained, 1)
-    assert inference.cached_bytes() == 0
+    assert load.cached_bytes() == 0
 
 
 def test_many_threads_get_the_same_answer(trained):
     images = arrays("cifar10-mini").test_images[:20]
     expected = predict(trained, 1, images)
-    inference._cache.clear()
+    load._cache.clear()
     start = threading.Barrier(8)
 
     def ask(epoch: int) -> np.ndarray:
@@ -228,7 +231,7 @@ def test_many_threads_get_the_same_answer(trained):
         answers = list(pool.map(ask, [1, 0] * 4))
     for answer in answers[::2]:
         np.testing.assert_allclose(answer, expected, atol=1e-6)
-    assert len(inference._cache) == 2
+    assert len(load._cache) == 2
 
 
 def test_torch_is_left_few_threads(trained):

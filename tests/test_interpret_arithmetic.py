@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from playground.choices import ACTIVATIONS
 from playground.config import KNOBS, ModelConfig, from_flat
 from playground.geometry import GeometryError
-from playground.interpret import InterpretError, steps
+from playground.interpret import InterpretError, ops
 from playground.interpret.arithmetic import explain, places_of
-from playground.interpret.fields import Field, field, unravel
+from playground.interpret.receptive_field import Field, field, unravel
 from playground.interpret.trace import trace
 from playground.models import build
 
@@ -96,9 +96,9 @@ def tolerance(arithmetic) -> float:
     """Float32 sums of such terms are this exact."""
     step = arithmetic.step
     size = abs(step.output)
-    if isinstance(step, steps.ConvStep | steps.LinearStep):
+    if isinstance(step, ops.ConvStep | ops.LinearStep):
         size += float(np.abs(step.products).sum()) + abs(step.bias) + abs(getattr(step, "rest_sum", 0))
-    elif isinstance(step, steps.NormStep):
+    elif isinstance(step, ops.NormStep):
         size += (
             abs(step.normalised * step.gamma) + abs(step.mean / np.sqrt(step.variance) * step.gamma) + abs(step.beta)
         )
@@ -153,7 +153,7 @@ def test_the_parts_of_a_convolution_add_up():
     net, image, mean, std = network({"kernel_size": 3, "padding": "1", "dilation": 1, "channels": "5", "stride": 2})
     traced = trace(net, image, mean, std)
     step = explain(net, traced, "block1.conv1", (4, 0, 3)).step
-    assert isinstance(step, steps.ConvStep)
+    assert isinstance(step, ops.ConvStep)
     np.testing.assert_array_equal(step.rows, [-1, 0, 1])
     np.testing.assert_array_equal(step.columns, [5, 6, 7])
     assert not step.inside[0].any() and step.inside[1:].all()
@@ -167,11 +167,11 @@ def test_the_parts_of_a_convolution_add_up():
 
 def test_a_maximum_says_which_number_was_taken():
     maps = np.array([[1.0, 7.0, 0.0], [7.0, -2.0, 0.0]])
-    step = steps.pool(maps, np.array([0, 1]), np.array([0, 1]), maximum=True)
+    step = ops.pool(maps, np.array([0, 1]), np.array([0, 1]), maximum=True)
     assert (step.taken, step.output) == ((0, 1), 7.0)  # the first of two, as torch's own indices say
     _, index = F.max_pool2d(torch.tensor(maps)[None], 2, return_indices=True)
     assert index.flatten()[0] == 1
-    mean = steps.pool(maps, np.array([0, 1]), np.array([0, 1]), maximum=False)
+    mean = ops.pool(maps, np.array([0, 1]), np.array([0, 1]), maximum=False)
     assert (mean.taken, mean.output) == (None, 3.25)
     assert mean.numbers == "((1) + (7) + (7) + (−2)) / 4 = 3.25"
 
@@ -181,7 +181,7 @@ def test_the_parts_of_a_fully_connected_unit_add_up_and_say_where_they_come_from
     traced = trace(net, image, mean, std)
     told = explain(net, traced, "fc1", (2,), most=5)
     step = told.step
-    assert isinstance(step, steps.LinearStep)
+    assert isinstance(step, ops.LinearStep)
     assert told.source == "flatten"
     assert len(step.units) == 5 and step.rest_count == 4 * 4 * 4 - 5
     assert (np.diff(np.abs(step.products)) <= 0).all()
@@ -199,13 +199,13 @@ def test_activations_agree_everywhere(name):
     wanted = FUNCTIONS[name](torch.tensor(values, dtype=torch.float64)).numpy()
     if np.isnan(wanted[values.index(-np.inf)]):
         wanted[values.index(-np.inf)] = 0  # the limit; torch says inf · 0
-    found = [steps.activation(name, float(value)) for value in values]
+    found = [ops.activation(name, float(value)) for value in values]
     np.testing.assert_allclose([step.output for step in found], wanted, rtol=1e-9, atol=1e-12)
     assert all(step.numbers and step.formula for step in found)
 
 
 def test_softmax_holds_for_logits_that_would_overflow():
-    step = steps.softmax(np.array([1000.0, 999.0, -5.0], np.float32), 1)
+    step = ops.softmax(np.array([1000.0, 999.0, -5.0], np.float32), 1)
     assert step.output == pytest.approx(float(torch.tensor([1000.0, 999.0, -5.0]).softmax(0)[1]))
     assert step.total == pytest.approx(step.exponentials.sum())
 

@@ -14,7 +14,7 @@ from playground.interpret.attribution import METHODS, attribute, overlay
 from playground.interpret.network import prepare
 from playground.interpret.trace import trace
 from playground.models import build
-from playground.ui.inside.why import sum_words
+from playground.ui.pages.inside.attribution import sum_words
 
 torch.set_num_threads(1)
 SIZE, CLASSES = 10, 4

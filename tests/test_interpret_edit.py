@@ -11,7 +11,8 @@ from playground import runs
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.store import arrays
 from playground.events import Epoch, to_row
-from playground.inference import load_model, predict
+from playground.inference.classify import predict
+from playground.inference.load import load_model
 from playground.interpret import InterpretError
 from playground.interpret.edit import Edit, edited, edited_network, preset, save
 from playground.interpret.trace import trace

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from playground.interpret import InterpretError
-from playground.interpret.scale import (
+from playground.interpret.colormap import (
     CLEAR,
     DIVERGING,
     LEVELS,

@@ -10,13 +10,13 @@ import torch
 from playground.choices import ACTIVATIONS
 from playground.config import TrainingConfig, from_flat
 from playground.interpret import InterpretError
-from playground.interpret.exciting import most_exciting
-from playground.interpret.health import health
+from playground.interpret.dead_units import health
 from playground.interpret.kernels import gradients, histogram, in_colour, kernels, kernels_of, weights
 from playground.interpret.network import Budget, batch_size, outputs, prepare, private
+from playground.interpret.top_activations import most_exciting
 from playground.interpret.trace import trace
-from playground.losses import loss_function
 from playground.models import build
+from playground.training.losses import loss_function
 
 torch.set_num_threads(1)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

@@ -11,9 +11,9 @@ from playground import locks
 from playground.config import RunConfig
 from playground.data import store
 from playground.jobs import client
-from playground.jobs.sweep import sweep
+from playground.jobs.cleanup import sweep
 from playground.runs import create, runs_folder
-from playground.runs.shelf import draft_folder
+from playground.runs.registry import draft_folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,7 +70,7 @@ def test_what_is_being_made_is_left_alone(home):
 
 
 def test_a_killed_maker_leaves_nothing_once_a_service_starts(home):
-    code = "import time\nfrom playground.runs.shelf import draft_folder\nwith draft_folder() as draft:\n"
+    code = "import time\nfrom playground.runs.registry import draft_folder\nwith draft_folder() as draft:\n"
     code += "    print(draft, flush=True)\n    time.sleep(60)"
     maker = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert maker.stdout

@@ -9,13 +9,14 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, M
 
 from playground import runs
 from playground.config import RunConfig
-from playground.judge import formulas, hardest
-from playground.judge.answers import Answers, read_answers
-from playground.judge.calibration import reliability
-from playground.judge.confusion import images_of, largest_error, similarity_order
-from playground.judge.hardest import History
-from playground.metrics import average, confusion_matrix, f1, precision, ranks, recall, shares, top_k_counts
+from playground.metrics import formulas, hardest
+from playground.metrics.calibration import reliability
+from playground.metrics.confusion import images_of, largest_error, similarity_order
+from playground.metrics.hardest import History
+from playground.metrics.predictions import Answers
+from playground.metrics.scores import average, confusion_matrix, f1, precision, ranks, recall, shares, top_k_counts
 from playground.runs import RunError
+from playground.runs.predictions import read_answers
 
 
 def draw(seed: int, count: int, num_classes: int, absent: tuple[int, ...] = ()) -> Answers:

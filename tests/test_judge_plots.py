@@ -8,7 +8,7 @@ import pytest
 
 from playground.plots import MAX_POINTS, RIGHT, SEQUENTIAL, WRONG
 from playground.plots.confusion import LABELLED, confusion_heatmap
-from playground.plots.judge import Curve, history_strip, ranking_curves, reliability_diagram, top_k_curve
+from playground.plots.evaluation import Curve, history_strip, ranking_curves, reliability_diagram, top_k_curve
 
 COUNTS = np.array([[8, 2, 0], [1, 1200, 3], [0, 4, 5]])
 CLASSES = ("cat", "dog", "a ship with a name that is too long for an axis")

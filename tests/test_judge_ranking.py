@@ -6,9 +6,9 @@ import sklearn.metrics as oracle
 import torch
 from torchmetrics.classification import MulticlassAUROC, MulticlassAveragePrecision, MulticlassCalibrationError
 
-from playground.judge.answers import Answers
-from playground.judge.calibration import reliability
-from playground.judge.ranking import counts_at, macro, rank, rank_classes, rank_together
+from playground.metrics.calibration import reliability
+from playground.metrics.predictions import Answers
+from playground.metrics.ranking import counts_at, macro, rank, rank_classes, rank_together
 
 
 def draw(seed: int, count: int, num_classes: int, absent: tuple[int, ...] = (), dtype: type = np.float32) -> Answers:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from playground.boundaries import boundary, boundary_f1, matches
 from playground.config import KNOBS, TrainingConfig
-from playground.data.catalog import IGNORE
-from playground.losses import loss_function, median_frequency
+from playground.metrics import IGNORE
+from playground.metrics.boundaries import boundary, boundary_f1, matches
+from playground.training.losses import loss_function, median_frequency
 
 
 def training(**knobs) -> TrainingConfig:

@@ -7,7 +7,7 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 from torchmetrics.segmentation import DiceScore
 
-from playground.metrics import accuracy, confusion_matrix, f1, iou, precision, recall
+from playground.metrics.scores import accuracy, confusion_matrix, f1, iou, precision, recall
 
 
 def draw(seed: int, num_classes: int, count: int, absent: tuple[int, ...] = (), unpredicted: tuple[int, ...] = ()):

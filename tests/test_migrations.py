@@ -12,9 +12,9 @@ import pytest
 from playground.config import FORMAT, ConfigError, DataConfig, RunConfig, from_flat, from_json, to_json
 from playground.config.migrations import STEPS, migrate
 from playground.data import store
-from playground.inference import predict
+from playground.data.splits import split
+from playground.inference.classify import predict
 from playground.runs import RunError, RunFolder, export_zip, import_zip, open_run, runs_folder, status
-from playground.splits import split
 
 GOLDEN = Path(__file__).parent / "golden"
 DEMOS = Path(store.__file__).parent.parent

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from playground.choices import SCHEDULES
 from playground.config import KNOBS, ModelConfig, TrainingConfig
 from playground.models import build
-from playground.optim import Muon, optimizers
+from playground.training.optim import Muon, optimizers
 
 OPTIMIZERS = KNOBS["optimizer"].choices
 RATE, MOMENTUM, DECAY = 0.05, 0.8, 0.03

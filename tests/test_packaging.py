@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts import readme_knobs
+from scripts import docs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,8 +96,9 @@ def test_the_entry_point_exists():
     assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_the_table_of_knobs_is_current():
-    assert readme_knobs.updated(README) == README, "run: python -m scripts.readme_knobs"
+@pytest.mark.parametrize("name", docs.WRITTEN)
+def test_what_the_docs_copy_from_the_code_is_current(name):
+    assert docs.updated(name) == (ROOT / name).read_text(encoding="utf-8"), "run: python -m scripts.docs"
 
 
 def test_the_readme_and_the_ci_call_the_same_two_commands():
@@ -114,20 +115,6 @@ def test_the_readmes_links_lead_somewhere():
 
 def test_every_picture_says_what_it_shows():
     assert all(alt.strip() for alt in re.findall(r"!\[([^]]*)\]", README))
-
-
-def test_the_readmes_file_tree_is_the_tree():
-    block = next(block for block in README.split("```")[1::2] if "app.py    " in block)
-    listed: set[Path] = set()
-    parents = [ROOT]
-    for line in block.strip().splitlines():
-        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
-        listed.add(parents[depth] / name)
-        parents[depth + 1 :] = [parents[depth] / name]
-    assert sorted(str(path.relative_to(ROOT)) for path in listed if not path.exists()) == []
-    code = {*ROOT.glob("playground/**/*.py"), *ROOT.glob("pages/*.py")}
-    missing = {path for path in code - listed if not path.name.startswith("__")}
-    assert sorted(str(path.relative_to(ROOT)) for path in missing) == []
 
 
 def test_the_ci_script_is_executable_and_parses():

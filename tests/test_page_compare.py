@@ -11,7 +11,8 @@ from rows_support import make_row
 from ui_support import app_home, click, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
-from playground.compare import holm, mcnemar, welch
+from playground.comparison.mistakes import mcnemar
+from playground.comparison.significance import holm, welch
 from playground.config import from_flat
 from playground.data import shapes
 from playground.data.catalog import DatasetInfo
@@ -19,8 +20,8 @@ from playground.data.store import arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
-from playground.ui.compare.pixels import better
-from playground.ui.pickers import percent
+from playground.ui.common.pickers import percent
+from playground.ui.pages.compare.class_overlap import better
 
 pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
@@ -151,7 +152,7 @@ def test_a_run_without_a_name_is_called_by_its_knobs():
 
 
 def test_a_run_at_work_and_its_end_are_seen(monkeypatch):
-    monkeypatch.setattr("playground.ui.feeds.FRESH", -1.0)
+    monkeypatch.setattr("playground.ui.common.run_views.FRESH", -1.0)
     busy, over = made("busy", "running"), made("over")
     with worked_on(busy):
         at = open_compare(busy, over)

@@ -11,13 +11,13 @@ from ui_support import app_home, click, errors, open_page, run, texts, unpacked
 
 from playground.data import catalog, own, shapes
 from playground.data.catalog import CATALOG
-from playground.data.plan import SIZE
+from playground.data.importing.plan import SIZE
 from playground.data.shapes import LIMITS, Difficulty
 from playground.images import fit_to
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.plots.masks import PALETTE
-from playground.ui import datasets
+from playground.ui.pages.data import datasets
 
 __all__ = ["app_home", "unpacked"]
 

@@ -7,7 +7,7 @@ from ui_support import ROOT, app_home, click, make_run, open_page, run, texts, u
 
 from playground import runs
 from playground.data import catalog
-from playground.ui import live_chart, strip
+from playground.ui.components import live_chart, strip
 
 __all__ = ["app_home", "unpacked"]
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("app_home")
 def no_demo(monkeypatch):
     """Whether a demo run is bundled or not."""
     monkeypatch.setattr(runs, "demo_run", lambda *_: None)
-    monkeypatch.setattr(runs.shelf, "demo_run", lambda *_: None)
+    monkeypatch.setattr(runs.registry, "demo_run", lambda *_: None)
 
 
 def unpack_images():

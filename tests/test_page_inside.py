@@ -12,16 +12,17 @@ from ui_support import click, errors, open_page, place, run, texts
 from playground import runs
 from playground.config import from_flat
 from playground.data.store import arrays
-from playground.inference import dataset_of, load_model, predict
+from playground.inference.classify import predict
+from playground.inference.load import dataset_of, load_model
 from playground.interpret.arithmetic import explain
 from playground.interpret.trace import trace
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
-from playground.ui import pickers
-from playground.ui.inside import maps
-from playground.ui.inside.maps import LAYER, MAP
+from playground.ui.common import pickers
+from playground.ui.pages.inside import maps
+from playground.ui.pages.inside.maps import LAYER, MAP
 
 TINY = {
     "channels": "4-5",
@@ -48,7 +49,7 @@ def trained(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
     """The tests say which runs there are."""
-    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", runs.runs_folder() / "no-demo")
 
 
 def view(folder: RunFolder, name: str, **query: str):
@@ -153,7 +154,7 @@ def test_the_epoch_moves_everything_and_the_url(trained):
 
 def test_play_steps_through_the_epochs_and_stops_at_the_end(trained, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("playground.ui.inside.choose.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("playground.ui.pages.inside.subject.time.monotonic", lambda: clock[0])
     at = view(trained, "maps")
     click(at, "inside_play")
     seen = [at.select_slider[0].value]

@@ -9,15 +9,16 @@ import pytest
 from rows_support import make_row
 from ui_support import app_home, errors, make_run, open_page, place, run, texts, unpacked, worked_on
 
-from playground import metrics, runs
+from playground import runs
 from playground.config import DataConfig, RunConfig, from_flat
 from playground.data.store import arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.judge.answers import Answers
-from playground.judge.calibration import reliability
-from playground.judge.confusion import images_of, largest_error
-from playground.metrics import confusion_matrix
+from playground.metrics import scores as metrics
+from playground.metrics.calibration import reliability
+from playground.metrics.confusion import images_of, largest_error
+from playground.metrics.predictions import Answers
+from playground.metrics.scores import confusion_matrix
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -35,7 +36,7 @@ CHARTS = {
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
     """The tests say which runs there are."""
-    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", runs.runs_folder() / "no-demo")
 
 
 def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) -> RunFolder:

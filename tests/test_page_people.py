@@ -8,7 +8,7 @@ from playground import people, runs
 from playground.config import from_flat
 from playground.people import MACHINE
 from playground.studies import Study, control
-from playground.ui import person
+from playground.ui.common import person
 
 __all__ = ["app_home", "unpacked"]
 

@@ -39,7 +39,7 @@ def two(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
     """The tests say which runs there are."""
-    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", runs.runs_folder() / "no-demo")
 
 
 def photo(size=(60, 40), colour=(200, 100, 50)) -> bytes:
@@ -104,7 +104,7 @@ def test_the_newest_run_with_weights_is_shown_unasked(two):
 
 def test_the_first_visit_shows_the_demo(two, monkeypatch):
     demo = RunFolder(two[0].path)
-    for where in ("playground.runs.demo_run", "playground.runs.shelf.demo_run"):
+    for where in ("playground.runs.demo_run", "playground.runs.registry.demo_run"):
         monkeypatch.setattr(where, lambda task="classification": demo if task == "classification" else None)
     assert open_page("predict").query_params["run"] == two[0].id
 
@@ -184,7 +184,7 @@ def test_pages_of_the_gallery(two):
 
 def test_a_photo_is_cropped_shown_and_judged(two):
     from playground.images import fit_to, read_image
-    from playground.inference import predict
+    from playground.inference.classify import predict
 
     at = page_with_photo(photo(), run=two[0].id)
     probs = predict(two[0], 2, fit_to(read_image(photo()), 32, 3)[None])[0]

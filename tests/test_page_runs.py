@@ -14,7 +14,7 @@ from playground.exports import ExportError, File, export
 from playground.jobs import queue
 from playground.runs import RunFolder, demo_run, export_zip
 from playground.runs.folder import DEMO
-from playground.ui import shelf
+from playground.ui.pages.runs import table as shelf
 
 pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
@@ -23,7 +23,7 @@ __all__ = ["app_home", "unpacked"]
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch, tmp_path):
     """The tests say which runs there are."""
-    monkeypatch.setattr("playground.runs.shelf.DEMO", tmp_path / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", tmp_path / "no-demo")
 
 
 def named(name: str, state: str = "finished", **knobs) -> RunFolder:
@@ -171,7 +171,7 @@ def test_the_demo_is_last_and_stays(monkeypatch, tmp_path):
     demo = make_run()
     target = tmp_path / "demo"
     demo.path.rename(target)
-    for where in ("playground.runs.shelf.DEMO", "playground.runs.folder.DEMO"):
+    for where in ("playground.runs.registry.DEMO", "playground.runs.folder.DEMO"):
         monkeypatch.setattr(where, target)
     named("mine")
     at = choose(open_page("runs"), RunFolder(target))
@@ -369,7 +369,7 @@ def test_download_and_import():
 
 
 def test_weights_go_out_and_come_in(monkeypatch):
-    monkeypatch.setattr("playground.runs.shelf.DEMO", DEMO)
+    monkeypatch.setattr("playground.runs.registry.DEMO", DEMO)
     file = export(demo_run(), 24, "safetensors")
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
         parts = [(name, archive.read(name)) for name in ("model.safetensors", "config.json")]
@@ -403,7 +403,7 @@ def export_button(at):
 def test_all_ticked_runs_are_exported_into_one_zip(monkeypatch):
     one, two, waits = named("one"), named("one"), named("waits", "queued")
     made = lambda run, epoch, name: File(f"{run.name}.{name}", f"{run.id} {epoch}".encode(), "z")  # noqa: E731
-    monkeypatch.setattr("playground.ui.exports.export", made)
+    monkeypatch.setattr("playground.ui.pages.runs.export.export", made)
     at = tick(open_page("runs"), one, two, waits)
     at.session_state[f"export_{one.id}_{two.id}"] = True
     assert export_button(run(at))
@@ -421,7 +421,7 @@ def test_what_cannot_be_exported_is_left_out_and_named(monkeypatch):
             raise ExportError("its data set is not here")
         return File("good.py", b"1", "z")
 
-    monkeypatch.setattr("playground.ui.exports.export", export)
+    monkeypatch.setattr("playground.ui.pages.runs.export.export", export)
     at = tick(open_page("runs"), good, bad)
     at.session_state[f"export_{good.id}_{bad.id}"] = True
     assert "Left out: bad: its data set is not here" in texts(run(at))
@@ -432,7 +432,7 @@ def test_every_format_is_offered_and_made_only_when_it_is_asked_for(monkeypatch)
     made = named("to export")
     asked = []
     monkeypatch.setattr(
-        "playground.ui.exports.export", lambda *what: asked.append(what) or File("x.y", b"12", "z", "Note.")
+        "playground.ui.pages.runs.export.export", lambda *what: asked.append(what) or File("x.y", b"12", "z", "Note.")
     )
     at = choose(open_page("runs"), made)
     assert export_button(at) is None

@@ -8,17 +8,18 @@ import pytest
 from PIL import Image
 from ui_support import errors, open_page, place, run, texts
 
-from playground import metrics, runs
+from playground import runs
 from playground.config import from_flat
+from playground.data.scenes import compose
 from playground.data.store import arrays
-from playground.inference import dataset_of, load_model
+from playground.inference.load import dataset_of, load_model
+from playground.inference.sliding_window import Classifier, fuse, label_map, sweep
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
+from playground.metrics import scores
 from playground.runs import RunFolder
-from playground.segment.mosaic import compose
-from playground.segment.regions import Classifier, fuse, label_map, sweep
-from playground.ui.segment import regions as view
+from playground.ui.pages.segment import regions as view
 
 TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 16, "device": "cpu", "precision": "float32", "threads": 1}
 
@@ -41,7 +42,7 @@ def both(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
     """The tests say which runs there are."""
-    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", runs.runs_folder() / "no-demo")
 
 
 def page(folder: RunFolder, **query: str):
@@ -87,11 +88,11 @@ def test_a_scene_is_labelled_and_judged(both):
     scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
     probs, labels = computed(padded, scene.image, 2, regions=[48, 72], stride=8, sigma=31 / 4)
     assert len(np.unique(labels)) > 2
-    confusion = metrics.confusion_matrix(scene.labels, labels, 10)
+    confusion = scores.confusion_matrix(scene.labels, labels, 10)
     present = (confusion.sum(0) + confusion.sum(1)) > 0
     said = texts(at)
-    assert f"**{100 * metrics.accuracy(confusion):.1f} %** of the pixels are right" in said
-    assert f"mean IoU **{100 * metrics.iou(confusion)[present].mean():.1f} %**" in said
+    assert f"**{100 * scores.accuracy(confusion):.1f} %** of the pixels are right" in said
+    assert f"mean IoU **{100 * scores.iou(confusion)[present].mean():.1f} %**" in said
     assert [item["name"] for item in pictures(at)] == ["labels", "truth", "probability"]
     assert all(item["alt"].startswith("Scene 0. ") for item in pictures(at))
     assert "where there is: " + data.info.classes[scene.labels[128, 128]] in said
@@ -107,7 +108,7 @@ def test_nothing_is_computed_while_nothing_changes(both, monkeypatch):
     at = page(both[0])
     asked = []
     real = sweep
-    monkeypatch.setattr("playground.segment.regions.sweep", lambda *given: asked.append(given) or real(*given))
+    monkeypatch.setattr("playground.inference.sliding_window.sweep", lambda *given: asked.append(given) or real(*given))
     at.slider(key="segment_opacity").set_value(0.2)
     run(at)
     at.session_state[view.POINT] = (3, 4)
@@ -150,8 +151,8 @@ def test_one_scale_without_smoothing_at_another_epoch(both):
     data = arrays("cifar10-mini")
     scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
     _, labels = computed(padded, scene.image, 1, regions=[32], stride=32, sigma=0)
-    confusion = metrics.confusion_matrix(scene.labels, labels, 10)
-    assert f"**{100 * metrics.accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
+    confusion = scores.confusion_matrix(scene.labels, labels, 10)
+    assert f"**{100 * scores.accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
     assert "**64 regions in " in texts(at)
     assert place(at) == {"run": padded.id, "epoch": "1"}
 
@@ -239,7 +240,7 @@ def test_a_network_that_is_no_chain_is_computed_by_windows_and_says_so(both, mon
         def forward(self, images):
             return nn.functional.pad(images.mean((2, 3)), (0, 7))
 
-    monkeypatch.setattr("playground.inference.load_model", lambda run, epoch: Other())
+    monkeypatch.setattr("playground.inference.load.load_model", lambda run, epoch: Other())
     at = page(both[0], epoch="0")
     line = "A Other is no chain of layers that can be turned into convolutions: each region is computed by itself."
     assert [info.value for info in at.info] == [line]
@@ -248,7 +249,9 @@ def test_a_network_that_is_no_chain_is_computed_by_windows_and_says_so(both, mon
 
 
 def test_very_many_classes_share_places(both, monkeypatch):
-    monkeypatch.setattr("playground.segment.regions.FLOATS", 256 * 256)  # ten classes: 3.2 pixels, so 4, share a place
+    monkeypatch.setattr(
+        "playground.inference.sliding_window.FLOATS", 256 * 256
+    )  # ten classes: 3.2 pixels, so 4, share a place
     at = page(both[1], epoch="1")
     at.session_state[view.POINT] = (255, 255)
     assert "At row 255, column 255" in texts(run(at))

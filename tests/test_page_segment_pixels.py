@@ -11,21 +11,23 @@ from PIL import Image
 from ui_support import click, errors, open_page, run, texts
 
 from playground import runs
+from playground.comparison.remedies import REMEDIES
 from playground.config import from_flat
 from playground.data import shapes, store
-from playground.data.catalog import IGNORE, DatasetInfo
+from playground.data.catalog import DatasetInfo
+from playground.inference.segment import blurred, judged, pixel_probs
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
+from playground.metrics import IGNORE
+from playground.metrics.mask_scores import FIGURES, figures
 from playground.plots.masks import PALETTE, clear_class, laid_over
 from playground.plots.masks import errors as error_map
 from playground.runs import RunFolder
-from playground.segment.pixels import blurred, judged, pixel_probs
-from playground.segment.remedies import FIGURES, REMEDIES, figures
-from playground.ui import pickers
-from playground.ui.segment import masks as mask_view
-from playground.ui.segment.legend import entries, shares
-from playground.ui.segment.photo import indexed_png
+from playground.ui.common import pickers
+from playground.ui.pages.segment import fixed_images as mask_view
+from playground.ui.pages.segment.legend import entries, shares
+from playground.ui.pages.segment.photo import indexed_png
 
 TINY = {
     "dataset": "few-shapes",
@@ -57,7 +59,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch):
-    monkeypatch.setattr("playground.runs.shelf.DEMO", runs.runs_folder() / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", runs.runs_folder() / "no-demo")
 
 
 def view(folder: RunFolder, name: str, **query: str):

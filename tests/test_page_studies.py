@@ -14,7 +14,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
 from playground.studies import Study, StudyFolder, control, parse_axis
-from playground.ui.studies import findings
+from playground.ui.pages.studies import findings
 
 pytestmark = pytest.mark.usefixtures("app_home")
 

@@ -13,8 +13,8 @@ from playground.config import KNOBS, RunConfig, diff, from_flat, to_query
 from playground.diagnosis import Finding
 from playground.events import Change
 from playground.presets import PRESETS
-from playground.ui import diagnosis, knobs
-from playground.ui.transport import epochs_words
+from playground.ui.common import diagnosis, knobs
+from playground.ui.pages.train.transport import epochs_words
 
 __all__ = ["app_home", "unpacked"]
 

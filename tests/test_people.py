@@ -21,7 +21,7 @@ from playground.people import MACHINE
 from playground.runs import RunError, RunFolder
 from playground.studies import Study, StudyError, control
 from playground.studies import study as studies
-from playground.ui import person
+from playground.ui.common import person
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("playground/ui/**/*.py")])

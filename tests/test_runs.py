@@ -17,7 +17,7 @@ from rows_support import make_row
 from safetensors.numpy import save as save_tensors
 
 import playground.runs.folder as folder_module
-import playground.runs.shelf as shelf_module
+import playground.runs.registry as shelf_module
 import playground.runs.tensors as tensors_module
 from playground.config import DataConfig, RunConfig, from_flat
 from playground.events import Epoch, Progress, Scores, Snapshot, to_row
@@ -526,7 +526,7 @@ def test_a_feed_reads_only_what_is_new(run, monkeypatch):
     assert [row.epoch for row in feed.epochs] == [1]
     assert [row.knob for row in feed.changes] == ["dropout"]
     sizes = []
-    monkeypatch.setattr("playground.runs.feed.from_lines", lambda chunk: sizes.append(len(chunk)) or [])
+    monkeypatch.setattr("playground.runs.reader.from_lines", lambda chunk: sizes.append(len(chunk)) or [])
     run.append(progress(2))
     feed.update()
     assert sizes == [len(to_line(progress(2)))]

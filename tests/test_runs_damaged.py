@@ -93,7 +93,7 @@ def test_every_page_lives_beside_damaged_runs(page):
 
 
 def test_a_damaged_run_on_the_page_has_its_reason_and_a_delete(monkeypatch, tmp_path):
-    monkeypatch.setattr("playground.runs.shelf.DEMO", tmp_path / "no-demo")
+    monkeypatch.setattr("playground.runs.registry.DEMO", tmp_path / "no-demo")
     whole, made = make_run(), make_run()
     write(made, "status.json", {"state": ["a"]})
     at = open_page("runs")

@@ -9,7 +9,8 @@ from exports_support import trained, unpacked, with_images
 from playground.data import catalog, store
 from playground.data.catalog import DataError
 from playground.exports import FORMATS, export
-from playground.inference import dataset_of, predict
+from playground.inference.classify import predict
+from playground.inference.load import dataset_of
 from playground.runs import RunFolder, export_zip, import_zip
 
 __all__ = ["unpacked", "with_images"]

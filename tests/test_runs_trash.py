@@ -6,7 +6,7 @@ import pytest
 
 from playground import people
 from playground.config import RunConfig
-from playground.jobs.sweep import sweep
+from playground.jobs.cleanup import sweep
 from playground.runs import RunError, create, empty_trash, list_runs, list_trash, open_run, restore, runs_folder
 from playground.runs.trash import KEPT_DAYS, sweep_trash
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from playground.segment import SegmentError
-from playground.segment.mosaic import MAX_REGIONS, compose
+from playground.data.scenes import MAX_REGIONS, SceneError, compose
 
 CLASSES = 6
 
@@ -101,13 +100,13 @@ def test_grey_images_make_a_grey_picture(flat):
     ],
 )
 def test_what_cannot_be_composed_is_one_line(flat, change, line):
-    with pytest.raises(SegmentError, match=line):
+    with pytest.raises(SceneError, match=line):
         compose(*flat, **({"seed": 0, "regions": 3} | change))
 
 
 def test_no_images_or_too_many_classes_are_one_line(flat):
     images, targets = flat
-    with pytest.raises(SegmentError, match="no images"):
+    with pytest.raises(SceneError, match="no images"):
         compose(images[:0], targets[:0], seed=0, regions=3)
-    with pytest.raises(SegmentError, match="classes 0 to 254"):
+    with pytest.raises(SceneError, match="classes 0 to 254"):
         compose(images, targets + 250, seed=0, regions=3)

@@ -8,18 +8,21 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 from playground.config import DataConfig, RunConfig, from_flat
 from playground.data import shapes, store
 from playground.data.augment import augment_pairs, normalise
-from playground.data.catalog import IGNORE, DatasetInfo
+from playground.data.catalog import DatasetInfo
 from playground.data.store import Arrays
 from playground.events import Epoch
-from playground.inference import InferenceError, load_model, predict
+from playground.inference import segment as pixel_module
+from playground.inference.classify import predict
+from playground.inference.errors import InferenceError
+from playground.inference.load import load_model
+from playground.inference.segment import pixel_probs
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.losses import loss_function, median_frequency
+from playground.metrics import IGNORE
 from playground.models import build
 from playground.runs import RunError, RunFolder, create, demo_run, list_runs, open_run
-from playground.segment import pixels as pixel_module
-from playground.segment.pixels import pixel_probs
 from playground.training import fit
+from playground.training.losses import loss_function, median_frequency
 
 TINY = {
     "dataset": "few-shapes",

@@ -12,10 +12,9 @@ from scipy import ndimage
 from torch import nn
 
 from playground.config import ModelConfig
-from playground.models import build
-from playground.segment import SegmentError
-from playground.segment import regions as sliding
-from playground.segment.regions import (
+from playground.inference import sliding_window as sliding
+from playground.inference.errors import InferenceError
+from playground.inference.sliding_window import (
     Classifier,
     Sweep,
     dense_logits,
@@ -27,6 +26,7 @@ from playground.segment.regions import (
     sweep,
     window_logits,
 )
+from playground.models import build
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -153,7 +153,7 @@ def test_what_is_no_chain_is_computed_window_by_window():
     who = Classifier(Other(), 16, MEAN, STD)
     swept = sweep(who, photo(), 16, 5, "windows")
     assert swept.probs.shape == (7, 10, 3)
-    with pytest.raises(SegmentError, match="compute it window by window"):
+    with pytest.raises(InferenceError, match="compute it window by window"):
         sweep(who, photo(), 16, 5, "one pass")
 
 
@@ -193,21 +193,23 @@ def test_a_grey_network_sees_luma():
 
 
 def test_an_image_smaller_than_the_region_is_one_line():
-    with pytest.raises(SegmentError, match="The image is 40 × 15 pixels, smaller than a region of 16; take a smaller"):
+    with pytest.raises(
+        InferenceError, match="The image is 40 × 15 pixels, smaller than a region of 16; take a smaller"
+    ):
         sweep(classifier(), photo(15, 40), 16, 4, "windows")
     assert sweep(classifier(), photo(16, 40), 16, 4, "one pass").probs.shape == (1, 7, 6)
 
 
 def test_too_many_windows_are_one_line(monkeypatch):
     monkeypatch.setitem(sliding.MAX_WINDOWS, "windows", 69)
-    with pytest.raises(SegmentError, match="There would be 70 regions, and 69 are the most; take a larger stride"):
+    with pytest.raises(InferenceError, match="There would be 70 regions, and 69 are the most; take a larger stride"):
         sweep(classifier(), photo(), 16, 5, "windows")
 
 
 def test_answers_that_are_no_numbers_are_one_line():
     who = classifier()
     who.net.get_parameter("output.bias").data[2] = float("nan")
-    with pytest.raises(SegmentError, match="no finite numbers"):
+    with pytest.raises(InferenceError, match="no finite numbers"):
         sweep(who, photo(), 16, 5, "one pass")
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from playground.config import ConfigError, DataConfig
-from playground.splits import round_the_classes, split
+from playground.data.splits import round_the_classes, split
 
 
 def draw_targets(seed: int = 0, counts: tuple[int, ...] = (50, 20, 100, 31)) -> np.ndarray:

@@ -196,7 +196,7 @@ def test_a_study_on_a_shelf_of_other_runs_reads_none_of_them(monkeypatch):
     folder = control.start(Study("seeds", tiny(), 2))
     opened = []
     monkeypatch.setattr(runs.RunFolder, "about", property(lambda run: opened.append(run.id)))
-    monkeypatch.setattr(runs.shelf, "list_runs", lambda: opened.append("list"))
+    monkeypatch.setattr(runs.registry, "list_runs", lambda: opened.append("list"))
     StudyFeed(folder).update()
     control.go_on(folder)
     assert set(opened) <= {member.run_id for member in folder.members()}

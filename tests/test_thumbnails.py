@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from playground.data import catalog, store
 from playground.data.catalog import DatasetInfo
-from playground.ui import thumbnails
+from playground.ui.components import thumbnails
 
 
 def get(name: str) -> Response:

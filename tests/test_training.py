@@ -17,15 +17,15 @@ import playground.training.trainer as trainer_module
 from playground.choices import SCHEDULES
 from playground.config import KNOBS, ConfigError, DataConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import DatasetInfo
+from playground.data.splits import split
 from playground.data.store import Arrays, statistics
 from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Snapshot
 from playground.geometry import GeometryError
-from playground.losses import loss_function
 from playground.models import build
 from playground.runs import create
-from playground.splits import split
 from playground.training import ResumeError, fit
 from playground.training.device import choose_device, uses_bfloat16
+from playground.training.losses import loss_function
 
 E = TypeVar("E", bound=Event)
 CLASSES = 4

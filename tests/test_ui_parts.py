@@ -10,7 +10,8 @@ from ui_support import make_run
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.runs import RunError
-from playground.ui import errors, feeds, form, knobs, network
+from playground.ui.common import form, guard, knobs, run_views
+from playground.ui.pages.train import network
 
 
 def test_a_logarithmic_slider_has_the_present_value_and_stays_in_bounds():
@@ -95,26 +96,26 @@ def test_counts(number, text):
 
 def test_many_viewers_cost_one_reader_and_one_figure(home):
     folder = make_run("finished")
-    first, second = feeds.watch(folder), feeds.watch(folder)
+    first, second = run_views.watch(folder), run_views.watch(folder)
     assert first is second
-    figures, version = feeds.figures(first, smoothing=0.5)
-    assert feeds.figures(second, smoothing=0.5)[0] is figures
-    assert feeds.figures(second, smoothing=0.6)[1] != version
+    figures, version = run_views.figures(first, smoothing=0.5)
+    assert run_views.figures(second, smoothing=0.5)[0] is figures
+    assert run_views.figures(second, smoothing=0.6)[1] != version
 
 
 def test_a_runs_knobs_follow_what_was_changed_on_the_way(home):
     folder = make_run("stopped")
     folder.append(make_row({"type": "change", "epoch": 2.0, "step": 20, "knob": "dropout", "old": 0.0, "new": 0.5}))
-    assert feeds.watch(folder).config.model.dropout == 0.5
+    assert run_views.watch(folder).config.model.dropout == 0.5
 
 
 def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypatch):
     shown = []
-    monkeypatch.setattr(errors.st, "error", lambda text, icon: shown.append(text))
+    monkeypatch.setattr(guard.st, "error", lambda text, icon: shown.append(text))
     with pytest.raises(ConfigError) as refused:
         from_flat({"epochs": 0})
-    assert errors.show(refused.value)
-    assert errors.show(ZeroDivisionError("division by zero"))
+    assert guard.show(refused.value)
+    assert guard.show(ZeroDivisionError("division by zero"))
     assert "Epochs (epochs) cannot be 0" in shown[0]
     assert "division" not in shown[1]
     assert all("\n" not in text for text in shown)
@@ -122,18 +123,18 @@ def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypat
 
 def test_a_guard_shows_what_a_person_can_mend_and_lets_mistakes_through(monkeypatch):
     shown = []
-    monkeypatch.setattr(errors.st, "error", lambda text, icon: shown.append(text))
-    with errors.guard():
+    monkeypatch.setattr(guard.st, "error", lambda text, icon: shown.append(text))
+    with guard.guard():
         raise RunError("run a\nis *damaged*")
     assert shown == ["run a is \\*damaged\\*"]
-    with pytest.raises(ValueError, match="operands could not be broadcast"), errors.guard():
+    with pytest.raises(ValueError, match="operands could not be broadcast"), guard.guard():
         np.zeros(2) + np.zeros(3)
     assert len(shown) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError(), RunError(), RunError(" "), KeyError()])
 def test_an_error_without_words_is_one_line_all_the_same(error):
-    assert errors.words(error).startswith("This page could not be drawn; what went wrong is in the server's console.")
+    assert guard.words(error).startswith("This page could not be drawn; what went wrong is in the server's console.")
 
 
 def test_no_page_takes_a_mistake_of_ours_for_a_person_s():
@@ -143,4 +144,4 @@ def test_no_page_takes_a_mistake_of_ours_for_a_person_s():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ExceptHandler) and node.type and "ValueError" in ast.unparse(node.type):
                 caught.append(path.relative_to(ROOT).as_posix())
-    assert caught == ["playground/ui/studies/new.py"]  # float() of what was typed
+    assert caught == ["playground/ui/pages/studies/new.py"]  # float() of what was typed

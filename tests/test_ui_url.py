@@ -5,7 +5,7 @@ import re
 import pytest
 from ui_support import app_home, make_run, open_page, run, texts, unpacked
 
-from playground.ui.url import Part
+from playground.ui.common.url import Part
 
 __all__ = ["app_home", "unpacked"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from playground.data.catalog import DataError
-from playground.data.class_lists import parse_classes
-from playground.data.importing import import_any
+from playground.data.importing.class_lists import parse_classes
+from playground.data.importing.save import import_any
 from playground.exports.tensors import take_in
 from playground.home import home
 from playground.runs import RunError

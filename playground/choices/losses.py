@@ -16,8 +16,8 @@ class Term:
     Attributes:
         name: a Python name for its value.
         words: what it is, as the exported script says it.
-        function: where it is computed, as "playground.losses:focal": a function of logits, targets, the knobs of
-            training and the weights of the classes, or None.
+        function: where it is computed, as "playground.training.losses:focal": a function of logits, targets, the knobs
+            of training and the weights of the classes, or None.
         guess: the value of answering every image with the classes' shares p (K,), about.
         averages: whether it is a mean over images or pixels, of which some may count for more.
         smooths: whether label smoothing changes it.
@@ -78,7 +78,7 @@ _MEAN = "(each * weights).sum() / weights.sum().clamp(min=1e-6)"
 CROSS_ENTROPY = Term(
     name="cross_entropy",
     words="the cross-entropy",
-    function="playground.losses:cross_entropy",
+    function="playground.training.losses:cross_entropy",
     guess=lambda p: -(p * np.log(p)).sum(),
     smooths=True,
     code="cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})",
@@ -90,7 +90,7 @@ CROSS_ENTROPY = Term(
 MSE = Term(
     name="mse",
     words="the squared distance between the probabilities and the one-hot target (Brier score)",
-    function="playground.losses:brier",
+    function="playground.training.losses:brier",
     guess=lambda p: 1 - (p**2).sum(),
     smooths=True,
     masks_out=True,
@@ -108,7 +108,7 @@ MSE = Term(
 FOCAL = Term(
     name="focal",
     words="the focal loss (Lin et al., 2017)",
-    function="playground.losses:focal",
+    function="playground.training.losses:focal",
     guess=lambda p: -((1 - p) ** 2 * p * np.log(p)).sum(),
     code=(
         'each = F.cross_entropy(logits, targets, reduction="none")\n'
@@ -124,7 +124,7 @@ FOCAL = Term(
 DICE = Term(
     name="dice",
     words="the Dice loss (Milletari et al., 2016)",
-    function="playground.losses:dice",
+    function="playground.training.losses:dice",
     guess=lambda p: 1 - 1 / len(p),
     averages=False,
     wants_areas=True,

@@ -78,7 +78,7 @@ _ENTRIES = (
         "torch.optim:AdamW",
         _momentum,
         decays_by_default=True,
-        for_hidden="playground.optim:Muon",
+        for_hidden="playground.training.optim:Muon",
     ),
 )
 OPTIMIZERS = {entry.name: entry for entry in _ENTRIES}

@@ -8,9 +8,9 @@ from typing import Any, get_args
 from playground import interrupts
 from playground.cli.parser import Parser
 from playground.data.catalog import DataError, DatasetInfo, Task, available, is_ready
-from playground.data.folders import ROLES
-from playground.data.mask_files import NOTHING
-from playground.data.plan import SIZE, Corrections, describe
+from playground.data.importing.folders import ROLES
+from playground.data.importing.mask_files import NOTHING
+from playground.data.importing.plan import SIZE, Corrections, describe
 from playground.data.shapes import LIMITS, Difficulty
 from playground.jobs.fetch import Cancelled, fetch
 
@@ -120,8 +120,8 @@ def _fetch_data(options: argparse.Namespace) -> int:
 
 @interrupts.raising()
 def _import_data(options: argparse.Namespace) -> int:
-    from playground.data.importing import take
-    from playground.data.understanding import understand
+    from playground.data.importing.save import take
+    from playground.data.importing.understand import understand
 
     if not options.name and not options.preview:
         raise DataError("give the new data set a name: --name NAME; or look at it first: --preview")

@@ -77,7 +77,7 @@ def _predict(options: argparse.Namespace) -> int:
             print(f"playground: {path}: {' '.join(str(error).split())}", file=sys.stderr)
             worst = BAD_INPUT
             continue
-        from playground.inference import predict  # after the images: torch takes seconds
+        from playground.inference.classify import predict  # after the images: torch takes seconds
 
         probs = predict(run, epoch, seen[None])
         order = probs[0].argsort()[::-1][:top]

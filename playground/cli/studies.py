@@ -10,7 +10,7 @@ from playground.cli.parser import FAILED
 from playground.cli.train import add_knob
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.jobs import client
-from playground.metrics import accuracy
+from playground.metrics.scores import accuracy
 from playground.presets import PRESETS
 from playground.studies import Study, StudyFolder, control, parse_axis, plan
 from playground.studies.results import StudyFeed, best, mean_std, out_of_fold

@@ -21,8 +21,6 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a data set may be called; the name is also a folder, a URL parameter and a value on the command line."""
 
 Task = Literal["classification", "segmentation"]
-IGNORE = 255
-"""The value in a mask that belongs to no class and counts for nothing."""
 
 
 MAX_INFO = 2**20

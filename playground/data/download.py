@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.data import store
-from playground.data.catalog import CATALOG, IGNORE, DataError
-from playground.data.masks import fit_pair
+from playground.data.catalog import CATALOG, DataError
+from playground.data.importing.shrink import fit_pair
 from playground.data.store import Progress, Report
 from playground.home import home
+from playground.metrics import IGNORE
 
 CHUNK = 64 * 1024
 TIMEOUT = 30.0

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from playground import locks
-from playground.data.catalog import CATALOG, IGNORE, DataError, DatasetInfo, folder, info, is_ready
+from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
 from playground.home import HomeError, check_writable, home
+from playground.metrics import IGNORE
 
 BUNDLED = Path(__file__).parent / "bundled"
 _PARTS = ("train_images", "train_targets", "test_images", "test_targets")

@@ -5,7 +5,7 @@ from statistics import mean
 
 from playground.choices import LOSSES
 from playground.diagnosis.finding import Finding
-from playground.diagnosis.story import FEW_STEPS, Story
+from playground.diagnosis.run_summary import FEW_STEPS, Story
 
 LATE = 0.5
 """Where pixels are labelled, rare classes are learned late: this share of a run is waited for."""

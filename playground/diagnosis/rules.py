@@ -13,7 +13,7 @@ from playground.config import RunConfig
 from playground.data.catalog import mirrors
 from playground.diagnosis.classes import never_predicted
 from playground.diagnosis.finding import Finding, percent
-from playground.diagnosis.story import FEW_STEPS, Story, tell
+from playground.diagnosis.run_summary import FEW_STEPS, Story, tell
 from playground.events import Change, EpochRow
 from playground.runs import Status
 

@@ -6,7 +6,7 @@ from playground.choices import SCHEDULES
 from playground.config import RunConfig
 from playground.diagnosis.classes import LATE
 from playground.diagnosis.rules import ENDGAME, PATIENCE, WINDOW
-from playground.diagnosis.story import Story, tell
+from playground.diagnosis.run_summary import Story, tell
 from playground.events import Change, EpochRow
 from playground.runs import Status
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from playground.diagnosis.finding import Finding, percent
 
 if TYPE_CHECKING:
-    from playground.interpret.health import Health
+    from playground.interpret.dead_units import Health
 
 FLAT_UNITS = 0.5
 """Dead or saturated: this share of a layer's units. Healthy networks have up to half of a layer's units dead, and with

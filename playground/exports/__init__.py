@@ -15,8 +15,8 @@ import numpy as np
 
 from playground.data.catalog import DataError
 from playground.data.store import Arrays, arrays
-from playground.exports.facts import ExportError, Facts, facts
-from playground.exports.sections import TORCHVISION
+from playground.exports.codegen.sections import TORCHVISION
+from playground.exports.context import ExportError, Facts, facts
 from playground.runs import RunError, RunFolder
 
 __all__ = ["FORMATS", "ExportError", "File", "Format", "export"]
@@ -60,13 +60,13 @@ def export(run: RunFolder, epoch: int, name: str) -> File:
 
 
 def _script(found: Facts, stem: str) -> File:
-    from playground.exports.script import script
+    from playground.exports.codegen.script import script
 
     return _with_images(found, stem, "train.py", script(found).encode(), "text/x-python")
 
 
 def _notebook(found: Facts, stem: str) -> File:
-    from playground.exports.notebook import notebook
+    from playground.exports.codegen.notebook import notebook
 
     return _with_images(found, stem, "train.ipynb", notebook(found), "application/x-ipynb+json")
 

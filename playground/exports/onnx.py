@@ -15,7 +15,7 @@ import numpy as np
 
 from playground.data.catalog import DataError
 from playground.data.store import arrays
-from playground.exports.facts import ExportError, Facts, facts
+from playground.exports.context import ExportError, Facts, facts
 from playground.jobs.process import ROOT
 from playground.runs import RunError, RunFolder
 
@@ -42,7 +42,8 @@ def make(facts: Facts) -> Checked:
     import torch
     from torch import nn
 
-    from playground.inference import InferenceError, load_model
+    from playground.inference.errors import InferenceError
+    from playground.inference.load import load_model
 
     class WithPixels(nn.Module):
         """The network with its normalisation before it."""
@@ -110,7 +111,7 @@ def _difference(content: bytes, facts: Facts) -> float:
     import torch
 
     from playground.data.augment import normalise
-    from playground.inference import load_model
+    from playground.inference.load import load_model
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     pictures = _pictures(facts, sum(BATCHES))

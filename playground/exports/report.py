@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from playground import metrics, plots
+from playground import plots
 from playground.config import KNOBS, flatten
 from playground.data.store import title_of
 from playground.events import EpochRow
-from playground.exports.facts import Facts
+from playground.exports.context import Facts
+from playground.metrics import scores as metrics
 from playground.plots.confusion import confusion_heatmap
 
 LABELS = {name: knob.label.split(" (")[0] for name, knob in KNOBS.items()}

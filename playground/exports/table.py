@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from playground.events import Scores
-from playground.exports.facts import Facts
+from playground.exports.context import Facts
 from playground.runs import Resumed, Row
 
 COLUMNS = (

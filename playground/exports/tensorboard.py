@@ -11,8 +11,8 @@ import numpy as np
 
 from playground.config import to_json
 from playground.events import EpochRow, Progress
-from playground.exports.facts import Facts
-from playground.exports.script import described
+from playground.exports.codegen.script import described
+from playground.exports.context import Facts
 
 _SCORES = ("loss", "accuracy", "iou", "boundary_f1")
 """The last two of runs that label pixels, and not of the batches they train on; their accuracy is that of pixels."""

@@ -20,12 +20,12 @@ from safetensors.numpy import save
 from playground.config import ConfigError, RunConfig, from_json, to_json
 from playground.data.catalog import DataError, DatasetInfo, info
 from playground.errors import one_line
-from playground.exports.facts import Facts
+from playground.exports.context import Facts
 from playground.geometry import MAX_PARAMETERS
 from playground.people import MACHINE
 from playground.runs import RunError, RunFolder, Status, import_runs, import_zip
 from playground.runs.about import ABOUT, About, clean_name
-from playground.runs.archives import MAX_FILES
+from playground.runs.archive import MAX_FILES
 from playground.runs.status import STATUS
 from playground.zips import ZipError, open_zip
 

@@ -8,11 +8,11 @@ from torch import nn
 
 from playground.choices import ACTIVATIONS
 from playground.geometry import Layer
-from playground.interpret import steps
+from playground.interpret import ops
 from playground.interpret.errors import InterpretError
-from playground.interpret.fields import Field, check_index, field, unravel
 from playground.interpret.network import opened
-from playground.interpret.steps import Step
+from playground.interpret.ops import Step
+from playground.interpret.receptive_field import Field, check_index, field, unravel
 from playground.interpret.trace import Trace
 
 
@@ -57,14 +57,12 @@ def explain(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most:
     if tuple(layer for layer, _ in pairs.values()) != trace.chain:
         raise InterpretError("This trace is of another network; trace the image again")
     if name == "input":
-        step: Step = steps.pixel(int(trace.image[place]), trace.mean[place[0]], trace.std[place[0]])
+        step: Step = ops.pixel(int(trace.image[place]), trace.mean[place[0]], trace.std[place[0]])
         source = ""
     else:
         fed = trace.before(name)
         source = fed.name
-        step = (
-            steps.softmax(fed.values, place[0]) if name == "softmax" else _step(*pairs[name], fed.values, place, most)
-        )
+        step = ops.softmax(fed.values, place[0]) if name == "softmax" else _step(*pairs[name], fed.values, place, most)
     return Arithmetic(
         name, output.kind, place, source, step, float(output.values[place]), field(trace.chain, name, place)
     )
@@ -93,26 +91,26 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
         case "conv":
             assert isinstance(module, nn.Conv2d) and module.bias is not None
             kernel, bias = module.weight[place[0]].detach().numpy(), float(module.bias[place[0]])
-            return steps.conv(fed, kernel, bias, _taps(layer, place[1]), _taps(layer, place[2]))
+            return ops.conv(fed, kernel, bias, _taps(layer, place[1]), _taps(layer, place[2]))
         case "norm":
             assert isinstance(module, nn.BatchNorm2d)
             kept = (module.running_mean, module.running_var), (module.weight, module.bias)
             mean, variance, gamma, beta = (
                 float(tensor[place[0]]) for pair in kept for tensor in pair if tensor is not None
             )
-            return steps.norm(float(fed[place]), mean, variance, module.eps, gamma, beta)
+            return ops.norm(float(fed[place]), mean, variance, module.eps, gamma, beta)
         case "activation":
-            return steps.activation(activation_name(module), float(fed[place]))
+            return ops.activation(activation_name(module), float(fed[place]))
         case "pool":
             maximum = isinstance(module, nn.MaxPool2d)
             assert maximum or isinstance(module, nn.AvgPool2d), "another pooling needs its own arithmetic"
-            return steps.pool(fed[place[0]], _taps(layer, place[1]), _taps(layer, place[2]), maximum)
+            return ops.pool(fed[place[0]], _taps(layer, place[1]), _taps(layer, place[2]), maximum)
         case "linear":
             assert isinstance(module, nn.Linear)
-            return steps.linear(fed, module.weight[place[0]].detach().numpy(), float(module.bias[place[0]]), most)
+            return ops.linear(fed, module.weight[place[0]].detach().numpy(), float(module.bias[place[0]]), most)
         case "flatten":
             source = unravel(place[0], fed.shape)
-            return steps.same(float(fed[source]), source, "the maps' numbers, one after the other")
+            return ops.same(float(fed[source]), source, "the maps' numbers, one after the other")
         case "dropout":
-            return steps.same(float(fed[place]), place, "nothing is dropped outside training")
+            return ops.same(float(fed[place]), place, "nothing is dropped outside training")
     raise InterpretError(f"{layer.kind} layers are none of a chain")

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from playground.interpret.colormap import indices, limits, palette
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import check_class, find, opened, prepare, private
-from playground.interpret.scale import indices, limits, palette
 
 Method = Literal["saliency", "input_x_gradient", "integrated_gradients", "grad_cam", "occlusion"]
 METHODS: dict[Method, tuple[str, str]] = {

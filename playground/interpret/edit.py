@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from playground import runs
 from playground.data.store import Arrays
 from playground.events import Epoch, EpochRow, Scores, Snapshot, to_row
-from playground.inference import load_model
+from playground.inference.load import load_model
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import MAX_BATCH, find, prepare, private
-from playground.losses import loss_function
-from playground.metrics import accuracy, confusion_matrix
+from playground.metrics.scores import accuracy, confusion_matrix
 from playground.people import MACHINE
 from playground.runs import RunFolder
 from playground.runs.status import best_fields
 from playground.training import class_weights, uses_bfloat16
+from playground.training.losses import loss_function
 
 Preset = Literal["blur", "sharpen", "edge", "emboss"]
 LARGEST = 1e4

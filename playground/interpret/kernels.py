@@ -9,7 +9,7 @@ from torch import nn
 
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import chain_of, find, opened, prepare, private
-from playground.losses import LossFunction
+from playground.training.losses import LossFunction
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from typing import IO, Any
 from playground import locks
 from playground.home import home
 from playground.jobs import queue
+from playground.jobs.cleanup import sweep
 from playground.jobs.client import CLIENTS, DEVICES, PID, SERVICE, STARTING, cores
 from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot, Waiting, next_start, obstacle, wish
-from playground.jobs.sweep import sweep
 from playground.runs import RunError, RunFolder, list_runs, open_run, write_atomic
 from playground.runs.files import is_full, keep_reserve
 
@@ -226,7 +226,7 @@ class Service:
         return wanted
 
     def start(self, run_id: str, slot: Slot, when: int) -> None:
-        from playground.jobs import local
+        from playground.jobs.executors import local
 
         run = self.runs[run_id]
         try:
@@ -256,7 +256,7 @@ class Service:
 
     def drain(self) -> None:
         """Ask all workers to save their state and end."""
-        from playground.jobs import local
+        from playground.jobs.executors import local
 
         self.draining_since = time.monotonic()
         self.find_workers()
@@ -333,7 +333,7 @@ def age(run: RunFolder) -> float:
 
 def find_gpus() -> list[str]:
     """Look for GPUs and write devices.json. Whoever has looked can no longer fork, so a child looks and ends."""
-    from playground.jobs.local import detach, start_method
+    from playground.jobs.executors.local import detach, start_method
 
     if start_method() == "fork":
         pid = os.fork()
@@ -377,7 +377,7 @@ def main() -> int:
     import torch._dynamo  # noqa: F401
 
     import playground.data.load
-    import playground.jobs.local
+    import playground.jobs.executors.local
     import playground.training  # noqa: F401
 
     Service(lock, find_gpus()).loop()

@@ -4,7 +4,7 @@ from torch import nn
 
 from playground.config import ModelConfig
 from playground.models.cnn import CNN
-from playground.models.pixels import PixelNet
+from playground.models.segmentation import PixelNet
 
 MODELS = {"classification": CNN, "segmentation": PixelNet}
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from playground.metrics import shares
+from playground.metrics.scores import shares
 from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, plain, shorten, to_json
 
 Show = Literal["counts", "rows", "columns"]

@@ -1,11 +1,11 @@
 """Runs on disk: a run is a folder, and these modules alone know what is in it."""
 
-from playground.runs.archives import export_zip, import_runs, import_zip
-from playground.runs.feed import Feed
+from playground.runs.archive import export_zip, import_runs, import_zip
 from playground.runs.files import DamagedError, RunError, write_atomic
 from playground.runs.folder import RunFolder
+from playground.runs.reader import Feed
+from playground.runs.registry import create, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
 from playground.runs.rows import Resumed, Row
-from playground.runs.shelf import create, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
 from playground.runs.status import ACTIVE, METRICS, RESUMABLE, SPLITS, Status
 from playground.runs.trash import empty_trash, list_trash, restore
 

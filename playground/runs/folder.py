@@ -267,7 +267,7 @@ class RunFolder(TensorFiles):
 
     def rows(self) -> list[Row]:
         """Return all rows that count: after a resume, rows past the point it resumed from do not."""
-        from playground.runs.feed import Feed  # which reads folders
+        from playground.runs.reader import Feed  # which reads folders
 
         feed = Feed(self)
         feed.update()

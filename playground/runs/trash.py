@@ -10,7 +10,7 @@ from playground.home import check_writable
 from playground.people import MACHINE, may_change
 from playground.runs.files import RunError, writing
 from playground.runs.folder import TRASHED, RunFolder
-from playground.runs.shelf import runs_folder
+from playground.runs.registry import runs_folder
 
 KEPT_DAYS = 7
 _NAME = re.compile(rf"{re.escape(TRASHED)}(\d{{1,12}})-([A-Za-z0-9][A-Za-z0-9_-]{{0,63}})")

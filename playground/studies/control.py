@@ -4,10 +4,10 @@ import contextlib
 import time
 from collections.abc import Iterable
 
-from playground import estimate, locks
+from playground import locks
 from playground.config import RunConfig
 from playground.home import is_writable
-from playground.jobs import client
+from playground.jobs import client, estimate
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE
 from playground.studies.space import StudyError

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.data import store
+from playground.data.splits import split
 from playground.events import EpochRow
-from playground.metrics import confusion_matrix
+from playground.metrics.scores import confusion_matrix
 from playground.runs import Feed, RunError, Status
-from playground.splits import split
 from playground.studies.control import PRUNED, slots
 from playground.studies.study import Member, StudyFolder
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground import estimate
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.data.catalog import DataError
 from playground.errors import PlaygroundError
+from playground.jobs import estimate
 
 MAX_MEMBERS = 200
 """Runs of one study; more would fill the queue, and no table could be read."""

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from playground.boundaries import boundary_f1, matches
 from playground.config import DataConfig
 from playground.data.augment import augment, augment_pairs
-from playground.data.catalog import IGNORE
 from playground.events import Scores
-from playground.losses import LossFunction
-from playground.metrics import confusion_matrix, iou
+from playground.metrics import IGNORE
+from playground.metrics.boundaries import boundary_f1, matches
+from playground.metrics.scores import confusion_matrix, iou
+from playground.training.losses import LossFunction
 
 KEPT_MASKS = 24
 """Predicted masks are kept of the first so many test images."""

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
 from playground.data.augment import normalise
+from playground.data.splits import split
 from playground.data.store import Arrays
 from playground.errors import PlaygroundError
 from playground.events import Diverged, Epoch, Scores, Snapshot
-from playground.losses import counted, loss_function, median_frequency
 from playground.models import build
-from playground.optim import optimizers
-from playground.splits import split
 from playground.training.device import choose_device, uses_bfloat16
+from playground.training.losses import counted, loss_function, median_frequency
 from playground.training.meters import Meter, Stopwatch
+from playground.training.optim import optimizers
 from playground.training.tasks import TASKS, Judged
 
 REPORTS = 500

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from playground import runs
 from playground.data import store
 from playground.runs import RunFolder
-from playground.ui.assets import PLOTLY_PATH
+from playground.ui.components.assets import PLOTLY_PATH
 
 FOE = "**b** $x$ :red[r] :material/home: ![i](http://a.b/i.png) <b>t</b> - www.a.b"
 

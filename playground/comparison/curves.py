@@ -1,0 +1,80 @@
+"""The curves of two runs or more, over one another. No torch."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground import events
+from playground.config import RunConfig
+from playground.data import catalog
+from playground.data.catalog import DataError
+from playground.events import EpochRow
+from playground.jobs import estimate
+
+SPLITS = ("train", "val", "test")
+
+
+def labels_pixels(config: RunConfig, epochs: Sequence[EpochRow]) -> bool:
+    """Say whether a run labels pixels: by its epoch rows, or before the first by its data set."""
+    if epochs:
+        return events.labels_pixels(epochs)
+    try:
+        return catalog.info(config.data.dataset).segments
+    except DataError:
+        return False
+
+
+def curves_of(config: RunConfig, epochs: Sequence[EpochRow]) -> set[str]:
+    """Return the names of the curves that a run has, or before its first epoch will have: "test_loss" and so on."""
+    data = config.data
+    held_back = any(row.get("val") for row in epochs) if epochs else bool(data.folds or data.validation_share)
+    figures = ("loss", "accuracy", "iou", "boundary_f1") if labels_pixels(config, epochs) else ("loss", "accuracy")
+    judged = {f"{split}_{figure}" for split in (("test", "val") if held_back else ("test",)) for figure in figures}
+    return judged | {"train_loss", "train_accuracy"}
+
+
+def colours(before: Mapping[str, int], ids: Sequence[str]) -> dict[str, int]:
+    """Give each run the number of a colour: the one it had `before`, else the lowest that is free."""
+    kept = {run: before[run] for run in ids if run in before}
+    free = (number for number in count() if number not in kept.values())
+    return {run: kept[run] if run in kept else next(free) for run in dict.fromkeys(ids)}
+
+
+def series(
+    progress: Mapping[str, Sequence[float]],
+    epochs: Sequence[EpochRow],
+    *,
+    axis: str,
+    split: str,
+    figure: str,
+    per_epoch: int | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return one curve of a run as (x, y), each (N,).
+
+    Args:
+        progress, epochs: its rows (see `runs.Feed`). The training curve has a point for each report, the others one
+            for each epoch.
+        axis: what x counts: "step", "epoch", "images" or "seconds".
+        split: "train", "val" or "test".
+        figure: "loss" or "accuracy"; of validation and test images also "iou" or "boundary_f1", if it labels pixels.
+        per_epoch: images that an epoch goes over; None gives an empty curve over "images".
+    """
+    column = "epoch" if axis == "images" else axis
+    if split == "train":
+        x, y = progress.get(column, ()), progress.get(figure, ())
+    else:
+        scored = [row for row in epochs if getattr(row.get(split), figure, None) is not None]
+        x, y = [getattr(row, column) for row in scored], [getattr(row[split], figure) for row in scored]
+    if axis == "images" and per_epoch is None:
+        x, y = (), ()
+    return np.array(x, float) * (per_epoch or 1 if axis == "images" else 1), np.array(y, float)
+
+
+def images_per_epoch(config: RunConfig) -> int | None:
+    """Return about how many images an epoch goes over; None where the data set is not known here."""
+    try:
+        return estimate.images_to_train(config)
+    except DataError:
+        return None

@@ -1,0 +1,1 @@
+"""What a trained network makes of images: classes of the whole, of each region, of each pixel. Imports torch."""

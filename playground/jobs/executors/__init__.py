@@ -1,0 +1,1 @@
+"""Where runs compute: on this machine, or elsewhere."""

@@ -1,1 +1,0 @@
-"""Judging a network by its answers to the test images: numbers in, numbers out; no torch, no Streamlit."""

@@ -1,0 +1,317 @@
+"""Choosing what a page is about: a run, an epoch of it, an image."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from playground import images, runs
+from playground.config import ConfigError
+from playground.data.catalog import DataError, Task
+from playground.images import ImageError
+from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
+from playground.ui.common import url
+from playground.ui.common.escape import escape
+from playground.ui.components.gallery import choose_test_image
+from playground.ui.pages.runs import table
+
+NOTHING: Mapping[str, url.Part] = {}
+OFFERED = 200
+"""Runs in a run picker, the newest; older ones are opened from the shelf."""
+HOLD = 3.0
+"""Seconds for which an epoch slider that a person has moved is left alone, whatever epochs come in meanwhile."""
+
+
+def default_run(task: Task = "classification") -> str:
+    """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
+    if shown := st.session_state.get("run"):
+        with contextlib.suppress(RunError):
+            run = open_run(shown)
+            if run.epochs() and task_of(run) == task:
+                return shown
+    if demo := runs.demo_run(task):
+        return demo.id
+    newest = itertools.islice(usable_runs(), OFFERED)
+    return next((run.id for run in newest if run.epochs() and task_of(run) == task), "")
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _task(path: str) -> Task:
+    # The config of a run never changes, and its data set keeps its kind.
+    return RunFolder(Path(path)).dataset.task
+
+
+def task_of(run: RunFolder) -> Task:
+    """Return whether a run labels images or pixels; images, where its data set is not known here."""
+    try:
+        return _task(str(run.path))
+    except (RunError, ConfigError, DataError):
+        return "classification"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a fraction for people: 0.813 as "81.3 %"; nothing for None."""
+    return "" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def score(status: Status) -> str:
+    """Return what a run is known by, with the metric and the split: "validation accuracy 81.3 %"."""
+    return "" if status.best_score is None else f"{status.best_label} {percent(status.best_score)}"
+
+
+def ago(moment: float | None) -> str:
+    """Write how long ago a moment is, roughly: "3 min ago"."""
+    if not moment:
+        return ""
+    seconds = max(0.0, time.time() - moment)
+    for unit, size in (("day", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+    return "just now"
+
+
+# Runs
+
+
+def _describe(run: RunFolder) -> str:
+    status = run.status()
+    # While it trains its accuracy would change the label at each look, and the browser knows a choice by its label.
+    best = "" if status.active else score(status)
+    return " · ".join(part for part in (run.name, status.state, best) if part)
+
+
+def labels_of(offered: list[RunFolder]) -> dict[str, str]:
+    """Return {id: label}, no two labels the same: the browser knows a choice by its label alone."""
+    labels: dict[str, str] = {}
+    for run in offered:
+        label = _describe(run)
+        labels[run.id] = f"{label} ({run.id})" if label in labels.values() else label
+    return labels
+
+
+def _remember(state: str, widget: str, known: list[str]) -> None:
+    if st.session_state[widget] in known:  # not so if a label changed between the drawing and the click
+        st.session_state[state] = st.session_state[widget]
+
+
+def run_picker(label: str, state: str, *, task: Task | None = None, help: str | None = None) -> RunFolder | None:
+    """Let a person choose a run, newest first, the bundled ones last; None if there is none.
+
+    Args:
+        label: what it is for.
+        state: the key of the session under which the run's id is kept; set it beforehand to choose for the person.
+        task: offer those alone that label images, or pixels.
+        help: a tooltip.
+    """
+    known = list_runs()
+    chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
+    bundled = [run for run in known if run.read_only]
+    offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not table.row(run).damaged]
+    if chosen and task and task_of(chosen) != task:
+        does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
+        st.info(f"{escape(chosen.name)} {does}.", icon=":material/info:")
+        chosen = None
+    more = [run for run in [*bundled, chosen] if run and run not in offered and not table.row(run).damaged]
+    offered += [run for run in more if not task or task_of(run) == task]
+    if not offered:
+        if task:
+            what = "whole images" if task == "classification" else "pixels"
+            st.info(f"There is no run that labels {what} yet; train one.", icon=":material/info:")
+        return None
+    labels, widget = labels_of(offered), f"{state}_widget"
+    # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.
+    st.session_state[state] = st.session_state[widget] = (chosen or offered[0]).id
+    st.selectbox(
+        label,
+        list(labels),
+        format_func=lambda run_id: labels.get(run_id, run_id),
+        key=widget,
+        on_change=_remember,
+        args=(state, widget, list(labels)),
+        help=help,
+    )
+    return open_run(st.session_state[state])
+
+
+def choose_epoch(state: str, epoch: int | None) -> None:
+    """Set the slider for the person, before it is drawn: to an epoch, or with None to follow the end."""
+    st.session_state[state] = epoch
+    st.session_state[f"{state}_turn"] = st.session_state.get(f"{state}_turn", 0) + 1
+
+
+def epoch_slider(run: RunFolder, state: str) -> int | None:
+    """Let a person choose one of the kept epochs; None while there is none.
+
+    Until one is chosen, or when the last is, the choice follows the end while the run trains.
+
+    Args:
+        run: The run.
+        state: the key of the session under which the epoch is kept; None in it follows the end.
+    """
+    epochs = run.epochs()
+    if not epochs:
+        return None
+    chosen = st.session_state.get(state)
+    if isinstance(chosen, int) and chosen not in epochs:  # long runs thin out what they keep
+        distance = [abs(epoch - chosen) for epoch in epochs]
+        chosen = st.session_state[state] = epochs[distance.index(min(distance))]
+    if len(epochs) == 1:
+        st.caption(f"Epoch {epochs[0]}, the only one so far")
+        return epochs[0]
+    offered = _held(run, state, epochs) or epochs
+    shown = offered[-1] if chosen is None else chosen
+    # A new slider for each new epoch: to move an old one from here, several times a second perhaps, would race with the
+    # browser, which reports back where it stood before.
+    widget = f"{state}_{run.id}_{offered[-1]}_{st.session_state.get(f'{state}_turn', 0)}"
+
+    def remember() -> None:
+        epoch = st.session_state[widget]
+        st.session_state[state] = None if epoch == offered[-1] else epoch
+        st.session_state[f"{state}_held"] = (time.monotonic() + HOLD, run.id, offered)
+
+    st.select_slider(
+        "Epoch",
+        offered,
+        shown,
+        key=widget,
+        on_change=remember,
+        help="The weights after so many passes over the training images; 0 is the untrained network. "
+        "At the right end it follows a run that trains.",
+    )
+    return shown
+
+
+def _held(run: RunFolder, state: str, epochs: list[int]) -> list[int] | None:
+    """Return the epochs of the slider that a person may be dragging: a new one would take it out of their hand."""
+    until, run_id, offered = st.session_state.get(f"{state}_held", (0.0, "", []))
+    stands = run_id == run.id and set(offered) <= set(epochs) and st.session_state.get(state) in (None, *offered)
+    # Once the run has ended nothing draws the slider again, so it must be the last one.
+    return offered if stands and time.monotonic() < until and run.status().active else None
+
+
+# A page about one run at one epoch, under the keys "PAGE_run" and "PAGE_epoch" of the session
+
+
+def follow_url(page: str, task: Task = "classification", parts: Mapping[str, url.Part] = NOTHING) -> bool:
+    """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward.
+
+    Before one was chosen, the run is the default of the task, or else the one that labels images.
+
+    Args:
+        page: its name.
+        task: what its networks do.
+        parts: what else the URL tells of.
+
+    Returns:
+        Whether the URL was taken.
+    """
+    params = st.query_params.to_dict()
+    taken = url.changed(page) and bool(params)
+    if taken:
+        url.take(parts)
+        if named := params.get("run"):
+            try:
+                st.session_state[f"{page}_run"] = open_run(named).id
+            except RunError as error:
+                st.error(escape(str(error)), icon=":material/error:")
+        epoch = params.get("epoch", "")
+        choose_epoch(f"{page}_epoch", int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
+    if not st.session_state.get(f"{page}_run"):
+        st.session_state[f"{page}_run"] = default_run(task) or default_run()
+    return taken
+
+
+def write_url(page: str, run: RunFolder, parts: Mapping[str, url.Part] = NOTHING) -> None:
+    """Mirror the choice in the URL, so that a link shows the same; see `follow_url`."""
+    query = {"run": run.id}
+    if (epoch := st.session_state.get(f"{page}_epoch")) is not None:
+        query["epoch"] = str(epoch)
+    url.write(page, query | url.tell(parts))
+
+
+# Images
+
+SOURCES = {"Test images": ":material/grid_view:", "Upload": ":material/upload:", "Camera": ":material/photo_camera:"}
+
+
+@dataclass(frozen=True)
+class Picked:
+    """An image that a person chose.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        title: what to call it.
+        truth: its class, where it is known.
+        size: (height, width) of the file that it is from; None for a test image.
+    """
+
+    image: np.ndarray
+    title: str
+    truth: str | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def photo(self) -> bool:
+        """Whether it came from outside, so that its crop is worth showing."""
+        return self.size is not None
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    return images.read_photo(data)
+
+
+def _photo(source: str) -> Picked | None:
+    if source == "Camera":
+        file = st.camera_input(
+            "Take a photo", key="predict_camera", resolution="720p", help="It stays in this session and is not kept."
+        )
+        waiting = "Allow the camera, and take a photo: the network sees the square in its middle."
+    else:
+        # Any type may be chosen: a file that is no photo is told what it is, which a greyed-out name does not do.
+        file = st.file_uploader(
+            "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
+            key="predict_upload",
+            max_upload_size=images.MAX_BYTES >> 20,
+            help="It stays in this session and is not kept.",
+        )
+        waiting = "Choose a photo, or drop one here: the network sees the square in its middle."
+    if file is None:
+        st.caption(waiting)
+        return None
+    try:
+        pixels, size = _read(file.getvalue())
+        return Picked(pixels, file.name if source == "Upload" else "Your photo", size=size)
+    except ImageError as error:
+        st.error(escape(str(error)), icon=":material/broken_image:")
+        return None
+
+
+def image_picker(run: RunFolder, epoch: int | None) -> Picked | None:
+    """Let a person choose an image: a test image of the run's data set, a file, or one from the camera."""
+    source = st.segmented_control(
+        "Image",
+        list(SOURCES),
+        key="predict_source",
+        default="Test images",
+        required=True,
+        width="stretch",
+        wrap=True,
+        label_visibility="collapsed",
+        persist_state="session",
+        format_func=lambda name: f"{SOURCES[name]} {name}",
+    )
+    if source != "Test images":
+        return _photo(source)
+    found = choose_test_image(run, epoch)
+    if found is None:
+        return None
+    pixels, row, truth = found
+    colour = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
+    return Picked(colour, f"Test image {row}", truth)

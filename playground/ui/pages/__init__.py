@@ -1,0 +1,1 @@
+"""What each screen is made of, one package a screen."""
