@@ -16,14 +16,14 @@ from playground.ui.pages.inside import subject
 from playground.ui.pages.inside.context import Scene
 
 TICK = 1.0
-VIEWS = {
-    "maps": ("Feature maps", "grid_on"),
-    "kernels": ("Kernels", "blur_on"),
-    "why": ("Why", "target"),
-    "over_time": ("Over time", "timeline"),
-    "exciting": ("Exciting", "bolt"),
-    "edit": ("Edit", "edit"),
-    "embedding": ("Embedding", "scatter_plot"),
+VIEWS = {  # what the address calls each view: its title, its icon and its module
+    "maps": ("Feature maps", "grid_on", "maps"),
+    "kernels": ("Kernels", "blur_on", "kernels"),
+    "why": ("Why", "target", "attribution"),
+    "over_time": ("Over time", "timeline", "over_time"),
+    "exciting": ("Exciting", "bolt", "top_activations"),
+    "edit": ("Edit", "edit", "edit"),
+    "embedding": ("Embedding", "scatter_plot", "embedding"),
 }
 
 
@@ -92,7 +92,8 @@ def view(scene: Scene) -> None:
         label_visibility="collapsed",
     )
     with guard.guard():
-        importlib.import_module(f"playground.ui.pages.inside.{chosen}").draw(scene)
+        module = VIEWS[chosen or next(iter(VIEWS))][2]
+        importlib.import_module(f"playground.ui.pages.inside.{module}").draw(scene)
 
 
 def board(active: bool, played: bool) -> None:

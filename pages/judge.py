@@ -18,12 +18,12 @@ from playground.ui.pages.evaluate.confusion import CELL
 from playground.ui.pages.evaluate.context import Scene
 
 TICK = 1.0
-VIEWS = {
-    "matrix": ("Confusion matrix", "grid_on"),
-    "per_class": ("Per class", "table_rows"),
-    "curves": ("Curves", "show_chart"),
-    "calibration": ("Calibration", "balance"),
-    "hardest": ("Hardest images", "psychology_alt"),
+VIEWS = {  # what the address calls each view: its title, its icon and its module
+    "matrix": ("Confusion matrix", "grid_on", "confusion"),
+    "per_class": ("Per class", "table_rows", "per_class"),
+    "curves": ("Curves", "show_chart", "ranking"),
+    "calibration": ("Calibration", "balance", "calibration"),
+    "hardest": ("Hardest images", "psychology_alt", "hardest"),
 }
 LINK = {"view": Part("judge_view", VIEWS)}
 BY_COUNTS = ("matrix", "per_class")  # the views that the confusion matrix alone can fill
@@ -71,7 +71,8 @@ def view(scene: Scene) -> None:
     if scene.answers is None and chosen not in BY_COUNTS:
         st.caption("This view needs the probabilities of the test images, which cannot be read here.")
         return
-    importlib.import_module(f"playground.ui.pages.evaluate.{chosen}").draw(scene)
+    module = VIEWS[chosen or next(iter(VIEWS))][2]
+    importlib.import_module(f"playground.ui.pages.evaluate.{module}").draw(scene)
 
 
 def board(active: bool) -> None:

@@ -14,12 +14,12 @@ from playground.ui.pages.segment.fixed_images import CHOSEN
 
 TICK = 1.0
 RUN, EPOCH = "segment_run", "segment_epoch"
-VIEWS = {
-    "classification": {"regions": ("Regions", "grid_view")},
+VIEWS = {  # what the address calls each view: its title, its icon and its module
+    "classification": {"regions": ("Regions", "grid_view", "regions")},
     "segmentation": {
-        "masks": ("Test images", "image"),
-        "photo": ("Your photo", "add_photo_alternate"),
-        "remedies": ("Remedies", "healing"),
+        "masks": ("Test images", "image", "fixed_images"),
+        "photo": ("Your photo", "add_photo_alternate", "photo"),
+        "remedies": ("Remedies", "healing", "remedies"),
     },
 }
 """What a run can show: one that labels images, and one that labels pixels."""
@@ -65,7 +65,8 @@ def view(run: RunFolder, epoch: int) -> None:
         if "torch" not in sys.modules:
             with st.spinner("Starting the network; the first time takes some seconds …"):
                 importlib.import_module("playground.inference.classify")
-        importlib.import_module(f"playground.ui.pages.segment.{chosen}").draw(run, epoch)
+        module = views[chosen or next(iter(views))][2]
+        importlib.import_module(f"playground.ui.pages.segment.{module}").draw(run, epoch)
 
 
 def board(active: bool) -> None:

@@ -258,8 +258,8 @@ def test_what_cannot_be_exported_says_so(with_images):
 
 
 def test_sources_are_read_by_name():
-    assert source("data/augment.py", "_GREY").startswith("_GREY = (0.2989")
-    assert source("data/augment.py", "_bands").startswith("@lru_cache(maxsize=8)\ndef _bands(")
-    assert "ty:" not in source("optim.py", "Muon")
+    assert source("playground.data.augment", "_GREY").startswith("_GREY = (0.2989")
+    assert source("playground.data.augment", "_bands").startswith("@lru_cache(maxsize=8)\ndef _bands(")
+    assert "ty:" not in source("playground.training.optim", "Muon")
     with pytest.raises(KeyError):
-        source("optim.py", "nobody")
+        source("playground.training.optim", "nobody")

@@ -12,7 +12,7 @@ from typing import Any
 
 import playground
 
-PACKAGE = Path(playground.__file__).parent
+ROOT = Path(playground.__file__).parent.parent
 
 
 @cache
@@ -20,13 +20,13 @@ def source(module: str, *names: str) -> str:
     """Return functions, classes and constants of a module as they are written there, in the order asked for.
 
     Args:
-        module: its path within the package, such as "data/augment.py".
+        module: its full name, such as "playground.data.augment"; it is not imported.
         names: what to take, decorators included.
 
     Raises:
         KeyError: the module has no such name at its top.
     """
-    found = _definitions(PACKAGE / module)
+    found = _definitions(ROOT / f"{module.replace('.', '/')}.py")
     return "\n\n\n".join(found[name][0] for name in names)
 
 

@@ -288,7 +288,7 @@ def augmentation(facts: Facts) -> str:
         calls[-1] = calls[-1].replace("images =", "return")
     body = "\n".join(f"    {call}" for call in ["n = len(images)", *calls])
     return (
-        f"{source('data/augment.py', *needed)}\n\n\n"
+        f"{source('playground.data.augment', *needed)}\n\n\n"
         f"def augment({takes}, generator: torch.Generator) -> {gives}:\n"
         f'    """{words}"""\n'
         f"{body}"
@@ -344,7 +344,7 @@ def tiny_maps(facts: Facts) -> bool:
 
 def own_modules(facts: Facts) -> str:
     """Write the classes of the network's modules that are not torch's."""
-    norm = f"{source('models/cnn.py', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
+    norm = f"{source('playground.models.cnn', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
     model = facts.config.model
     wheres = (ACTIVATIONS[model.activation].module, POOLINGS[model.pooling].module)
     return norm + "".join(class_source(where) for where in wheres if where)

@@ -185,7 +185,7 @@ def loss(facts: Facts) -> str:
     }
     code = "\n".join([*lines, *(term.pixel_code.format(**fills) for term in entry.terms)])
     head = _CLASS_WEIGHTS if weighted else ""
-    head += f"{source('boundaries.py', 'boundary')}\n\n\n" if edges else ""
+    head += f"{source('playground.metrics.boundaries', 'boundary')}\n\n\n" if edges else ""
     return head + loss_of(entry, code)
 
 
