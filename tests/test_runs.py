@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 from rows_support import make_row
 from safetensors.numpy import save as save_tensors
 
+import playground.runs.files as files_module
 import playground.runs.folder as folder_module
 import playground.runs.registry as shelf_module
 import playground.runs.tensors as tensors_module
@@ -86,6 +89,24 @@ def test_a_new_run(home):
     assert run.status().active
     assert run.rows() == [] and run.epochs() == [] and run.load_resume() is None
     assert not run.is_locked() and not run.read_only
+
+
+def test_runs_of_one_moment_have_ids_of_their_own_in_the_order_they_were_made(run, monkeypatch):
+    moment = time.time() + 1
+    monkeypatch.setattr(time, "time", lambda: moment)
+    made = [create(RunConfig()).id for _ in range(3)]
+    assert made[0] == f"{datetime.fromtimestamp(moment):%Y%m%d-%H%M%S-%f}"
+    assert run.id < made[0] < made[1] < made[2]
+    old = create(RunConfig()).path  # an id of older days ends in a number of another kind
+    os.rename(old, old.with_name(f"{old.name[:15]}-fffabc"))
+    assert create(RunConfig()).id > f"{old.name[:15]}-fffabc"
+
+
+def test_two_processes_that_take_one_id_at_once_make_two_runs(run, monkeypatch):
+    ids = iter([run.id, "29991231-235959-000000"])
+    monkeypatch.setattr(files_module, "_new_id", lambda folder: next(ids))
+    assert create(RunConfig(), "the later").id == "29991231-235959-000000"
+    assert [each.name for each in list_runs() if not each.read_only] == ["the later", run.name]
 
 
 def test_a_run_without_a_name_goes_by_its_id(run):

@@ -4,9 +4,12 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,6 +90,32 @@ def write_atomic(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+_OWN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+def move_to_new_id(draft: Path, folder: Path) -> Path:
+    """Move a finished draft into a folder, under an id that sorts behind all that are there; return its path."""
+    while True:
+        place = folder / _new_id(folder)
+        try:
+            os.replace(draft, place)
+        except OSError:
+            if not place.exists():  # or else another process took the same microsecond
+                raise
+        else:
+            return place
+
+
+def _new_id(folder: Path) -> str:
+    """Return the time to the microsecond, or a number more than the newest there is."""
+    now = f"{datetime.fromtimestamp(time.time()):%Y%m%d-%H%M%S-%f}"
+    newest = max((name for name in os.listdir(folder) if _OWN_ID.fullmatch(name)), default="")
+    if now > newest:
+        return now
+    # A clock that was set back, as each autumn. Counting is hexadecimal because older ids end so.
+    return f"{newest[:15]}-{min(int(newest[16:], 16) + 1, 0xFFFFFF):06x}"
 
 
 # On a full disk, runs can be stopped all the same, and say why they ended: some room is kept for that.

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import shutil
 import tempfile
 import time
@@ -14,13 +13,12 @@ from playground.config import RunConfig, to_json
 from playground.home import subfolder
 from playground.people import MACHINE
 from playground.runs.about import ABOUT, About, clean_name, clean_note
-from playground.runs.files import RunError, writing
+from playground.runs.files import RunError, move_to_new_id, writing
 from playground.runs.folder import DEMO, RunFolder
 from playground.runs.status import STATUS, Status
 
 TASKS = ("classification", "segmentation")
 DRAFT = ".new-"
-_OWN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -71,21 +69,7 @@ def draft_folder() -> Generator[Path]:
 def adopt(draft: Path) -> RunFolder:
     """Give a draft an id and a place among the runs."""
     draft.chmod(0o755)
-    while True:
-        place = runs_folder() / new_id()
-        if not place.exists():  # somebody else may have made one in the same second
-            os.replace(draft, place)
-            return RunFolder(place)
-
-
-def new_id() -> str:
-    """Return an id that sorts behind all there are: the time, and a number that grows where the time does not."""
-    now = time.strftime("%Y%m%d-%H%M%S")
-    newest = max((name for name in os.listdir(runs_folder()) if _OWN_ID.fullmatch(name)), default="")
-    if now > newest[:15]:
-        return f"{now}-{secrets.randbelow(0x1000):06x}"
-    # The same second, or a clock that was set back.
-    return f"{newest[:15]}-{min(int(newest[16:], 16) + 1 + secrets.randbelow(0x1000), 0xFFFFFF):06x}"
+    return RunFolder(move_to_new_id(draft, runs_folder()))
 
 
 def runs_folder() -> Path:

@@ -32,7 +32,7 @@ from playground.home import check_writable, home
 from playground.jobs import client
 from playground.people import MACHINE, may_change, name_of
 from playground.runs import RunError, RunFolder, write_atomic
-from playground.runs.files import writing
+from playground.runs.files import move_to_new_id, writing
 from playground.studies import space
 from playground.studies.space import MAX_MEMBERS, Axis, Plan, StudyError, Values, try_values
 
@@ -334,15 +334,12 @@ def create(study: Study) -> StudyFolder:
         StudyError: none of its members makes a network, or it has too many.
     """
     plan(study)
-    now = time.time()
-    study = replace(study, name=" ".join(study.name.split())[:80], created=now)
-    study_id = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(3)}"
+    study = replace(study, name=" ".join(study.name.split())[:80], created=time.time())
     draft = Path(tempfile.mkdtemp(dir=studies_folder(), prefix=".new-"))
     write_atomic(draft / "study.json", _JSON.dump_json(study, indent=1))
     (draft / "lock").touch()
     draft.chmod(0o755)
-    os.replace(draft, studies_folder() / study_id)
-    return StudyFolder(studies_folder() / study_id)
+    return StudyFolder(move_to_new_id(draft, studies_folder()))
 
 
 def list_studies() -> list[StudyFolder]:
