@@ -123,6 +123,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     """Return (kind, knob) of each card after so many epochs; after all of them, of the units too."""
     from playground.diagnosis import diagnose
     from playground.runs import Feed
+    from playground.tasks import TASKS
     from playground.ui.common.diagnosis import class_counts
 
     feed = Feed(run)
@@ -136,7 +137,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     found = diagnose(
         run.config, status, progress, rows, feed.changes, run.dataset.classes, class_counts(run.config.data.dataset)
     )
-    if epochs is None and not run.dataset.segments:
+    if epochs is None and "inside" in TASKS[run.dataset.task].pages:
         found = found + examined(run, found)
     return [(finding.kind, finding.knob) for finding in found]
 

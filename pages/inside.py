@@ -7,6 +7,7 @@ import streamlit as st
 
 from playground import images, runs
 from playground.runs import RunFolder
+from playground.tasks import of_page
 from playground.ui.common import guard, pickers, url
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import Picked
@@ -56,7 +57,7 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8, 1], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", subject.RUN, task="classification")
+        run = pickers.run_picker("Run", subject.RUN, tasks=of_page("inside"))
     if run is None:
         st.stop()  # the picker has said why
     subject.step(run)

@@ -9,6 +9,7 @@ from playground.config import ConfigError
 from playground.data.catalog import DataError
 from playground.metrics import scores
 from playground.runs import RunError, RunFolder
+from playground.tasks import of_page
 from playground.ui.common import pickers, url
 from playground.ui.common.escape import escape
 from playground.ui.common.url import Part
@@ -33,7 +34,7 @@ def head() -> tuple[RunFolder, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", controls.RUN, task="classification")
+        run = pickers.run_picker("Run", controls.RUN, tasks=of_page("judge"))
     if run is None:
         st.stop()  # the picker has said why
     with columns[1]:

@@ -8,6 +8,7 @@ import streamlit as st
 from playground import images, plots, runs
 from playground.data.catalog import DatasetInfo
 from playground.runs import RunError, RunFolder
+from playground.tasks import of_page
 from playground.ui.common import guard, pickers, url
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import Picked
@@ -48,7 +49,7 @@ def follow_url() -> None:
             pickers.choose_epoch(f"predict_epoch{side}", int(epoch) if known else None)
         st.session_state["predict_two"] = "run2" in params
     if not st.session_state.get("predict_run"):
-        st.session_state["predict_run"] = pickers.default_run()
+        st.session_state["predict_run"] = next(filter(None, map(pickers.default_run, of_page("predict"))), "")
 
 
 def write_url(chosen: list[RunFolder]) -> None:
@@ -126,7 +127,7 @@ def waiting(run: RunFolder) -> str:
 def choose(side: str, slot: st.delta_generator.DeltaGenerator) -> tuple[RunFolder | None, int | None]:
     """Draw the pickers of one side."""
     with slot:
-        run = pickers.run_picker("Run" if not side else "Second run", f"predict_run{side}", task="classification")
+        run = pickers.run_picker("Run" if not side else "Second run", f"predict_run{side}", tasks=of_page("predict"))
         return run, pickers.epoch_slider(run, f"predict_epoch{side}") if run else None
 
 

@@ -15,15 +15,12 @@ from playground.ui.pages.segment.fixed_images import CHOSEN
 TICK = 1.0
 RUN, EPOCH = "segment_run", "segment_epoch"
 VIEWS = {  # what the address calls each view: its title, its icon and its module
-    "classification": {"regions": ("Regions", "grid_view", "regions")},
-    "segmentation": {
-        "masks": ("Test images", "image", "fixed_images"),
-        "photo": ("Your photo", "add_photo_alternate", "photo"),
-        "remedies": ("Remedies", "healing", "remedies"),
-    },
+    "regions": ("Regions", "grid_view", "regions"),
+    "masks": ("Test images", "image", "fixed_images"),
+    "photo": ("Your photo", "add_photo_alternate", "photo"),
+    "remedies": ("Remedies", "healing", "remedies"),
 }
-"""What a run can show: one that labels images, and one that labels pixels."""
-LINK = {"view": Part("segment_view", VIEWS["segmentation"]), "image": Part(CHOSEN)}
+LINK = {"view": Part("segment_view", VIEWS), "image": Part(CHOSEN)}
 
 
 def head() -> tuple[RunFolder, int | None]:
@@ -48,14 +45,15 @@ def head() -> tuple[RunFolder, int | None]:
 
 def view(run: RunFolder, epoch: int) -> None:
     """Draw the chosen view; the others compute nothing."""
-    views = VIEWS[pickers.task_of(run)]
-    chosen = next(iter(views))
+    views = pickers.task_of(run).views["segment"]
+    chosen = views[0]
     if len(views) > 1:
-        st.session_state.setdefault("segment_view", chosen)  # not as the widget's default: a link may set it
+        if st.session_state.get("segment_view") not in views:  # not as the widget's default: a link may set it
+            st.session_state["segment_view"] = chosen
         chosen = st.segmented_control(
             "View",
-            list(views),
-            format_func=lambda name: f":material/{views[name][1]}: {views[name][0]}",
+            views,
+            format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
             key="segment_view",
             required=True,
             persist_state="session",
@@ -65,7 +63,7 @@ def view(run: RunFolder, epoch: int) -> None:
         if "torch" not in sys.modules:
             with st.spinner("Starting the network; the first time takes some seconds …"):
                 importlib.import_module("playground.inference.classify")
-        module = views[chosen or next(iter(views))][2]
+        module = VIEWS[chosen or views[0]][2]
         importlib.import_module(f"playground.ui.pages.segment.{module}").draw(run, epoch)
 
 
@@ -74,14 +72,14 @@ def board(active: bool) -> None:
     run, epoch = head()
     if epoch is not None:
         view(run, epoch)
-    masks = pickers.task_of(run) == "segmentation"
-    pickers.write_url("segment", run, LINK if masks else pickers.NOTHING)
+    several = len(pickers.task_of(run).views["segment"]) > 1
+    pickers.write_url("segment", run, LINK if several else pickers.NOTHING)
     if run.status().active != active:
         url.moved()
         st.rerun()
 
 
-pickers.follow_url("segment", "segmentation", LINK)
+pickers.follow_url("segment", LINK)
 if st.session_state[RUN] or runs.list_runs():
     chosen = st.session_state[RUN]
     active = bool(chosen) and runs.open_run(chosen).status().active

@@ -52,9 +52,9 @@ class Scores:
         return "accuracy" if self.iou is None else "iou"
 
     @property
-    def figure(self) -> float:
-        """What a run is judged by: the mean IoU where pixels are labelled, else the accuracy."""
-        return self.accuracy if self.iou is None else self.iou
+    def score(self) -> float:
+        """What a run is judged by."""
+        return getattr(self, self.metric)
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ class EpochRow:
         return self.val or self.test
 
     @property
-    def figures(self) -> dict[str, float]:
+    def scores(self) -> dict[str, float]:
         """{split: what it is judged by}, for the splits that were judged."""
-        return {split: scores.figure for split in ("train", "val", "test") if (scores := self.get(split))}
+        return {split: scores.score for split in ("train", "val", "test") if (scores := self.get(split))}
 
     def get(self, split: str) -> Scores | None:
         """Return the scores on "train", "val" or "test", where there are any."""
@@ -192,11 +192,6 @@ def to_row(epoch: Epoch) -> EpochRow:
     return EpochRow(**{field.name: getattr(epoch, field.name) for field in fields(EpochRow)})
 
 
-def labels_pixels(epochs: Sequence[EpochRow]) -> bool:
-    """Say whether the rows of epochs are of a run that labels pixels; not so for no rows."""
-    return bool(epochs) and epochs[-1].test.iou is not None
-
-
 def best_row(epochs: Sequence[EpochRow]) -> EpochRow | None:
     """Return the row of the best epoch; None where there is none yet.
 
@@ -207,5 +202,5 @@ def best_row(epochs: Sequence[EpochRow]) -> EpochRow | None:
     trained = [row for row in epochs if row.epoch > 0] or list(epochs)
     held_back = [row for row in trained if row.val]
     if held_back:
-        return max(held_back, key=lambda row: (row.judged.figure, -row.epoch))
+        return max(held_back, key=lambda row: (row.judged.score, -row.epoch))
     return trained[-1] if trained else None

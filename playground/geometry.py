@@ -10,6 +10,7 @@ from typing import Literal
 
 from playground.choices import POOLINGS
 from playground.config import ConfigError, ModelConfig
+from playground.tasks import TASKS
 
 Kind = Literal["conv", "norm", "activation", "pool", "dropout", "flatten", "linear", "up", "concat", "add"]
 POOL_SIZE = 2
@@ -127,19 +128,20 @@ def layers(
 
     Args:
         input_shape: (channels, height, width) of an image.
-        task: "classification", one label an image, or "segmentation", one a pixel.
+        task: one of `TASKS`: what the network is asked for.
 
     Raises:
         GeometryError: a map would shrink below 1×1, there would be too many parameters, or the architecture is none for
             the task; one line, that names the layer.
     """
     architecture = model.architecture
+    wanted = TASKS[task]
     if architecture == "auto":
-        architecture = "unet" if task == "segmentation" else "cnn"
-    if (architecture == "cnn") == (task == "segmentation"):
-        has, takes = ("pixel", "unet, fcn") if task == "segmentation" else ("image", "cnn")
+        architecture = wanted.architectures[0]
+    if architecture not in wanted.architectures:
+        takes = ", ".join(wanted.architectures)
         raise GeometryError(
-            f"the data set has one label for each {has}: architecture takes auto, {takes}, not {architecture}"
+            f"the data set has one label for each {wanted.unit}: architecture takes auto, {takes}, not {architecture}"
         )
     net = _Builder(input_shape)
     lay_out = {"cnn": _cnn, "unet": _unet, "fcn": _fcn}[architecture]

@@ -6,7 +6,6 @@ from typing import Any
 
 from playground.config import RunConfig, flatten, from_flat
 from playground.data import catalog
-from playground.data.catalog import DataError
 
 KEPT = ("dataset", "device", "threads")
 """Knobs that say where and on what to train; a preset leaves them alone."""
@@ -29,20 +28,13 @@ class Preset:
     def apply(self, current: RunConfig) -> RunConfig:
         """Return the preset with the current device and data set; but with its own set, if it has one of its own.
 
-        A preset for images with one label does not stay on a data set that labels pixels.
+        A preset does not stay on a data set of another task than its own.
         """
         values = flatten(current)
         kept = {name: values[name] for name in KEPT}
-        if _labels_pixels(kept["dataset"]):
+        if catalog.task_of(kept["dataset"]) is not catalog.task_of(self.config.data.dataset):
             del kept["dataset"]
         return from_flat({**kept, **self.knobs})
-
-
-def _labels_pixels(dataset: str) -> bool:
-    try:
-        return catalog.info(dataset).segments
-    except DataError:
-        return False
 
 
 PRESETS: Mapping[str, Preset] = {

@@ -20,6 +20,7 @@ from playground.data.load import load
 from playground.runs import RunFolder, open_run
 from playground.runs.about import ABOUT
 from playground.runs.folder import DEMO
+from playground.tasks import TASKS
 
 LIMIT = 3_000_000
 BUNDLED = "cifar10-mini"
@@ -49,21 +50,23 @@ def main(run_id: str, checkpoints: int = 6, predictions: int = 10) -> None:
     if run.status().state != "finished":
         sys.exit(f"run {run_id} is {run.status().state}; the demo must be a finished run")
     info = load(run.config.data.dataset).info
-    target = DEMO.with_name(f"{DEMO.name}-segmentation") if info.segments else DEMO
-    rows = np.array([]) if info.segments else rows_of_bundled(info.name)
+    task = TASKS[info.task]
+    masks = task.target == "mask"
+    target = DEMO.with_name(task.demo)
+    rows = np.array([]) if masks else rows_of_bundled(info.name)
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("checkpoints", "predictions"):
         (target / folder).mkdir(parents=True)
     for name in ("config.json", "metrics.jsonl", "status.json"):
         shutil.copyfile(run.path / name, target / name)
-    dataset = info.name if info.segments else BUNDLED
+    dataset = info.name if masks else BUNDLED
     about = replace(run.about, predictions_dataset=dataset, dataset=info, owner="")
     (target / "about.json").write_bytes(ABOUT.dump_json(about, indent=1) + b"\n")
     demo = RunFolder(target)
     for epoch in kept_epochs(run, checkpoints):
         demo.checkpoint(epoch).write_bytes(save({name: half(array) for name, array in run.weights(epoch).items()}))
     for epoch in sorted({*kept_epochs(run, predictions), *demo.epochs()}):
-        kept = {"masks": run.masks(epoch)} if info.segments else {"probs": half(run.predictions(epoch)[rows])}
+        kept = {"masks": run.masks(epoch)} if masks else {"probs": half(run.predictions(epoch)[rows])}
         demo.prediction_file(epoch).write_bytes(save(kept))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"{target}: {size / 1e6:.2f} MB, weights of epochs {demo.epochs()}")

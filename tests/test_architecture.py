@@ -18,8 +18,8 @@ MAX_FUNCTION_LINES = 59
 
 # The floors of the house, the ground first: each imports only from those before it. Named in docs/architecture.md.
 FLOORS = (
-    *("errors", "locks", "interrupts", "choices", "zips", "images", "home", "people", "config", "events", "geometry"),
-    *("metrics", "plots", "data", "presets", "runs", "models", "training", "jobs", "inference", "interpret"),
+    *("errors", "locks", "interrupts", "choices", "zips", "images", "home", "people", "config", "events", "metrics"),
+    *("tasks", "geometry", "plots", "data", "presets", "runs", "models", "training", "jobs", "inference", "interpret"),
     *("exports", "diagnosis", "comparison", "studies", "ui", "cli"),
 )
 # What else a part never imports, at any depth of the file and not even for its types.
@@ -134,6 +134,31 @@ def test_no_import_runs_upward(floor):
     paths = [path for path in SOURCES if floor_of(module_name(path)) == floor]
     above = [f"playground.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]]
     assert offenders(paths, above) == []
+
+
+TASK_NAMES = {"classification", "segmentation"}
+
+
+def test_nothing_outside_tasks_asks_which_task_it_is():
+    asked = []
+    for path in SOURCES:
+        if floor_of(module_name(path)) == "tasks":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = (
+                [*getattr(node, "comparators", []), getattr(node, "left", None)]
+                if isinstance(node, ast.Compare)
+                else []
+            )
+            parts += (
+                [case.pattern.value for case in node.cases if isinstance(case.pattern, ast.MatchValue)]
+                if isinstance(node, ast.Match)
+                else []
+            )
+            parts += node.keys if isinstance(node, ast.Dict) else []
+            if any(isinstance(part, ast.Constant) and part.value in TASK_NAMES for part in parts):
+                asked.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)[:80]}")
+    assert asked == []
 
 
 @pytest.mark.parametrize("part", NEVER)

@@ -15,11 +15,11 @@ from playground import cli
 from playground.cli.shelf import default_run
 from playground.config import KNOBS, from_flat
 from playground.data import catalog, store
-from playground.data.importing.plan import SIZE
 from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
 from playground.runs import RunFolder, create, list_runs, open_run
+from playground.tasks import TASKS
 
 SMALL = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -261,7 +261,7 @@ def test_data_is_previewed_and_a_doubt_waits_for_its_flag(capsys, nested):
     assert cli.main([*command, "--name", "lower", "--depth", "1"]) == 0
     assert catalog.info("upper").classes == ("cats", "dogs")
     assert catalog.info("lower").classes == ("persian", "poodle", "pug", "siamese")
-    assert catalog.info("upper").size == SIZE["classification"]
+    assert catalog.info("upper").size == TASKS["classification"].side
 
 
 def test_data_is_corrected_by_flags(capsys, nested):

@@ -187,7 +187,7 @@ def test_a_run_that_gained_nothing_has_no_cost_a_point():
 
 def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
     found = reached(from_flat({"dataset": "shapes"}), Status("queued", seconds=8.0), {}, PIXELS)
-    assert found.pixels
+    assert found.task.name == "segmentation"
     # Nothing is held back, so no epoch is chosen: the test images may not choose.
     assert (found.best_epoch, found.best) == (2, {"train": 0.9, "test": 0.5})
     assert found.final == {"train": 0.9, "test": 0.5}
@@ -197,7 +197,7 @@ def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
     assert found.seconds_per_point == pytest.approx(0.8)
     few = from_flat({"dataset": "shapes", "images_per_class": 10, "validation_share": 0.2})
     assert reached(few, Status("queued"), {}, PIXELS).images == 2 * 8  # of all images, which are of no class as a whole
-    assert not reached(RunConfig(), Status("queued"), PROGRESS, EPOCHS).pixels
+    assert reached(RunConfig(), Status("queued"), PROGRESS, EPOCHS).task.name == "classification"
 
 
 def test_a_deleted_data_set_leaves_what_was_measured():

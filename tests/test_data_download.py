@@ -452,7 +452,7 @@ def pets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_pets() -> None:
     found = load("oxford-pet")
-    assert found.info.segments and found.info.shape == (3, 128, 128)
+    assert found.info.task == "segmentation" and found.info.shape == (3, 128, 128)
     assert (found.info.train_count, found.info.test_count) == (3, 2)
     assert np.ptp(found.train_images) < 5 and abs(int(found.train_images[0, 0, 0, 0]) - 90) < 5
     # The middle 200 of 300 pixels: half a third of pet, a third of background, half a third of neither.

@@ -165,7 +165,7 @@ def test_a_set_of_ones_own_is_drawn_as_asked() -> None:
     told: list[store.Progress] = []
     hard = Difficulty(shapes=7, occlusion=0.6, noise=0.1, contrast=0.5)
     made = own.draw_shapes("My Shapes!", 20, 10, 40, hard, 9, told.append)
-    assert made == info("my-shapes") and made.own and made.segments and not made.bundled
+    assert made == info("my-shapes") and made.own and made.task == "segmentation" and not made.bundled
     assert (made.title, made.shape, made.train_count, made.test_count) == ("My Shapes!", (3, 40, 40), 20, 10)
     assert made.source.endswith("shapes 7, occlusion 0.6, noise 0.1, contrast 0.5, seed 9")
     found = store.arrays("my-shapes")

@@ -49,7 +49,7 @@ def test_a_home_that_cannot_be_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_catalog_says_what_a_person_needs_to_know() -> None:
     classification = ["cifar10-mini", "cifar10", "cifar100", "fashion-mnist", "mnist", "svhn"]
-    assert [name for name, item in CATALOG.items() if not item.segments] == classification
+    assert [name for name, item in CATALOG.items() if item.task == "classification"] == classification
     for name, item in CATALOG.items():
         assert item.name == name and item.title and item.licence and item.source and item.citation
         assert len(set(item.classes)) == item.num_classes
@@ -65,7 +65,7 @@ def test_the_catalog_says_what_a_person_needs_to_know() -> None:
         (60_000, 10_000),
         (73_257, 26_032),
     ]
-    assert [(i.name, i.num_classes, i.shape) for i in CATALOG.values() if i.segments] == [
+    assert [(i.name, i.num_classes, i.shape) for i in CATALOG.values() if i.task == "segmentation"] == [
         ("shapes", 6, (3, 64, 64)),
         ("oxford-pet", 2, (3, 128, 128)),
         ("voc2012", 21, (3, 120, 160)),
@@ -153,7 +153,7 @@ def test_a_set_with_a_label_for_each_pixel() -> None:
     about = dataclasses.replace(entry(size=6), task="segmentation", height=4)
     written = store.write(about, images[:5], masks[:5], images[5:], masks[5:])
     read = load("dots")
-    assert written.shape == (3, 4, 6) and read.info == written and read.info.segments
+    assert written.shape == (3, 4, 6) and read.info == written and read.info.task == "segmentation"
     assert read.train_targets.dtype == np.uint8
     assert np.array_equal(np.concatenate([read.train_targets, read.test_targets]), masks)
     for wrong in (masks[:5, :3], masks[:5] + 1, masks[:5, 0, 0]):

@@ -23,9 +23,9 @@ from playground.diagnosis import (
     summarise_units,
 )
 from playground.events import Diverged, Epoch, Progress, to_row
-from playground.metrics.baseline import guess
 from playground.presets import PRESETS
 from playground.runs import Feed, Status
+from playground.tasks import TASKS
 from playground.training import fit
 from playground.training.losses import loss_function
 
@@ -613,8 +613,8 @@ FALLS = [1.2, 1.1, 1.0, 0.9, 0.8]
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_guessing_is_answering_each_pixel_with_the_classes_shares(loss, smoothing):
     training = from_flat({"loss": loss, "label_smoothing": smoothing}).training
-    found = guess(training, COUNTS, pixels=True)
-    assert (found.accuracy, found.figure) == pytest.approx((0.8, 0.8 / 3))
+    found = TASKS["segmentation"].guess(training, COUNTS)
+    assert (found.accuracy, found.score) == pytest.approx((0.8, 0.8 / 3))
     targets = torch.repeat_interleave(torch.arange(3), torch.tensor([80, 12, 8])).view(1, 10, 10)
     shares = torch.tensor([0.8, 0.12, 0.08]) * (1 - smoothing) + smoothing / 3
     wanted = float(loss_function(training)(shares.log().view(1, 3, 1, 1).expand(1, 3, 10, 10), targets))
@@ -622,9 +622,11 @@ def test_guessing_is_answering_each_pixel_with_the_classes_shares(loss, smoothin
         assert found.loss == pytest.approx(wanted, abs=1e-5)
     else:  # only about, and never so low that a network that learns would seem not to
         assert found.loss > 0.97 * wanted
-    of_images = guess(training, COUNTS, pixels=False)
-    assert (of_images.accuracy, of_images.figure) == (1 / 3, 1 / 3)
-    assert guess(from_flat({"class_weights": True}).training, COUNTS, True).loss == pytest.approx(np.log(3))
+    of_images = TASKS["classification"].guess(training, COUNTS)
+    assert (of_images.accuracy, of_images.score) == (1 / 3, 1 / 3)
+    assert TASKS["segmentation"].guess(from_flat({"class_weights": True}).training, COUNTS).loss == pytest.approx(
+        np.log(3)
+    )
 
 
 def test_pixels_that_are_right_by_the_common_class_alone_are_nothing_learned():

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from playground.config import KNOBS, ModelConfig
 from playground.geometry import GeometryError
-from playground.models import MODELS, build
+from playground.models import build
 from playground.models.cnn import Norm
+from playground.tasks import TASKS
 
 BENDS = {
     "relu": F.relu,
@@ -69,7 +70,7 @@ def check(model: ModelConfig, shape: tuple[int, int, int] = (3, 16, 16)) -> None
 def test_each_architecture_of_the_knob_makes_a_network_for_its_task():
     made = set()
     for architecture in KNOBS["architecture"].choices:
-        for task in MODELS:
+        for task in TASKS:
             with contextlib.suppress(GeometryError):
                 build(ModelConfig(architecture=architecture, channels=(4, 4)), (3, 16, 16), 5, task)
                 made.add((architecture, task))

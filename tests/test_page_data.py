@@ -11,12 +11,12 @@ from ui_support import app_home, click, errors, open_page, run, texts, unpacked
 
 from playground.data import catalog, own, shapes
 from playground.data.catalog import CATALOG
-from playground.data.importing.plan import SIZE
 from playground.data.shapes import LIMITS, Difficulty
 from playground.images import fit_to
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.plots.masks import PALETTE
+from playground.tasks import TASKS
 from playground.ui.pages.data import datasets
 
 __all__ = ["app_home", "unpacked"]
@@ -216,7 +216,7 @@ def test_the_name_of_the_zip_is_the_name_where_none_is_given():
 
 def test_the_page_and_the_command_line_take_the_same_size():
     take_in(open_page("data"), archive())
-    assert catalog.info("my-pets").size == SIZE["classification"]
+    assert catalog.info("my-pets").size == TASKS["classification"].side
     own.delete("my-pets")
 
 
@@ -332,7 +332,7 @@ def test_masks_are_laid_over_their_images_and_taken_in():
     click(at, "import_go")
     assert not errors(at)
     info = catalog.info("streets")
-    assert (info.classes, info.shape, info.segments) == (("left", "right"), (3, 48, 64), True)
+    assert (info.classes, info.shape, info.task) == (("left", "right"), (3, 48, 64), "segmentation")
     assert "2 classes, 5 training and 1 test images of 64 × 48 pixels." in at.success[0].value
     assert "Training images of streets, each above its mask in the colours of the classes" in alts(at)
     click(at, "delete_yes_streets")

@@ -83,7 +83,7 @@ def test_the_figures_are_those_of_torchmetrics(data, knobs):
     assert last.test.accuracy == pytest.approx(float(right), abs=1e-6)
     np.testing.assert_array_equal(last.test_probs, preds[:24].numpy())
     assert last.test_probs.dtype == np.uint8
-    assert last.test.figure == last.test.iou and last.val is not None and last.val.iou is not None
+    assert last.test.score == last.test.iou and last.val is not None and last.val.iou is not None
 
 
 def test_the_loss_of_a_split_is_a_mean_over_its_images(data):
@@ -101,7 +101,7 @@ def test_it_learns(data):
     found = epochs(config, data)
     assert found[-1].train is not None and found[1].train is not None
     assert found[-1].train.loss < 0.6 * found[1].train.loss
-    assert (found[-1].test.accuracy, found[-1].test.figure) > (found[0].test.accuracy, found[0].test.figure)
+    assert (found[-1].test.accuracy, found[-1].test.score) > (found[0].test.accuracy, found[0].test.score)
 
 
 def test_a_resumed_run_is_the_same_run(data):

@@ -3,16 +3,17 @@
 import argparse
 import sys
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 from playground import interrupts
 from playground.cli.parser import Parser
-from playground.data.catalog import DataError, DatasetInfo, Task, available, is_ready
+from playground.data.catalog import DataError, DatasetInfo, available, is_ready
 from playground.data.importing.folders import ROLES
 from playground.data.importing.mask_files import NOTHING
-from playground.data.importing.plan import SIZE, Corrections, describe
+from playground.data.importing.plan import Corrections, describe
 from playground.data.shapes import LIMITS, Difficulty
 from playground.jobs.fetch import Cancelled, fetch
+from playground.tasks import TASKS
 
 
 def add(commands: Any) -> None:
@@ -36,7 +37,7 @@ def _add_import(action: argparse.ArgumentParser) -> None:
     action.add_argument("--name", help="what to call it; needed unless --preview")
     action.add_argument("--preview", action="store_true", help="say what is understood of it, and take nothing")
     action.add_argument("--yes", action="store_true", help="where there is a doubt, it is as understood")
-    sizes = f"default {SIZE['classification']}, with masks {SIZE['segmentation']}"
+    sizes = "default " + ", ".join(f"{task.side} for {task.gives}" for task in TASKS.values())
     action.add_argument("--size", type=int, help=f"(long) side of the images in px; {sizes}")
     action.add_argument("--test-share", type=float, default=0.2, help="kept to test on, if not split; default 0.2")
     action.add_argument(
@@ -46,7 +47,7 @@ def _add_import(action: argparse.ArgumentParser) -> None:
         help="whether val/ counts as training images where there is a test/; default train+val",
     )
     fixes = action.add_argument_group("where it is understood otherwise than you mean it")
-    fixes.add_argument("--task", choices=get_args(Task), help="one label an image, or one a pixel")
+    fixes.add_argument("--task", choices=list(TASKS), help="one label an image, or one a pixel")
     fixes.add_argument(
         "--part",
         action="append",
@@ -180,7 +181,7 @@ def _say(made: DatasetInfo) -> None:
     _, height, width = made.shape
     counts = f"{made.train_count:,} to learn from and {made.test_count:,} to test on"
     print(f"{made.name}: {made.train_count + made.test_count:,} images of {made.num_classes} classes, {counts}")
-    print(f"each {width} × {height} pixels" + (", with a label for each pixel" if made.segments else ""))
+    print(f"each {width} × {height} pixels" + f", with {TASKS[made.task].gives}")
 
 
 @interrupts.raising()

@@ -25,6 +25,7 @@ from playground.runs import (
     restore,
     usable_runs,
 )
+from playground.tasks import TASKS
 
 
 def add_predict(commands: Any) -> None:
@@ -40,14 +41,14 @@ def add_predict(commands: Any) -> None:
 def default_run() -> RunFolder | None:
     """Return the run to ask unless another is named: the newest that is finished and beats guessing.
 
-    Without one the newest that is at work or was stopped, then any that kept weights. Runs that label pixels, and
-    those that cannot be read, are left out; None if nothing is left.
+    Without one the newest that is at work or was stopped, then any that kept weights. Runs that do not label whole
+    images, and those that cannot be read, are left out; None if nothing is left.
     """
     found: list[tuple[int, RunFolder]] = []
     for run in usable_runs():
         with suppress(ValueError):  # its data set is not known here
             dataset, status = run.dataset, run.status()
-            if dataset.segments or not run.epochs():
+            if "predict" not in TASKS[dataset.task].pages or not run.epochs():
                 continue
             beats = (status.best_score or 0) > 1 / dataset.num_classes
             rank = 0 if status.state == "finished" and beats else 2 if status.state in ("diverged", "failed") else 1

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.comparison.curves import images_per_epoch, labels_pixels
+from playground.comparison.curves import images_per_epoch, task_of
 from playground.config import ConfigError, RunConfig
 from playground.data.catalog import DataError
 from playground.events import EpochRow, best_row
 from playground.jobs import estimate
-from playground.metrics.baseline import guess
 from playground.runs import Status
+from playground.tasks import Task
 
 MACS_OF_A_STEP = 3
 """Training takes about three times the multiplications of a forward pass: forward, and backward to the activations and
@@ -23,18 +23,17 @@ class Reached:
     """What a run reached and what that took.
 
     Attributes:
-        pixels: whether it labels pixels. Its figure is then the mean IoU, which is not counted on training images: of
-            them it is the share of the pixels that are right. Else it is the accuracy.
-        final: {split: figure after the last epoch}, as fractions; splits that were not judged are missing.
-        best: {split: figure after the best epoch}; best_epoch: the epoch that the validation images chose, or the last
+        task: what it was asked for. By its metric it is judged; of training images the accuracy is counted.
+        final: {split: score after the last epoch}, as fractions; splits that were not judged are missing.
+        best: {split: score after the best epoch}; best_epoch: the epoch that the validation images chose, or the last
             where none are held back (`events.best_row`).
         epochs: passes over the training images; images: how many were seen in them, about.
         macs: multiply-accumulate operations forward for one image; None where the data set is not known here.
         seconds: training time, evaluation included.
-        chance: the test figure of guessing.
+        chance: the test score of guessing.
     """
 
-    pixels: bool
+    task: Task
     final: Mapping[str, float]
     best: Mapping[str, float]
     best_epoch: int | None
@@ -48,7 +47,7 @@ class Reached:
 
     @property
     def points(self) -> float | None:
-        """Percentage points of the last test figure above guessing; None where there are none."""
+        """Percentage points of the last test score above guessing; None where there are none."""
         gained = 100 * (self.final.get("test", 0.0) - self.chance)
         return gained if gained > 0 else None
 
@@ -80,11 +79,11 @@ def reached(
         macs, parameters = sum(layer.macs for layer in chain), sum(layer.parameters for layer in chain)
     except (ConfigError, DataError):
         pass  # a data set of one's own that was deleted: what was measured stays
-    pixels, counts = labels_pixels(config, epochs), epochs[-1].confusion if epochs else None
+    task, counts = task_of(config, epochs), epochs[-1].confusion if epochs else None
     return Reached(
-        pixels=pixels,
-        final=trained[-1].figures if trained else {},
-        best=chosen.figures if chosen else {},
+        task=task,
+        final=trained[-1].scores if trained else {},
+        best=chosen.scores if chosen else {},
         best_epoch=chosen.epoch if chosen else None,
         epochs=done,
         images=None if per_epoch is None else done * per_epoch,
@@ -92,5 +91,5 @@ def reached(
         macs=macs,
         seconds=max([status.seconds, *(row.seconds for row in epochs[-1:])]),
         images_per_second=float(np.median(speeds)) if len(speeds) else 0.0,
-        chance=guess(config.training, counts, pixels).figure if counts else 0.0,
+        chance=task.guess(config.training, counts).score if counts else 0.0,
     )

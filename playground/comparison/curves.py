@@ -6,32 +6,27 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from playground import events
 from playground.config import RunConfig
 from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.events import EpochRow
 from playground.jobs import estimate
+from playground.tasks import Task, of_rows
 
 SPLITS = ("train", "val", "test")
 
 
-def labels_pixels(config: RunConfig, epochs: Sequence[EpochRow]) -> bool:
-    """Say whether a run labels pixels: by its epoch rows, or before the first by its data set."""
-    if epochs:
-        return events.labels_pixels(epochs)
-    try:
-        return catalog.info(config.data.dataset).segments
-    except DataError:
-        return False
+def task_of(config: RunConfig, epochs: Sequence[EpochRow]) -> Task:
+    """Return a run's task: that of its epoch rows, or before the first that of its data set."""
+    return of_rows(epochs) or catalog.task_of(config.data.dataset)
 
 
 def curves_of(config: RunConfig, epochs: Sequence[EpochRow]) -> set[str]:
     """Return the names of the curves that a run has, or before its first epoch will have: "test_loss" and so on."""
     data = config.data
     held_back = any(row.get("val") for row in epochs) if epochs else bool(data.folds or data.validation_share)
-    figures = ("loss", "accuracy", "iou", "boundary_f1") if labels_pixels(config, epochs) else ("loss", "accuracy")
-    judged = {f"{split}_{figure}" for split in (("test", "val") if held_back else ("test",)) for figure in figures}
+    measures = task_of(config, epochs).measures
+    judged = {f"{split}_{name}" for split in (("test", "val") if held_back else ("test",)) for name in measures}
     return judged | {"train_loss", "train_accuracy"}
 
 
@@ -58,7 +53,7 @@ def series(
             for each epoch.
         axis: what x counts: "step", "epoch", "images" or "seconds".
         split: "train", "val" or "test".
-        figure: "loss" or "accuracy"; of validation and test images also "iou" or "boundary_f1", if it labels pixels.
+        figure: "loss" or "accuracy"; of validation and test images any of its task's measures.
         per_epoch: images that an epoch goes over; None gives an empty curve over "images".
     """
     column = "epoch" if axis == "images" else axis

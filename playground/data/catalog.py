@@ -16,11 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from playground.errors import PlaygroundError, first_fault
 from playground.home import home
+from playground.tasks import TASKS, Task, TaskName
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a data set may be called; the name is also a folder, a URL parameter and a value on the command line."""
-
-Task = Literal["classification", "segmentation"]
 
 
 MAX_INFO = 2**20
@@ -50,7 +49,7 @@ class DatasetInfo:
         download_mb: how much is fetched the first time, in megabytes; 0 where nothing is.
         bundled: whether the images are part of this program.
         mean, std: per channel over the training images, pixels in [0, 1]; empty until the set is ready.
-        task: "classification", one label an image, or "segmentation", one a pixel.
+        task: the name of what a network is asked for on it, one of `tasks.TASKS`.
         height: of images that are not square, else 0.
     """
 
@@ -64,7 +63,7 @@ class DatasetInfo:
     licence: _Words
     source: _Words
     citation: _Words
-    task: Task = "classification"
+    task: TaskName = "classification"
     download_mb: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     bundled: bool = False
     mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
@@ -84,11 +83,6 @@ class DatasetInfo:
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one image."""
         return self.channels, self.height or self.size, self.size
-
-    @property
-    def segments(self) -> bool:
-        """Whether each pixel has a label."""
-        return self.task == "segmentation"
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
@@ -345,6 +339,14 @@ def info(name: str) -> DatasetInfo:
     near = get_close_matches(name, [entry.name for entry in available()], 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "the Data page names those that there are"
     raise DataError(f"there is no data set {name}; {hint}")
+
+
+def task_of(dataset: str) -> Task:
+    """Return what a network is asked for on a data set; where the set is not known here, what most are asked for."""
+    try:
+        return TASKS[info(dataset).task]
+    except DataError:
+        return TASKS["classification"]
 
 
 def available() -> list[DatasetInfo]:

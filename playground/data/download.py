@@ -24,6 +24,7 @@ from playground.data.importing.shrink import fit_pair
 from playground.data.store import Progress, Report
 from playground.home import home
 from playground.metrics import IGNORE
+from playground.tasks import TASKS
 
 CHUNK = 64 * 1024
 TIMEOUT = 30.0
@@ -68,7 +69,7 @@ def download(name: str, progress: Report | None = None) -> None:
             fetch(archive, entry.title, f"Downloading {entry.title}{which}", progress or (lambda _: None))
         if progress:
             progress(Progress(0, 0, f"Unpacking {entry.title}"))
-        parts = _read_masks(name, root, progress) if entry.segments else _read(name, root)
+        parts = _read_masks(name, root, progress) if TASKS[entry.task].target == "mask" else _read(name, root)
     except OSError as error:  # What the network raises has been dealt with: this is the disk.
         raise DataError(f"{entry.title} cannot be kept in {root}: {error.strerror or error}") from None
     store.write(entry, *parts)

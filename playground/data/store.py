@@ -17,6 +17,7 @@ from playground import locks
 from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
 from playground.home import HomeError, check_writable, home
 from playground.metrics import IGNORE
+from playground.tasks import TASKS
 
 BUNDLED = Path(__file__).parent / "bundled"
 _PARTS = ("train_images", "train_targets", "test_images", "test_targets")
@@ -104,7 +105,7 @@ def write(
     """
     mean, std = statistics(train_images)
     entry = dataclasses.replace(entry, mean=mean, std=std, train_count=len(train_images), test_count=len(test_images))
-    kind = np.uint8 if entry.segments else np.int64
+    kind = TASKS[entry.task].target_dtype
     parts = (train_images, train_targets.astype(kind), test_images, test_targets.astype(kind))
     entry.check()
     _check(entry, *parts)
@@ -239,12 +240,12 @@ def _tiles(file: Path, size: int) -> NDArray[np.uint8]:
 def _check(entry: DatasetInfo, *parts: NDArray) -> None:
     """Make sure that train images, train targets, test images and test targets are what the entry says."""
     for images, targets, count in zip(parts[::2], parts[1::2], (entry.train_count, entry.test_count), strict=True):
-        shape = (count, *entry.shape[1:]) if entry.segments else (count,)
+        shape = (count, *TASKS[entry.task].target_shape(entry.shape))
         if images.shape != (count, *entry.shape) or images.dtype != np.uint8 or targets.shape != shape:
             raise ValueError(f"{entry.name}: {images.dtype} images {images.shape} and targets {targets.shape}")
         for start in range(0, count, 1000):  # in pieces, because masks are as large as images
             some = targets[start : start + 1000]
-            some = some[some != IGNORE] if entry.segments else some
+            some = some[some != IGNORE] if TASKS[entry.task].target == "mask" else some
             if some.size and not 0 <= some.min() <= some.max() < entry.num_classes:
                 raise ValueError(f"{entry.name}: targets from {some.min()} to {some.max()}")
 

@@ -17,7 +17,7 @@ def never_predicted(story: Story, classes: Sequence[str], class_counts: Sequence
     A network that labels pixels takes all for the most common class at first, and the others come late.
     """
     counted = [row for row in story.rows if row.confusion]
-    early = len(counted) < 2 or counted[-1].step < FEW_STEPS or (story.pixels and story.share < LATE)
+    early = len(counted) < 2 or counted[-1].step < FEW_STEPS or (story.task.skewed and story.share < LATE)
     if not counted or (early and not story.over):
         return []
     never = set.intersection(*(_missing(row.confusion) for row in counted[-2:]))
@@ -27,7 +27,7 @@ def never_predicted(story: Story, classes: Sequence[str], class_counts: Sequence
     names = [classes[i] if i < len(classes) else f"class {i}" for i in sorted(never)]
     images, total = sum(sum(counts[i]) for i in never), sum(map(sum, counts))
     what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
-    shows = f"{'belong to' if story.pixels else 'show'} {'it' if len(names) == 1 else 'these'}"
+    shows = f"{'belong to' if story.task.skewed else 'show'} {'it' if len(names) == 1 else 'these'}"
     evidence = (
         f"After epoch {counted[-1].epoch} none of the {total:,} {story.counted}test images is taken for "
         f"{_listed(names)}, though {images:,} of them {shows}."
@@ -44,9 +44,9 @@ def _against_rareness(story: Story) -> tuple[str, str] | None:
     """Return the first remedy that is not taken yet for classes that the common ones drown."""
     training = story.config.training
     if not training.class_weights:
-        few = "cover few pixels" if story.pixels else "have few images"
+        few = "cover few pixels" if story.task.skewed else "have few images"
         return "class_weights", f"They {few}: let rare classes count for more."
-    if not story.pixels:
+    if not story.task.skewed:
         advice = "They are rare: take as many images of each class, so that the common ones do not drown them."
         return "images_per_class", advice
     if not LOSSES[training.loss].wants_areas:

@@ -135,16 +135,16 @@ def _judged_badly(story: Story, row: EpochRow) -> bool:
     normalisation are wrong for the first steps.
     """
     loss, bound = row.judged.loss, BLEW_UP * story.start
-    guesses = row.judged.figure <= story.guess.figure + LEARNED / 2
+    guesses = row.judged.score <= story.guess.score + LEARNED / 2
     return row.step >= SETTLED and ((loss > bound and guesses) or loss > BLEW_UP * bound)
 
 
 def _reached(story: Story, row: EpochRow) -> str:
     """Say what a network has learned after an epoch."""
-    if story.pixels:
+    if story.task.skewed:
         return (
-            f"the mean IoU on the {story.judged_on} images is {percent(story.iou(row))} (calling every pixel the most "
-            f"common class gets {percent(story.guess.figure)})"
+            f"the {story.task.metric.name} on the {story.judged_on} images is {percent(story.score(row))} (calling "
+            f"every {story.task.unit} the most common class gets {percent(story.guess.score)})"
         )
     return f"{percent(row['train'].accuracy)} of the training images are right"
 
@@ -162,7 +162,7 @@ def _stuck(story: Story) -> list[Finding]:
     loss = last["train"].loss
     if (guessing - loss) / guessing >= FALL or story.learned(last, LEARNED) or _on_its_way(story, rows):
         return []
-    if story.pixels and not _thrown(story) and story.norms and story.norms[-1] > (1 + MOVED) * story.norms[0]:
+    if story.task.skewed and not _thrown(story) and story.norms and story.norms[-1] > (1 + MOVED) * story.norms[0]:
         return []  # it knows how common the classes are, from where many a network goes on after a while
     evidence = (
         f"After epoch {last.epoch} the training loss is {loss:.4g} (guessing alone gets {guessing:.4g}), and "
@@ -187,7 +187,7 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
     if moved < -MOVED and not few:
         advice = f"Each step takes a part of the weights along: {_shorter(story)}."
         return Finding("diverging", "Its weights shrank", evidence, "learning_rate", advice, "error")
-    leapt = max(story.losses, default=0.0) > RISE * story.start or (story.pixels and _thrown(story))
+    leapt = max(story.losses, default=0.0) > RISE * story.start or (story.task.skewed and _thrown(story))
     if moved > MOVED and (not few or leapt):
         advice = f"The steps lead far, and nowhere: {_shorter(story)}."
         return Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")
@@ -207,7 +207,7 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
 
 def _on_its_way(story: Story, rows: Sequence[EpochRow]) -> bool:
     """Say whether a network is still learning how common the classes are, which for pixels is a way by itself."""
-    if not story.pixels or len(rows) < 2 or _thrown(story):
+    if not story.task.skewed or len(rows) < 2 or _thrown(story):
         return False
     before, now = (row["train"].loss for row in rows[-2:])
     return now < (1 - FALL) * before
@@ -300,7 +300,7 @@ def _underfitting(story: Story) -> list[Finding]:
     leapt = peak > RISE * story.start
     if way >= HALF_WAY or (train - judged > CLOSE * story.room and not leapt):
         return []
-    guessed = f" (calling all of them the most common class gets {percent(chance)})" if story.pixels else ""
+    guessed = f" (calling all of them the most common class gets {percent(chance)})" if story.task.skewed else ""
     evidence = (
         f"After epoch {last.epoch}, {percent(train)} of the {story.counted}training images are right and "
         f"{percent(judged)} of the {story.counted}{story.judged_on} images{guessed}: it does not even know what it has "

@@ -8,9 +8,10 @@ import numpy as np
 
 from playground.choices import SCHEDULES
 from playground.config import RunConfig
-from playground.events import Change, EpochRow, labels_pixels
-from playground.metrics.baseline import Guess, guess
+from playground.events import Change, EpochRow
+from playground.metrics.baseline import Guess
 from playground.runs import Status
+from playground.tasks import TASKS, Task, of_rows
 
 FEW_STEPS = 20
 """Optimizer steps before which nothing can be said of their length, nor of what was learned by them."""
@@ -23,7 +24,7 @@ class Story:
     Attributes:
         rows: the rows of trained epochs since the last change of a live knob; judged: those whose `split` has scores.
         losses: the reported training losses since then; norms: those of the weights.
-        pixels: whether it labels pixels.
+        task: what it is asked for.
         start: the loss before the first step; guess: what guessing gets.
         rate: the learning rate that was chosen last.
         share: how much of the planned epochs is done.
@@ -35,7 +36,7 @@ class Story:
     losses: Sequence[float]
     norms: Sequence[float]
     split: str
-    pixels: bool
+    task: Task
     start: float
     guess: Guess
     rate: float
@@ -61,21 +62,23 @@ class Story:
 
     @property
     def room(self) -> float:
-        """How much two accuracies can differ: of pixels, those of the most common class are right without learning."""
-        return 1 - self.guess.accuracy if self.pixels else 1.0
+        """How much two accuracies can differ: where a class covers nearly all, its share is right without learning."""
+        return 1 - self.guess.accuracy if self.task.skewed else 1.0
 
     @property
     def counted(self) -> str:
         """What an accuracy is a share of: "… of the training images", or "… of the pixels of the training images"."""
-        return "pixels of the " if self.pixels else ""
+        return "" if self.task.unit == "image" else f"{self.task.unit}s of the "
 
-    def iou(self, row: EpochRow) -> float:
-        return (row.get(self.split) or row.test).iou or 0.0
+    def score(self, row: EpochRow) -> float:
+        """Return what is held against guessing: the accuracy on training images, where it says enough."""
+        if row.test.metric == "accuracy":
+            return row["train"].accuracy
+        return (row.get(self.split) or row.test).score
 
     def learned(self, row: EpochRow, margin: float) -> bool:
         """Say whether the network was better than guessing after an epoch, by more than `margin`."""
-        figure = self.iou(row) if self.pixels else row["train"].accuracy
-        return figure > self.guess.figure + margin
+        return self.score(row) > self.guess.score + margin
 
 
 def tell(
@@ -92,7 +95,7 @@ def tell(
     untrained = epochs[0].test.loss if epochs and epochs[0].epoch == 0 else 0.0
     first = bisect_right(progress.get("step", ()), since)
     counts = epochs[-1].confusion if epochs else None
-    pixels = labels_pixels(epochs)
+    task = of_rows(epochs) or TASKS["classification"]
     return Story(
         config=config,
         status=status,
@@ -100,9 +103,9 @@ def tell(
         losses=progress.get("loss", ())[first:],
         norms=progress.get("weight_norm", ())[first:],
         split="val" if any(row.get("val") for row in rows) else "test",
-        pixels=pixels,
+        task=task,
         start=untrained,
-        guess=guess(config.training, counts or np.eye(10), pixels),
+        guess=task.guess(config.training, counts or np.eye(10)),
         rate=rates[-1] if rates else config.training.learning_rate,
         share=epochs[-1].epoch / max(status.epochs or config.training.epochs, 1) if epochs else 0.0,
     )

@@ -42,7 +42,7 @@ def _untold(story: Story) -> list[str]:
     count, active = len(story.judged), not story.over
     wanted = {
         "whether it learns": active and story.warming_up,
-        "whether classes are left out": active and story.pixels and story.share < LATE,
+        "whether classes are left out": active and story.task.skewed and story.share < LATE,
         "overfitting": count <= PATIENCE,
         "oscillation": count < WINDOW - 2,
         "underfitting": count < PATIENCE or (active and story.share < ENDGAME),

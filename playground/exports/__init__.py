@@ -77,7 +77,7 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
     packed = f"{stem}-{'notebook' if suffix == '.ipynb' else 'script'}"  # two zips, which must not overwrite each other
     if found.dataset.name in TORCHVISION:
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
-    what = "images and masks" if found.dataset.segments else "images"
+    what = "images and masks" if found.masks else "images"
     try:
         data = arrays(found.dataset.name)
     except DataError:  # the run came from elsewhere, or its data set was deleted; its program is whole all the same

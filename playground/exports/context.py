@@ -10,6 +10,7 @@ from playground.events import EpochRow
 from playground.geometry import Layer, layers
 from playground.runs import Feed, RunError, RunFolder, Status
 from playground.runs.about import clean_name
+from playground.tasks import TASKS
 
 
 class ExportError(PlaygroundError, ValueError):
@@ -45,6 +46,11 @@ class Facts:
     def test_accuracy(self) -> float | None:
         """On the test images, a fraction; None where nothing is known of it."""
         return self.scores.test.accuracy if self.scores else None
+
+    @property
+    def masks(self) -> bool:
+        """Whether each pixel has a label."""
+        return TASKS[self.dataset.task].target == "mask"
 
     @property
     def device(self) -> str:

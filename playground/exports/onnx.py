@@ -89,7 +89,7 @@ def make(facts: Facts) -> Checked:
 def metadata(facts: Facts) -> dict[str, str]:
     """Say what goes in and out, for whoever has the file alone."""
     channels, height, width = facts.dataset.shape
-    size = f"{facts.dataset.num_classes}{f', {height}, {width}' if facts.dataset.segments else ''}"
+    size = f"{facts.dataset.num_classes}{f', {height}, {width}' if facts.masks else ''}"
     order = "red, green, blue" if channels == 3 else "grey"
     return {
         "input": f"images: float32 (N, {channels}, {height}, {width}), {order}, from 0 to 1, not normalised",

@@ -127,7 +127,7 @@ def _figures(facts: Facts) -> dict[str, plots.Figure]:
             _one_panel_each(found, feed.epochs)
     if facts.scores:
         # Pixels are too many to be read as counts.
-        show = "rows" if facts.dataset.segments else "counts"
+        show = "rows" if facts.masks else "counts"
         found["confusion"] = confusion_heatmap(facts.scores.confusion, facts.dataset.classes, show=show)
     return found
 
@@ -154,7 +154,7 @@ def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[EpochRow]
 def _summary(facts: Facts) -> str:
     """Say what was reached, in a line or two."""
     status = facts.status
-    accuracy = "pixel accuracy" if facts.dataset.segments else "accuracy"
+    accuracy = "pixel accuracy" if facts.masks else "accuracy"
     names = {"iou": "mean IoU", "boundary_f1": "boundary F1", "accuracy": accuracy}
     scores = []
     for split, name in (("train", "training"), ("val", "validation"), ("test", "test")):
@@ -209,7 +209,7 @@ def _layers(facts: Facts) -> list[tuple[str, str, str, str]]:
 
 def _confusion(facts: Facts) -> list[str]:
     """Return the matrix and the table of the classes."""
-    if facts.dataset.segments:
+    if facts.masks:
         what = f"The pixels of the test images after epoch {facts.epoch}, in per cent of the true class"
         table = _table(("Class", "IoU", "Dice", "Precision", "Recall", "Pixels"), _pixel_classes(facts))
     else:

@@ -21,7 +21,7 @@ PIXEL_COLUMNS = ("val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1")
 def table(facts: Facts) -> bytes:
     """Write the rows that count as CSV in UTF-8, with the mark by which spreadsheets know it."""
     text = io.StringIO()
-    columns = (*COLUMNS, *PIXEL_COLUMNS) if facts.dataset.segments else COLUMNS
+    columns = (*COLUMNS, *PIXEL_COLUMNS) if facts.masks else COLUMNS
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for row in facts.feed.rows:

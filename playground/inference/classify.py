@@ -7,6 +7,7 @@ from playground.data.augment import normalise
 from playground.inference.errors import InferenceError
 from playground.inference.load import dataset_of, load_model
 from playground.runs import RunFolder
+from playground.tasks import TASKS
 
 BATCH = 500
 """Images computed at once, as in training's own evaluation."""
@@ -30,7 +31,7 @@ def predict(run: RunFolder, epoch: int, images: np.ndarray) -> np.ndarray:
         InferenceError: the images have another shape, or the run cannot predict; one line.
     """
     dataset, mean, std = dataset_of(run)
-    if dataset.segments:
+    if TASKS[dataset.task].target != "label":
         raise InferenceError(f"{run.name} labels each pixel; show it an image on the page Segment")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != dataset.shape:
         wanted = " × ".join(map(str, dataset.shape))

@@ -19,6 +19,7 @@ from playground.metrics.boundaries import boundary_f1, matches
 from playground.metrics.mask_scores import figures
 from playground.metrics.scores import confusion_matrix
 from playground.runs import RunFolder
+from playground.tasks import TASKS
 from playground.training import uses_bfloat16
 
 TILE, MARGIN = 512, 64
@@ -45,7 +46,7 @@ def pixel_probs(
         InferenceError: the run gives one label an image, or cannot predict; the image has no size for it; one line.
     """
     dataset, mean, std = dataset_of(run)
-    if not dataset.segments:
+    if TASKS[dataset.task].target != "mask":
         raise InferenceError(f"{run.name} gives one label an image; choose a run that was trained on masks")
     if image.dtype != np.uint8 or image.ndim != 3 or len(image) != dataset.channels:
         raise InferenceError(

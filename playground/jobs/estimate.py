@@ -7,6 +7,7 @@ from playground.errors import PlaygroundError
 from playground.geometry import Layer, layers
 from playground.jobs.client import cores
 from playground.runs import list_runs
+from playground.tasks import TASKS
 
 # Fitted to benchmarks/throughput.py on two cores of a server CPU with bfloat16; `_pace` corrects for other machines.
 SECONDS_PER_STEP = 0.9e-3
@@ -29,8 +30,8 @@ def images_to_train(config: RunConfig) -> int:
     """
     info = catalog.info(config.data.dataset)
     count = info.train_count
-    if config.data.images_per_class:  # images whose pixels are labelled count as of one class, see `training.trainer`
-        count = min(count, config.data.images_per_class * (1 if info.segments else len(info.classes)))
+    if config.data.images_per_class:
+        count = min(count, config.data.images_per_class * TASKS[info.task].count_strata(len(info.classes)))
     return max(1, round(count * (1 - _share_held_back(config))))
 
 

@@ -243,7 +243,7 @@ class Worker:
         self.run.save_epoch(event.epoch, weights, event.test_probs, val_probs)
         self.run.save_resume(tensors, event.snapshot.facts)
         before = self.status  # whose best is replaced by the rule of `best_row`
-        better = not before.best_epoch or before.best_score is None or event.judged.figure > before.best_score
+        better = not before.best_epoch or before.best_score is None or event.judged.score > before.best_score
         best = best_fields(event) if better or not event.val else {}
         self.say(
             self.status.state,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from playground.choices import LOSSES
 from playground.config import TrainingConfig
@@ -14,35 +14,29 @@ class Guess:
     """What guessing gets.
 
     Attributes:
-        accuracy: of images one in so many as there are classes; of pixels the share of the most common class.
-        figure: what a run is judged by: of pixels the mean IoU of calling all of them that class, else the accuracy.
+        accuracy: the share of the most common class.
+        score: what a run is judged by, of calling everything that class.
         loss: of giving each class the probability of its share, about.
     """
 
     accuracy: float
-    figure: float
+    score: float
     loss: float
 
 
-def guess(training: TrainingConfig, confusion: ArrayLike, pixels: bool) -> Guess:
+def guess(training: TrainingConfig, shares: NDArray[np.float64], score: float) -> Guess:
     """Return what guessing gets.
 
     Args:
         training: for the loss.
-        confusion: (K, K) counts over the test set, row = true class.
-        pixels: whether it counts pixels, whose classes are seldom equally common; images are taken to be.
+        shares: (K,) how common each class is; they add up to 1.
+        score: what a run is judged by, of calling everything the most common class.
     """
-    counts = np.asarray(confusion).sum(axis=1)
-    alike = np.full(len(counts), 1 / len(counts))
-    shares = counts / counts.sum() if pixels and counts.any() else alike
-    occurs = shares > 0
-    accuracy = float(shares.max())
     # What a class or a boundary counts for depends on the training masks; equal shares are never too low a loss.
     weighed = training.class_weights or training.boundary_weight
+    alike = np.full(len(shares), 1 / len(shares))
     return Guess(
-        accuracy=accuracy,
-        figure=accuracy / int(occurs.sum()) if pixels else accuracy,
-        loss=_loss(training, alike if weighed else shares[occurs]),
+        accuracy=float(shares.max()), score=score, loss=_loss(training, alike if weighed else shares[shares > 0])
     )
 
 

@@ -1,12 +1,11 @@
-"""The networks. To add one: lay it out in `geometry.layers`, and name it in `ModelConfig.architecture`."""
+"""The networks. To add one: lay it out in `geometry.layers`, and name it where its task lists its architectures."""
+
+import pkgutil
 
 from torch import nn
 
 from playground.config import ModelConfig
-from playground.models.cnn import CNN
-from playground.models.segmentation import PixelNet
-
-MODELS = {"classification": CNN, "segmentation": PixelNet}
+from playground.tasks import TASKS
 
 
 def build(
@@ -20,4 +19,4 @@ def build(
     Raises:
         GeometryError: a map would shrink below 1×1, or the architecture is none for the task.
     """
-    return MODELS[task](model, input_shape, num_classes)
+    return pkgutil.resolve_name(TASKS[task].network)(model, input_shape, num_classes)

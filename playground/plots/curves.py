@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from playground.events import Change, EpochRow, Scores, best_row, labels_pixels
+from playground.events import Change, EpochRow, Scores, best_row
 from playground.plots.style import COUNTED, NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
+from playground.tasks import TASKS, Metric, of_rows
 
 STEADY = 9
 """Reports that a speed is the median of."""
@@ -43,7 +44,7 @@ def _keep_line(figure: Figure) -> None:
 
 
 def _figure(scores: Scores, key: str) -> float:
-    return scores.figure if key == "accuracy" else scores.loss
+    return scores.score if key == "accuracy" else scores.loss
 
 
 def _series(epochs: Sequence[EpochRow], split: str, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -139,8 +140,8 @@ def _score_panel(
         figure["data"][-1]["line"]["width"] = 1
     # One point is no line: the first must be seen too.
     mode = "lines" if len(raw) > 1 else "markers"
-    pixels = key == "accuracy" and labels_pixels(epochs)
-    name = "train, pixel accuracy" if pixels else "train"
+    # Training images are judged by accuracy, whatever the others are judged by.
+    name = "train, pixel accuracy" if key == "accuracy" and _metric(epochs).key != "accuracy" else "train"
     figure["data"].append(line(x, smooth(raw, smoothing), name, TRAIN, mode=mode, hovertemplate=template))
     for split, name, colour, dash in _SPLITS:
         x, y = _series(epochs, split, key)
@@ -149,6 +150,11 @@ def _score_panel(
             trace["line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
             figure["data"].append(trace)
     _mark_best(figure, epochs, key, scale)
+
+
+def _metric(epochs: Sequence[EpochRow]) -> Metric:
+    """Return what the run is judged by."""
+    return (of_rows(epochs) or TASKS["classification"]).metric
 
 
 def _shade_gap(figure: Figure, epochs: Sequence[EpochRow], key: str, since: float) -> None:
@@ -177,7 +183,7 @@ def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: floa
     """Put a star on the epoch that the validation images chose."""
     best = best_row(epochs)
     if best and best.val and best.epoch:
-        epoch, score, colour = best.epoch, best.val.figure, VALIDATION
+        epoch, score, colour = best.epoch, best.val.score, VALIDATION
         figure["data"].append(
             {
                 "type": "scatter",
@@ -252,10 +258,9 @@ def curves(
     end = _axis_end(latest, max(total_epochs, 1))
     scale = {"type": "log", "uirevision": f"{revision}-log"} if log else {"uirevision": revision}
     tozero = {} if log else {"rangemode": "tozero"}
-    judged = "Mean IoU" if labels_pixels(epochs) else "Accuracy"
     figures = {
         "loss": _panel("Loss", revision, end, **scale, **tozero),
-        "accuracy": _panel(judged, revision, end, range=[0, 100], ticksuffix=" %"),
+        "accuracy": _panel(_metric(epochs).title, revision, end, range=[0, 100], ticksuffix=" %"),
         "learning_rate": _panel("Learning rate", revision, end, **scale, **tozero),
         "throughput": _panel("Images per second", revision, end, rangemode="tozero", **COUNTED),
     }
@@ -263,7 +268,7 @@ def curves(
         _keep_line(figures[key])  # in both, so that they stand at one height
         _score_panel(figures[key], progress, epochs, key, smoothing)
         _mark_changes(figures[key], changes, labels or {})
-        if overfitting_since is not None and not (key == "accuracy" and labels_pixels(epochs)):
+        if overfitting_since is not None and (key == "loss" or _metric(epochs).key == "accuracy"):
             _shade_gap(figures[key], epochs, key, overfitting_since)
     for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
         mode = "lines" if len(x) > 1 else "markers"

@@ -16,8 +16,8 @@ from playground.runs.about import ABOUT, About, clean_name, clean_note
 from playground.runs.files import RunError, move_to_new_id, writing
 from playground.runs.folder import DEMO, RunFolder
 from playground.runs.status import STATUS, Status
+from playground.tasks import TASKS
 
-TASKS = ("classification", "segmentation")
 DRAFT = ".new-"
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -79,7 +79,7 @@ def runs_folder() -> Path:
 
 def demo_run(task: str = "classification") -> RunFolder | None:
     """Return the bundled run of a task; None if it is not there."""
-    path = DEMO if task == "classification" else DEMO.with_name(f"{DEMO.name}-{task}")
+    path = DEMO.with_name(TASKS[task].demo)
     return RunFolder(path) if (path / "config.json").exists() else None
 
 

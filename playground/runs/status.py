@@ -87,9 +87,9 @@ def best_fields(row: EpochRow) -> dict[str, Any]:
     return {
         "metric": row.judged.metric,
         "best_epoch": row.epoch,
-        "best_score": row.judged.figure,
+        "best_score": row.judged.score,
         "best_split": "val" if row.val else "test",
-        "test_score": row.test.figure,
+        "test_score": row.test.score,
     }
 
 

@@ -14,6 +14,7 @@ from playground.metrics.scores import confusion_matrix
 from playground.runs import Feed, RunError, Status
 from playground.studies.control import PRUNED, slots
 from playground.studies.study import Member, StudyFolder
+from playground.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Result:
 
 def judged(row: EpochRow) -> float:
     """Return the score of an epoch: on the validation images, or on the test images if none are held back."""
-    return row.judged.figure
+    return row.judged.score
 
 
 class StudyFeed:
@@ -89,7 +90,7 @@ class StudyFeed:
         if not trained:
             return Result(member, feed.status)
         last = trained[-1]
-        return Result(member, feed.status, judged(last), last.test.figure)
+        return Result(member, feed.status, judged(last), last.test.score)
 
     @property
     def state(self) -> str:
@@ -152,7 +153,7 @@ def out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
         if run is None or not result.finished or result.status is None:
             continue
         data = store.arrays(run.config.data.dataset)
-        if data.info.segments:
+        if TASKS[data.info.task].target == "mask":
             return None
         targets = np.asarray(data.train_targets, np.int64)
         rows = split(targets, run.config.data)[1]

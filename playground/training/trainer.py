@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from playground.config import LIVE_KNOBS, RunConfig, flatten, from_flat
-from playground.data.augment import normalise
+from playground.data.augment import augment_pairs, normalise
 from playground.data.splits import split
 from playground.data.store import Arrays
 from playground.errors import PlaygroundError
 from playground.events import Diverged, Epoch, Scores, Snapshot
 from playground.models import build
+from playground.tasks import TASKS, Judged
 from playground.training.device import choose_device, uses_bfloat16
 from playground.training.losses import counted, loss_function, median_frequency
 from playground.training.meters import Meter, Stopwatch
 from playground.training.optim import optimizers
-from playground.training.tasks import TASKS, Judged
 
 REPORTS = 500
 """About how many Progress rows a run writes, when its epochs are not more."""
@@ -38,9 +38,7 @@ class ResumeError(PlaygroundError, ValueError):
 
 def split_rows(config: RunConfig, data: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of the training images that are learned from, and of those held back."""
-    # Classes are what a split keeps in proportion; where each pixel has one, an image has none.
-    labels = np.zeros(len(data.train_targets), np.int64) if data.info.segments else data.train_targets
-    return split(labels, config.data)
+    return split(TASKS[data.info.task].strata(data.train_targets), config.data)
 
 
 def class_weights(config: RunConfig, data: Arrays) -> Tensor | None:
@@ -59,7 +57,7 @@ class Trainer:
         training = config.training
         self.device = choose_device(training.device)
         self.bfloat16 = uses_bfloat16(training, self.device)
-        self.task = TASKS[data.info.task]()
+        self.task = TASKS[data.info.task]
         torch.manual_seed(training.seed)
         net = build(config.model, data.info.shape, data.info.num_classes, data.info.task)
         self.net = net.to(self.device).to(memory_format=torch.channels_last)
@@ -98,7 +96,8 @@ class Trainer:
     def _counts(self, class_weights: Tensor | None) -> Tensor | None:
         """Return what each training image counts in the loss, (N,) float32; None where all count the same."""
         training = self.config.training
-        if not LOSSES[training.loss].averages or not (self.data.info.segments or training.class_weights):
+        may_count_less = self.task.target == "mask" or training.class_weights
+        if not (LOSSES[training.loss].averages and may_count_less):
             return None
         parts = (counted(some.long(), training, class_weights) for some in self.targets.split(256))
         return torch.cat([part.flatten(1).sum(1) if part.ndim > 1 else part for part in parts])
@@ -135,13 +134,15 @@ class Trainer:
         """Add `share` of one batch's gradient; return its mean loss and its number of hits, on the device."""
         rows = rows.to(self.device)
         images, targets = self.images.index_select(0, rows), self.targets.index_select(0, rows)
-        images, targets = self.task.vary(images, targets, self.config.data, self.random)
+        masks = targets if self.task.target == "mask" else None
+        images, masks = augment_pairs(images, masks, self.config.data, self.random)
+        targets = targets if masks is None else masks.long()
         images = self.prepare(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.net(images).float()
         loss = self.loss(logits, targets)
         (loss * share if share != 1 else loss).backward()
-        return loss.detach(), self.task.hits(logits.detach(), targets)
+        return loss.detach(), self.task.count_correct(logits.detach(), targets)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -175,7 +176,7 @@ class Trainer:
     def evaluate(self, images: Tensor, targets: Tensor) -> Judged:
         """Return scores, the confusion matrix and the predictions to keep of a split."""
         self.net.eval()
-        found = self.task.judge(self._outputs(images, targets), self.loss)
+        found = self.task.evaluate(self._outputs(images, targets), self.loss)
         self.net.train()
         return found
 

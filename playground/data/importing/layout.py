@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from playground.data.catalog import DataError, Task
+from playground.data.catalog import DataError
 from playground.data.importing.folders import Folders
 from playground.data.importing.label_tables import label_of_name, labels_of_names, read_table
 from playground.data.importing.names import UNLABELLED, Part, clean_name, natural_key, read_words, shorten_names, tokens
 from playground.data.importing.pairing import pair_masks
 from playground.data.importing.sources import Skipped
+from playground.tasks import TASKS, TaskName
 
 UNSORTED = "It has no class: it lies among test images, in no class folder"
 HOW_MASKS = "a mask is called like its image: 7.jpg and 7.png, 7_mask.png or mask_7.png"
@@ -44,7 +45,7 @@ class Layout:
         explicit: of masks, whether folders are called so, of images as well as of masks.
     """
 
-    task: Task
+    task: TaskName
     items: list[Item]
     folders: dict[str, tuple[str, int]]
     left_out: Skipped
@@ -60,7 +61,7 @@ def arrange(
     paths: Iterable[PurePosixPath],
     tables: Mapping[PurePosixPath, bytes],
     forced: Mapping[str, str],
-    task: Task | None = None,
+    task: TaskName | None = None,
     depth: int = 0,
 ) -> Layout:
     """Tell each image's label or mask, and its part, by its path.
@@ -79,10 +80,10 @@ def arrange(
     folders = Folders(paths, forced)
     left_out = [(str(path), "You leave its folder out") for path in paths if folders.is_out(path)]
     paths = [path for path in paths if not folders.is_out(path)]
-    if task != "classification":
+    if task is None or TASKS[task].target == "mask":
         found = pair_masks(paths, folders)
         masks = len(found.pairs) + sum(why == "It has no image" for _, why in found.left_out)
-        if task == "segmentation" or (len(found.pairs) >= 2 and len(found.pairs) >= masks / 2):
+        if task or (len(found.pairs) >= 2 and len(found.pairs) >= masks / 2):
             items = [Item(image, folders.part(image), mask=mask) for image, mask in found.pairs]
             layout = Layout("segmentation", items, _shown(folders, ()), left_out + found.left_out)
             layout.explicit = found.explicit

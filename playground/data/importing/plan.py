@@ -6,16 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from playground.data.catalog import DataError, Task
+from playground.data.catalog import DataError
 from playground.data.importing.layout import Item
 from playground.data.importing.mask_files import NOTHING, Coding
 from playground.data.importing.names import MAX_NAME, clean_name
 from playground.data.importing.sources import Skipped
+from playground.tasks import TASKS, TaskName
 
-SIZES = {"classification": (16, 256), "segmentation": (32, 512)}
-"""The smallest and the largest (long) side that images can be resized to, in pixels."""
-SIZE = {"classification": 32, "segmentation": 128}
-"""The (long) side of images in pixels, where nobody says otherwise; on the page and on the command line."""
 Learn = Literal["train+val", "train"]
 
 
@@ -39,7 +36,7 @@ class Corrections:
         agreed: the doubts that are answered.
     """
 
-    task: Task | None = None
+    task: TaskName | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     depth: int = 0
     classes: tuple[str, ...] = ()
@@ -130,7 +127,7 @@ class Plan:
         duplicates: how many images are left out because another one is the same.
     """
 
-    task: Task
+    task: TaskName
     items: tuple[Item, ...]
     test: tuple[bool, ...]
     split: bool
@@ -188,12 +185,11 @@ class Plan:
 
 def headline(plan: Plan) -> str:
     """Say in one line what a set is."""
-    what = "a label for each pixel" if plan.task == "segmentation" else "one label an image"
     _, height, width = plan.shape
     held = "" if plan.split else ", held back at random"
     return (
-        f"{what}: {len(plan.classes):,} classes, {plan.train_count:,} images to learn from and {sum(plan.test):,} to "
-        f"test on{held}, each {width} × {height} pixels"
+        f"{TASKS[plan.task].gives}: {len(plan.classes):,} classes, {plan.train_count:,} images to learn from and "
+        f"{sum(plan.test):,} to test on{held}, each {width} × {height} pixels"
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from playground.data.catalog import DataError
 from playground.data.importing.layout import Item
 from playground.data.importing.mask_files import MAX_IN_ONE, MaskLook, look_at, middle_share
-from playground.data.importing.plan import SIZE, SIZES, Corrections
+from playground.data.importing.plan import Corrections
 from playground.data.importing.sources import MAX_TOTAL, File
 from playground.images import ImageError
+from playground.tasks import TASKS
 from playground.zips import ZipError
 
 DAMAGED = "It is damaged or cannot be unpacked"
@@ -54,10 +55,11 @@ def image_size(corrections: Corrections, task: str) -> int:
     Raises:
         DataError: it is out of its range.
     """
-    size = SIZE[task] if corrections.size is None else corrections.size
-    low, high = SIZES[task]
+    asked = TASKS[task]
+    size = asked.side if corrections.size is None else corrections.size
+    low, high = asked.sides
     if not low <= size <= high:
-        what = "images with masks" if task == "segmentation" else "images"
+        what = "images with masks" if asked.target == "mask" else "images"
         raise DataError(f"{what} cannot be resized to {size} px; choose {low} to {high}")
     return size
 

@@ -21,6 +21,7 @@ from playground.data.importing.understand_classes import IN_TWO, need_two_classe
 from playground.data.own import claimed, describe, slug
 from playground.data.store import Progress, Report
 from playground.images import ImageError, fit_to, read_image
+from playground.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def take(source: Source, plan: Plan, name: str, progress: Report | None = None) 
 
 def _used(plan: Plan, targets: NDArray, left_out: Skipped) -> tuple[tuple[str, ...], NDArray]:
     """Drop classes of which no image could be read, and count the others anew."""
-    if plan.task == "segmentation":
+    if TASKS[plan.task].target == "mask":
         return plan.names, targets
     used = sorted(set(targets.tolist()))
     need_two_classes({plan.names[k] for k in used}, plan.left_out + left_out)

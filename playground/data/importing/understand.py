@@ -18,6 +18,7 @@ from playground.data.importing.understand_classes import plan_classes
 from playground.data.importing.understand_masks import plan_masks
 from playground.data.store import Report
 from playground.images import EXTENSIONS, FORMATS
+from playground.tasks import TASKS
 
 
 def understand(
@@ -68,7 +69,7 @@ def plan_contents(contents: Contents, corrections: Corrections, memo: Memo, repo
     paths, files = [file.path for file in images], {file.path: file for file in contents.files}
     layout = arrange(paths, tables, corrections.parts, corrections.task, corrections.depth)
     if (
-        layout.task == "segmentation"
+        TASKS[layout.task].target == "mask"
         and corrections.task is None
         and not (layout.explicit or _are_masks(layout, files))
     ):
@@ -76,7 +77,7 @@ def plan_contents(contents: Contents, corrections: Corrections, memo: Memo, repo
     layout.left_out = contents.skipped + left_out + layout.left_out
     if layout.labels_from in map(str, tables):
         layout.left_out = [(path, why) for path, why in layout.left_out if path != layout.labels_from]
-    if layout.task == "segmentation":
+    if TASKS[layout.task].target == "mask":
         return plan_masks(layout, files, corrections, memo, report)
     if corrections.classes or corrections.ignore is not None or corrections.threshold is not None:
         raise DataError("a class list, an ignored value and a threshold are for masks, and no masks lie beside images")

@@ -176,7 +176,7 @@ def _report(facts: Facts) -> str:
     val = "evaluate(train_images[val_rows], train_targets[val_rows])"
     test = "evaluate(test_images, test_targets)"
     lines, words = [], "test {test}"
-    if facts.dataset.segments:
+    if facts.masks:
         lines, ious = [f"test, ious = {test}"], ", _"
     else:
         words, ious = f"test {{{test}}}", ""
@@ -201,7 +201,7 @@ def _seeds(facts: Facts) -> str:
 def _batches(facts: Facts) -> str:
     """Write the loop over the batches, with a step after each or after all."""
     size = str(CHUNK) if full_batch(facts) else "BATCH_SIZE"
-    targets = "train_targets[rows].long()" if facts.dataset.segments else "train_targets[rows]"
+    targets = "train_targets[rows].long()" if facts.masks else "train_targets[rows]"
     varied = "augment(train_images[rows], generator)" if augments(facts) else "train_images[rows]"
     prepared = [f"images = prepare({varied})"]
     if moves(facts):
@@ -234,13 +234,13 @@ def _share(facts: Facts) -> str:
 
 def counts_differ(facts: Facts) -> bool:
     """Whether some images count for more than others in a step that takes all of them."""
-    weighted = facts.dataset.segments or facts.config.training.class_weights
+    weighted = facts.masks or facts.config.training.class_weights
     return full_batch(facts) and LOSSES[facts.config.training.loss].averages and bool(weighted)
 
 
 def _counts(facts: Facts) -> str:
     """Write down what each image counts in the loss."""
-    if not facts.dataset.segments:
+    if not facts.masks:
         return "counts = CLASS_WEIGHTS[train_targets]  # what each image counts in the loss"
     training = facts.config.training
     weights = "CLASS_WEIGHTS[masks.long()]" if training.class_weights else "(masks != IGNORE).float()"
@@ -259,7 +259,7 @@ def _changes(facts: Facts) -> str:
     lines = []
     if "learning_rate" in facts.changes:
         lines.append("learning_rate = NEW_LEARNING_RATE.get(step, learning_rate)")
-    if "dropout" in facts.changes and facts.dataset.segments:
+    if "dropout" in facts.changes and facts.masks:
         lines.append("if step in NEW_DROPOUT:\n    net.dropout.p = NEW_DROPOUT[step]")
     elif "dropout" in facts.changes:
         lines.append(

@@ -57,7 +57,7 @@ def script(facts: Facts) -> str:
 
 def all_sections(facts: Facts, paths: str) -> list[Section]:
     """Return the run as sections, in the order in which they are run; `paths` is code that sets DATA and OUTPUT."""
-    per_pixel = facts.dataset.segments
+    per_pixel = facts.masks
     data, learn = (segmentation, segmentation) if per_pixel else (sections, learning)
     labels, bytes_of = "", "bytes (N, C, H, W)"
     if per_pixel:
@@ -89,13 +89,13 @@ def all_sections(facts: Facts, paths: str) -> list[Section]:
 
 def introduction(facts: Facts) -> str:
     """Say what the script is and how good the run was."""
-    network = segmentation.name(facts) if facts.dataset.segments else "a convolutional network"
+    network = segmentation.name(facts) if facts.masks else "a convolutional network"
     words = [f"Train {network} on {quoted(facts.dataset.title)}, with PyTorch alone.", ""]
     epochs = f"epoch {facts.epoch} of {facts.config.training.epochs}"
     words += [f"It repeats the run {quoted(facts.name)}: it goes through {epochs}{_reached(facts)}."]
-    if facts.dataset.segments:
+    if facts.masks:
         words += [segmentation.about_data(facts)]
-    if facts.dataset.segments and facts.device.startswith("cuda"):
+    if facts.masks and facts.device.startswith("cuda"):
         words += ["On a GPU torch adds up some sums of this network in any order: the last digits of its weights vary."]
     else:
         words += ["On the same machine, with the same version of torch, it makes the same weights to the last bit."]
@@ -103,7 +103,7 @@ def introduction(facts: Facts) -> str:
 
 
 def _reached(facts: Facts) -> str:
-    if facts.dataset.segments:
+    if facts.masks:
         overlap = facts.scores.test.iou if facts.scores else None
         return f" and reaches a mean IoU of {overlap:.4f} on the test images" if overlap is not None else ""
     return f" and gets {facts.test_accuracy:.2%} of the test images right" if facts.test_accuracy is not None else ""
@@ -112,11 +112,11 @@ def _reached(facts: Facts) -> str:
 def usage(facts: Facts) -> str:
     """Say how to run the script."""
     packages = ["numpy", "torch"]
-    packages += ["scikit-learn"] if facts.config.data.folds and not facts.dataset.segments else []
+    packages += ["scikit-learn"] if facts.config.data.folds and not facts.masks else []
     packages += ["torchvision"] if facts.dataset.name in sections.TORCHVISION else []
     where = "downloads the images the first time"
     if facts.dataset.name not in sections.TORCHVISION:
-        what = "images and masks" if facts.dataset.segments else "images"
+        what = "images and masks" if facts.masks else "images"
         where = f"reads the {what} in the folder data, beside this file"
     return (
         f"    pip install {' '.join(packages)}\n"

@@ -66,7 +66,7 @@ def augments(facts: Facts) -> bool:
 def moves(facts: Facts) -> bool:
     """Whether images are varied in a way that their masks have to follow."""
     data = facts.config.data
-    return facts.dataset.segments and bool(data.flip or data.shift or data.rotation)
+    return facts.masks and bool(data.flip or data.shift or data.rotation)
 
 
 def moving_rate(facts: Facts) -> bool:
@@ -91,7 +91,7 @@ def used_knobs(facts: Facts) -> list[str]:
         "momentum": entry.uses_momentum and (splits_layers(facts) or not entry.for_hidden),
         "weight_decay": uses_decay(facts),
         "l1": training.l1 > 0,
-        "boundary_weight": facts.dataset.segments and training.boundary_weight > 0 and LOSSES[training.loss].averages,
+        "boundary_weight": facts.masks and training.boundary_weight > 0 and LOSSES[training.loss].averages,
         "label_smoothing": training.label_smoothing > 0 and LOSSES[training.loss].smooths,
         "dropout": uses_dropout(facts),
     }
@@ -299,7 +299,7 @@ def network_text(facts: Facts) -> str:
     """Say what goes in and out."""
     parameters = sum(layer.parameters for layer in facts.chain)
     shape = ", ".join(map(str, facts.dataset.shape))
-    logits = f"{facts.dataset.num_classes} logits" + (" for each pixel" if facts.dataset.segments else "")
+    logits = f"{facts.dataset.num_classes} logits" + (" for each pixel" if facts.masks else "")
     return f"Images (N, {shape}) to {logits}, with {parameters:,} parameters."
 
 

@@ -14,6 +14,7 @@ from playground.data.splits import round_the_classes
 from playground.diagnosis import Finding
 from playground.errors import PlaygroundError
 from playground.runs import RunError, RunFolder
+from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
 from playground.ui.pages.inside.context import test_set, weights_key
@@ -43,7 +44,7 @@ def class_counts(dataset: str) -> tuple[int, ...]:
     """Return how many training images each class of a data set has; nothing where that is not known here."""
     try:
         info = catalog.info(dataset)
-        if info.segments or not (info.bundled or catalog.is_ready(dataset)):
+        if TASKS[info.task].target == "mask" or not (info.bundled or catalog.is_ready(dataset)):
             return ()
         targets = np.asarray(store.arrays(dataset).train_targets, np.int64)
     except (DataError, OSError):
@@ -132,8 +133,7 @@ def cards(view: View, *, key: str) -> None:
             text = diagnosis.explain_silence(view.run.config, view.status, feed.epochs, feed.changes)
             icon = "check_circle" if text.startswith(diagnosis.SOUND) else "hourglass_empty"
             st.caption(f":material/{icon}: {text}", width="content")
-        # A network that labels pixels is no chain of layers, and cannot be looked into.
-        if curves.labels_pixels(view.run.config, feed.epochs) or not view.run.epochs():
+        if "inside" not in curves.task_of(view.run.config, feed.epochs).pages or not view.run.epochs():
             return
         if units:
             st.caption(diagnosis.summarise_units(*units), width="content")

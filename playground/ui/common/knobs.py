@@ -54,20 +54,7 @@ def unused(values: Mapping[str, Any]) -> dict[str, str]:
         reasons["dilation"] = "a 1×1 kernel has one tap"
     if values["folds"]:
         reasons["validation_share"] = f"fold {values['fold']} of {values['folds']} is held back"
-    if _labels_pixels(values["dataset"]):
-        reasons["fc_width"] = "a network that labels pixels has no such layer"
-    else:
-        reasons |= dict.fromkeys(
-            ("upsampling", "skips", "boundary_weight"), "for data sets with a label for each pixel"
-        )
-    return reasons
-
-
-def _labels_pixels(dataset: str) -> bool:
-    try:
-        return catalog.info(dataset).segments
-    except DataError:
-        return False
+    return {**reasons, **catalog.task_of(values["dataset"]).unused}
 
 
 def _steps(knob: Knob, *values: float) -> list[float]:

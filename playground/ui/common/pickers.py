@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import streamlit as st
 
 from playground import images, runs
 from playground.config import ConfigError
-from playground.data.catalog import DataError, Task
+from playground.data.catalog import DataError
 from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
+from playground.tasks import TASKS, Task, of_page
 from playground.ui.common import url
 from playground.ui.common.escape import escape
 from playground.ui.components.gallery import choose_test_image
@@ -27,31 +28,31 @@ HOLD = 3.0
 """Seconds for which an epoch slider that a person has moved is left alone, whatever epochs come in meanwhile."""
 
 
-def default_run(task: Task = "classification") -> str:
+def default_run(task: Task) -> str:
     """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
     if shown := st.session_state.get("run"):
         with contextlib.suppress(RunError):
             run = open_run(shown)
-            if run.epochs() and task_of(run) == task:
+            if run.epochs() and task_of(run) is task:
                 return shown
-    if demo := runs.demo_run(task):
+    if demo := runs.demo_run(task.name):
         return demo.id
     newest = itertools.islice(usable_runs(), OFFERED)
-    return next((run.id for run in newest if run.epochs() and task_of(run) == task), "")
+    return next((run.id for run in newest if run.epochs() and task_of(run) is task), "")
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
-def _task(path: str) -> Task:
-    # The config of a run never changes, and its data set keeps its kind.
+def _task(path: str) -> str:
+    # The config of a run never changes, and its data set keeps its task.
     return RunFolder(Path(path)).dataset.task
 
 
 def task_of(run: RunFolder) -> Task:
-    """Return whether a run labels images or pixels; images, where its data set is not known here."""
+    """Return a run's task; what most are asked for, where its data set is not known here."""
     try:
-        return _task(str(run.path))
+        return TASKS[_task(str(run.path))]
     except (RunError, ConfigError, DataError):
-        return "classification"
+        return TASKS["classification"]
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -100,29 +101,29 @@ def _remember(state: str, widget: str, known: list[str]) -> None:
         st.session_state[state] = st.session_state[widget]
 
 
-def run_picker(label: str, state: str, *, task: Task | None = None, help: str | None = None) -> RunFolder | None:
+def run_picker(label: str, state: str, *, tasks: Sequence[Task] = (), help: str | None = None) -> RunFolder | None:
     """Let a person choose a run, newest first, the bundled ones last; None if there is none.
 
     Args:
         label: what it is for.
         state: the key of the session under which the run's id is kept; set it beforehand to choose for the person.
-        task: offer those alone that label images, or pixels.
+        tasks: offer the runs of these alone; of all if there are none.
         help: a tooltip.
     """
+    tasks = tasks or list(TASKS.values())
     known = list_runs()
     chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
     bundled = [run for run in known if run.read_only]
-    offered = [run for run in known[:OFFERED] if (not task or task_of(run) == task) and not table.row(run).damaged]
-    if chosen and task and task_of(chosen) != task:
-        does = "labels pixels; it is shown on the page Segment" if task == "classification" else "labels whole images"
-        st.info(f"{escape(chosen.name)} {does}.", icon=":material/info:")
+    offered = [run for run in known[:OFFERED] if task_of(run) in tasks and not table.row(run).damaged]
+    if chosen and (other := task_of(chosen)) not in tasks:
+        where = f"it is shown on the page {other.pages[0].capitalize()}"
+        st.info(f"{escape(chosen.name)} labels {other.labelled}; {where}.", icon=":material/info:")
         chosen = None
     more = [run for run in [*bundled, chosen] if run and run not in offered and not table.row(run).damaged]
-    offered += [run for run in more if not task or task_of(run) == task]
+    offered += [run for run in more if task_of(run) in tasks]
     if not offered:
-        if task:
-            what = "whole images" if task == "classification" else "pixels"
-            st.info(f"There is no run that labels {what} yet; train one.", icon=":material/info:")
+        what = " or ".join(task.labelled for task in tasks)
+        st.info(f"There is no run that labels {what} yet; train one.", icon=":material/info:")
         return None
     labels, widget = labels_of(offered), f"{state}_widget"
     # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.
@@ -198,14 +199,13 @@ def _held(run: RunFolder, state: str, epochs: list[int]) -> list[int] | None:
 # A page about one run at one epoch, under the keys "PAGE_run" and "PAGE_epoch" of the session
 
 
-def follow_url(page: str, task: Task = "classification", parts: Mapping[str, url.Part] = NOTHING) -> bool:
+def follow_url(page: str, parts: Mapping[str, url.Part] = NOTHING) -> bool:
     """Take run and epoch from the URL when it was changed from outside: a link, another page, back and forward.
 
-    Before one was chosen, the run is the default of the task, or else the one that labels images.
+    Before one was chosen, the run is the default of the task that is at home on the page, or of another that it shows.
 
     Args:
         page: its name.
-        task: what its networks do.
         parts: what else the URL tells of.
 
     Returns:
@@ -223,7 +223,7 @@ def follow_url(page: str, task: Task = "classification", parts: Mapping[str, url
         epoch = params.get("epoch", "")
         choose_epoch(f"{page}_epoch", int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
     if not st.session_state.get(f"{page}_run"):
-        st.session_state[f"{page}_run"] = default_run(task) or default_run()
+        st.session_state[f"{page}_run"] = next(filter(None, map(default_run, of_page(page))), "")
     return taken
 
 

@@ -12,6 +12,7 @@ from playground.metrics import IGNORE
 from playground.plots import RIGHT, WRONG
 from playground.plots.masks import as_rgb, clear_class, laid_over
 from playground.runs import RunError, RunFolder
+from playground.tasks import TASKS
 from playground.ui.components.gallery import data_url
 
 COUNT = 20
@@ -101,7 +102,7 @@ def strip(
         entry = catalog.info(dataset)
     except catalog.DataError:
         return False
-    if entry.segments and (entry.bundled or catalog.is_ready(dataset)):
+    if TASKS[entry.task].target == "mask" and (entry.bundled or catalog.is_ready(dataset)):
         return _mask_strip(dataset, run, epoch, key, count)
     rows, images, targets = _images(dataset, entry.bundled or catalog.is_ready(dataset), count)
     if not rows:

@@ -37,8 +37,8 @@ def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> 
         counts = [
             confusion_matrix(targets, side.probs.argmax(1), len(classes)) for side in (a, b) if side.probs is not None
         ]
-    same_images = a.pixels or counts[0].sum() == counts[1].sum()
-    show = "rows" if a.pixels or not same_images else _cells()
+    same_images = a.task.target == "mask" or counts[0].sum() == counts[1].sum()
+    show = "rows" if a.task.target == "mask" or not same_images else _cells()
     change = counts[1] - counts[0] if show == "counts" else shares(counts[1], "rows") - shares(counts[0], "rows")
     with st.grid(3, min_column_width=330, gap="small", key="compare_matrices"):
         for side, matrix in zip((a, b), counts, strict=True):
@@ -179,8 +179,8 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         waiting = " and ".join(letter for letter, side in zip("AB", (a, b), strict=True) if side is None)
         st.info(f"{waiting} has not been judged yet; that happens after each epoch.", icon=":material/hourglass_empty:")
         return
-    if a.pixels != b.pixels:
-        labels = "A labels pixels and B whole images" if a.pixels else "A labels whole images and B pixels"
+    if a.task is not b.task:
+        labels = f"A labels {a.task.labelled} and B {b.task.labelled}"
         st.info(f"{labels}, so the two cannot be compared one by one.", icon=":material/info:")
         return
     classes = [_classes(side) for side in (a, b)]
@@ -198,7 +198,7 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         except DataError as error:
             st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")
     _matrices(a, b, data, classes[0])
-    if a.pixels:
+    if a.task.target == "mask":
         pixels.draw(a, b, classes[0], same)
     elif data is not None:
         _disagreements(a, b, data)

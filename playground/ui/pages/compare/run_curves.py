@@ -99,8 +99,9 @@ def _why(view: View, measure: str) -> str:
     """Say why a run has no such curve."""
     if measure in curves.curves_of(view.run.config, view.feed.epochs):
         return "have no point of it yet"
-    pixels = curves.labels_pixels(view.run.config, view.feed.epochs)
-    return "hold back no images" if pixels or measure in ("val_accuracy", "val_loss") else "label whole images"
+    split, name = measure.split("_", 1)
+    task = curves.task_of(view.run.config, view.feed.epochs)
+    return "hold back no images" if split == "val" and name in task.measures else f"label {task.labelled}"
 
 
 def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) -> None:
@@ -118,5 +119,6 @@ def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) ->
     )
     for why, labels in without.items():
         st.caption(f"Without this curve, because they {why}: {escape(', '.join(labels))}.")
-    if measure.endswith("accuracy") and any(curves.labels_pixels(view.run.config, view.feed.epochs) for view in views):
+    tasks = {curves.task_of(view.run.config, view.feed.epochs) for view in views}
+    if measure.endswith("accuracy") and any(task.metric.key != "accuracy" for task in tasks):
         st.caption("Of runs that label pixels, accuracy is the share of the pixels that are right.")

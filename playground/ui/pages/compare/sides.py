@@ -9,6 +9,7 @@ import streamlit as st
 
 from playground.comparison import curves
 from playground.runs import RunError, RunFolder
+from playground.tasks import TASKS, Task
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
 from playground.ui.pages.compare.chosen_runs import PAIR
@@ -24,7 +25,7 @@ class Side:
         probs: (N, num_classes) float32 over the test images of its `predictions_dataset`; None where none are kept, or
             where pixels are labelled.
         counts: its confusion matrix as training counted it.
-        pixels: whether it labels pixels; masks: (n, H, W) uint8 of the first test images, None where none are kept.
+        task: what it is asked for; masks: (n, H, W) uint8 of the first test images, None where none are kept.
     """
 
     letter: str
@@ -33,14 +34,14 @@ class Side:
     epoch: int
     probs: np.ndarray | None
     counts: np.ndarray
-    pixels: bool = False
+    task: Task = TASKS["classification"]
     masks: np.ndarray | None = None
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _predictions(path: str, epoch: int, written: int, pixels: bool) -> np.ndarray:
+def _predictions(path: str, epoch: int, written: int, masks: bool) -> np.ndarray:
     run = RunFolder(Path(path))
-    return run.masks(epoch) if pixels else run.predictions(epoch)
+    return run.masks(epoch) if masks else run.predictions(epoch)
 
 
 def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
@@ -54,16 +55,16 @@ def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
     if kept and epoch not in kept:  # long runs thin out what they keep
         distance = [abs(one - epoch) for one in kept]
         epoch = kept[distance.index(min(distance))]
-    said, pixels = None, curves.labels_pixels(view.run.config, view.feed.epochs)
+    said, task = None, curves.task_of(view.run.config, view.feed.epochs)
     if kept:
         try:
             written = view.run.prediction_file(epoch).stat().st_mtime_ns
-            said = _predictions(str(view.run.path), epoch, written, pixels)
+            said = _predictions(str(view.run.path), epoch, written, task.target == "mask")
         except (RunError, OSError) as error:
             st.caption(f":material/warning: {escape(str(error))}")
     counts = np.array(rows[epoch].confusion, np.int64)
-    probs, masks = (None, said) if pixels else (said, None)
-    return Side(letter, name, view.run, epoch, probs, counts, pixels, masks)
+    probs, masks = (None, said) if task.target == "mask" else (said, None)
+    return Side(letter, name, view.run, epoch, probs, counts, task, masks)
 
 
 def choose(views: Sequence[View], names: Sequence[str]) -> tuple[Side | None, Side | None]:

@@ -7,6 +7,7 @@ import streamlit as st
 from playground.comparison import settings, significance
 from playground.comparison.significance import CERTAIN, Group, Member, p_words
 from playground.config import flatten
+from playground.tasks import TASKS, Task
 from playground.ui.common.pickers import percent
 from playground.ui.common.run_views import LABELS, View
 from playground.ui.pages.compare.table import knob_value, measured, reached
@@ -84,22 +85,22 @@ def _often(p: float) -> str:
 def draw(views: Sequence[View], names: Sequence[str]) -> None:
     """Draw average and spread of each group of seeds or folds, and what can be said of their differences.
 
-    Runs that label pixels have another figure than those that label images, so they are kept apart.
+    Runs of each task have a figure of their own, so they are kept apart.
     """
     counted = 0
-    for pixels in (False, True):
-        some = [(view, name) for view, name in zip(views, names, strict=True) if reached(view).pixels == pixels]
+    for task in TASKS.values():
+        some = [(view, name) for view, name in zip(views, names, strict=True) if reached(view).task is task]
         found = members([view for view, _ in some], [name for _, name in some])
         counted += len(found)
         if found:
-            _groups(significance.groups(found), pixels)
+            _groups(significance.groups(found), task)
     if left := len(views) - counted:
         st.caption(f"{left} of {len(views)} runs are not finished, and do not count here.")
 
 
-def _groups(groups: Sequence[Group], pixels: bool) -> None:
+def _groups(groups: Sequence[Group], task: Task) -> None:
     """Draw the groups of one kind of runs, and the verdicts."""
-    shown, figure = titles(groups), f"test {measured(pixels)}"
+    shown, figure = titles(groups), f"test {measured(task)}"
     st.dataframe(
         {
             "Knobs": shown,
@@ -111,11 +112,11 @@ def _groups(groups: Sequence[Group], pixels: bool) -> None:
         },
         hide_index=True,
         height="content",
-        key=f"compare_groups_{'pixels' if pixels else 'images'}",
+        key=f"compare_groups_{task.unit}s",
         alt=f"Average and standard deviation of the {figure} of runs that differ in the seed or the fold alone",
     )
     if all(len(group.values) == 1 for group in groups):
-        more = "" if pixels else " For two runs, “Two runs” tests image by image."
+        more = "" if task.target == "mask" else " For two runs, “Two runs” tests image by image."
         st.info(ONE_SEED + more, icon=":material/casino:")
     else:
         for line in verdicts(groups, shown):

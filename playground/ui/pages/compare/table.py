@@ -9,6 +9,7 @@ from playground.comparison import costs, settings
 from playground.comparison.costs import Reached
 from playground.config import KNOBS, flatten
 from playground.data.store import title_of
+from playground.tasks import TASKS, Task
 from playground.ui.common.knobs import name_of
 from playground.ui.common.pickers import percent
 from playground.ui.common.run_views import View
@@ -67,25 +68,27 @@ def knob_rows(views: Sequence[View]) -> dict[str, list[str]]:
 
 
 def _reached_rows(found: Sequence[Reached]) -> dict[str, list[str]]:
-    """Return the best and final figures, of runs that label images and of those that label pixels in rows of their own.
+    """Return the best and final figures, of runs of each task in rows of their own.
 
     A dash where a run has none.
     """
     rows = {}
-    for pixels in (False, True):
+    for task in TASKS.values():
         for split, name in (("test", "test"), ("val", "validation"), ("train", "training")):
-            having = [one.pixels == pixels and split in one.final for one in found]
+            having = [one.task is task and split in one.final for one in found]
             if any(having):
-                figure = f"{name} {measured(pixels, split)}"
+                figure = f"{name} {measured(task, split)}"
                 both = list(zip(found, having, strict=True))
                 rows[f"Best epoch's {figure}"] = [_best(one, split) if has else "–" for one, has in both]
                 rows[f"Final {figure}"] = [percent(one.final[split]) if has else "–" for one, has in both]
     return rows
 
 
-def measured(pixels: bool, split: str = "test") -> str:
-    """Name the figure that runs are judged by, which label pixels or images."""
-    return ("pixel accuracy" if split == "train" else "mean IoU") if pixels else "accuracy"
+def measured(task: Task, split: str = "test") -> str:
+    """Name the figure that runs of a task are judged by; training images are judged by accuracy."""
+    if split != "train" or task.metric.key == "accuracy":
+        return task.metric.name
+    return f"{task.unit} accuracy"
 
 
 def _best(one: Reached, split: str) -> str:

@@ -9,6 +9,7 @@ from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.metrics import IGNORE
 from playground.plots.masks import as_rgb, coloured
+from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.components.gallery import pixels_url
 from playground.ui.pages.segment.legend import legend
@@ -132,7 +133,7 @@ def _pictures(info: DatasetInfo, here: bool) -> bool:
     try:
         folder = catalog.folder(info.name)
         written = folder.stat().st_mtime_ns if folder.exists() else 0
-        if info.segments:
+        if TASKS[info.task].target == "mask":
             sheet, masks = pairs(info.name, written)
         else:
             sheet, masks = samples(info.name, written), None

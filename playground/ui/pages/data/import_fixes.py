@@ -7,15 +7,15 @@ import streamlit as st
 
 from playground.data.importing.folders import CLASS
 from playground.data.importing.mask_files import NOTHING
-from playground.data.importing.plan import SIZE, Choice, Corrections, Doubt, Plan
+from playground.data.importing.plan import Choice, Corrections, Doubt, Plan
 from playground.data.importing.plan_steps import Memo
+from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.pages.data.import_preview import Samples
 
 MOST_FOLDERS = 40
 """Folders whose parts can be corrected on the page; the command line takes any."""
 
-TASKS = {"classification": "One label an image", "segmentation": "A label for each pixel"}
 ROLE_NAMES = {
     "train": "training images",
     "val": "validation images",
@@ -59,14 +59,14 @@ def read_corrections(look: Look) -> Corrections:
     state: Any = st.session_state
     parts = {folder: part for folder in look.folders if (part := state.get(f"import_fix_part_{folder}"))}
     each = state.get("import_fix_each")
-    task = look.latest.task if look.latest else ""
-    size = state.get(f"import_fix_size_{task}")
+    task = TASKS.get(look.latest.task) if look.latest else None
+    size = state.get(f"import_fix_size_{task.name}") if task else None
     said = Corrections(
         task=state.get("import_fix_task"),
         parts=parts,
         threshold=NOTHING if each else state.get("import_fix_threshold"),
         ignore=NOTHING if each else state.get("import_fix_ignore"),
-        size=None if size == SIZE.get(task) else size,
+        size=None if task and size == task.side else size,
         test_share=state.get("import_fix_share", 0.2),
         train_on="train" if state.get("import_fix_val") else "train+val",
     )
@@ -98,6 +98,11 @@ def ask_doubts(look: Look) -> None:
                 )
 
 
+def _masks_are_meant() -> bool:
+    task = TASKS.get(st.session_state.get("import_fix_task") or "")
+    return task is not None and task.target == "mask"
+
+
 def offer_fixes(look: Look) -> None:
     """Offer to say what was understood otherwise than it is meant."""
     with st.popover(
@@ -110,11 +115,11 @@ def offer_fixes(look: Look) -> None:
         st.segmented_control(
             "Task",
             list(TASKS),
-            format_func=TASKS.__getitem__,
+            format_func=lambda name: TASKS[name].gives.capitalize(),
             key="import_fix_task",
             help="What a network is to learn from it; as understood where neither is chosen.",
         )
-        if look.plan is None or look.plan.coding or st.session_state.get("import_fix_task") == "segmentation":
+        if look.plan is None or look.plan.coding or _masks_are_meant():
             _mask_fixes()
         understood = look.plan.folders if look.plan else {}
         folders = look.folders | dict(understood)

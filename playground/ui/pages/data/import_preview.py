@@ -14,6 +14,7 @@ from playground.data.importing.save import read_sample
 from playground.data.importing.sources import Skipped, Source, opened
 from playground.images import ImageError
 from playground.plots.masks import as_rgb, coloured, laid_over
+from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
 from playground.ui.components.gallery import pixels_url
@@ -44,7 +45,7 @@ class Samples:
 def draw_samples(source: Source, plan: Plan) -> Samples:
     """Read a few images of each class, or a few with their masks; fewer where they are so large that it takes long."""
     groups: dict[str, list[Item]] = {name: [] for name in plan.names[:MOST_CLASSES]}
-    if plan.task == "segmentation":
+    if TASKS[plan.task].target == "mask":
         spread = np.unique(np.linspace(0, len(plan.items) - 1, PAIRS).astype(int))  # a film's neighbours are alike
         groups = {"": [plan.items[k] for k in spread]}
     else:
@@ -60,7 +61,7 @@ def draw_samples(source: Source, plan: Plan) -> Samples:
                 if turn < len(items) and (time.monotonic() < until or not any(found.values())):
                     with contextlib.suppress(ImageError):  # which is said when it is taken
                         found[name].append(read_sample(plan, files, items[turn]))
-    if plan.task == "segmentation":
+    if TASKS[plan.task].target == "mask":
         return _paired(found[""])
     rows = {
         name: np.concatenate([_edged(as_rgb(image)) for image, _ in images], axis=1)
@@ -90,7 +91,7 @@ def _paired(found: list) -> Samples:
 
 def show_headline(plan: Plan) -> None:
     """Say in a line what was understood, and what is worth knowing of it."""
-    icon = ":material/texture:" if plan.task == "segmentation" else ":material/label:"
+    icon = ":material/texture:" if TASKS[plan.task].target == "mask" else ":material/label:"
     st.markdown(f"{icon} **Understood:** {headline(plan)}.")
     for remark in plan.remarks:
         st.caption(f":material/info: {escape(remark)}")
@@ -101,7 +102,7 @@ def show_plan(plan: Plan, samples: Samples | None) -> None:
     rows = samples.rows if samples else {}
     if not rows:
         st.caption("No sample can be shown: the first images cannot be read.")
-    if plan.task == "segmentation" and samples and rows:
+    if TASKS[plan.task].target == "mask" and samples and rows:
         left, right = st.columns([2, 3], gap="medium")
         with left:
             _show_classes(plan, {})

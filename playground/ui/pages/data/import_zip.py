@@ -7,20 +7,17 @@ import streamlit as st
 
 from playground.data import catalog
 from playground.data.catalog import DataError
-from playground.data.importing.plan import SIZE, Plan
+from playground.data.importing.plan import Plan
 from playground.data.importing.plan_steps import Memo
 from playground.data.importing.save import ImportReport, take
 from playground.data.importing.understand import list_folders, understand
+from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.common.progress import follow
 from playground.ui.pages.data import datasets
 from playground.ui.pages.data.import_fixes import Look, ask_doubts, offer_fixes, read_corrections
 from playground.ui.pages.data.import_preview import draw_samples, show_headline, show_left_out, show_plan
 
-SIZES = {
-    "classification": (16, 24, 28, 32, 48, 64, 96, 128, 192, 256),
-    "segmentation": (32, 64, 96, 128, 160, 192, 240, 256, 320, 384, 512),
-}
 UPLOAD_HELP = """\
 Class folders (`cats/1.jpg`, `dogs/7.jpg` …), images with a mask each (`images/` and `masks/`, or as public data sets
 call them), images beside a `labels.csv`, or files called `cat.0.jpg`; in `train/`, `val/` and `test/` or without. A
@@ -140,8 +137,8 @@ def _settings(plan: Plan) -> None:
         shrunk = "Images keep the shape that most of them have; of the others the middle is taken."
     st.select_slider(
         "Long side of the images (px)" if plan.coding else "Size of the images (px)",
-        SIZES[plan.task],
-        SIZE[plan.task],
+        TASKS[plan.task].offered,
+        TASKS[plan.task].side,
         key=f"import_fix_size_{plan.task}",
         width=220,
         help=f"{shrunk} Larger ones train slower.",

@@ -88,7 +88,7 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
         st.session_state.setdefault(key, run.id)
         with column:
             label = "Without the remedy" if side == "before" else "With the remedy"
-            if chosen := pickers.run_picker(label, key, task="segmentation"):
+            if chosen := pickers.run_picker(label, key, tasks=[pickers.task_of(run)]):
                 sides.append(chosen)
                 st.caption(f"{chosen.status().state}, epoch {chosen.status().epoch} of {chosen.status().epochs}")
     rows = [run_views.watch(side).feed.epochs[-1:] for side in sides]

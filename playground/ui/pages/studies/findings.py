@@ -41,7 +41,7 @@ def draw(folder: StudyFolder, feed: StudyFeed, use_rate: Callable[[RunConfig, fl
 
 def measure(folder: StudyFolder) -> str:
     """Name the figure that members are compared by."""
-    return "Mean IoU" if catalog.info(folder.study.base.data.dataset).segments else "Accuracy"
+    return catalog.task_of(folder.study.base.data.dataset).metric.title
 
 
 # Folds and seeds
@@ -144,10 +144,10 @@ def _confusion(folder: StudyFolder, feed: StudyFeed) -> None:
         st.error(escape(str(error)), icon=":material/error:")
         return
     if counts is None:
-        segments = catalog.info(folder.study.base.data.dataset).segments
+        masks = catalog.task_of(folder.study.base.data.dataset).target == "mask"
         st.caption(
             "Where pixels are labelled there is no confusion matrix over the folds."
-            if segments
+            if masks
             else "The confusion matrix appears when the first fold is finished."
         )
         return
