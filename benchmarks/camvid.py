@@ -19,7 +19,7 @@ KNOBS = {
     "channels": "16-32-64-96",
     "convs_per_block": 2,
     "stride": 2,
-    "batch_norm": True,
+    "norm": "batch",
     "flip": True,
     "validation_share": 0.0,
     "optimizer": "muon",

@@ -44,19 +44,19 @@ PROVOKED: dict[str, tuple[dict[str, object], set[tuple[str, str]]]] = {
     "1 channel": (SMALL | {"channels": "1-1-1", "fc_width": 0}, SMALLER),
     "2 channels": (SMALL | {"channels": "2-2-2", "fc_width": 0}, SMALLER),
     "sigmoid in 4 blocks": (
-        SMALL | {"activation": "sigmoid", "channels": "16-32-64-64", "batch_norm": False, "optimizer": "sgd"},
+        SMALL | {"activation": "sigmoid", "channels": "16-32-64-64", "norm": "none", "optimizer": "sgd"},
         {("too slow", "activation")},
     ),
     "sigmoid, Adam 0.05": (
-        SMALL | {"activation": "sigmoid", "optimizer": "adam", "learning_rate": 0.05, "batch_norm": False},
+        SMALL | {"activation": "sigmoid", "optimizer": "adam", "learning_rate": 0.05, "norm": "none"},
         {("too slow", "activation"), ("saturation", "activation"), ("diverging", "learning_rate")},
     ),
     "tanh 0.5": (
-        SMALL | {"activation": "tanh", "learning_rate": 0.5, "batch_norm": False},
+        SMALL | {"activation": "tanh", "learning_rate": 0.5, "norm": "none"},
         {("diverging", "learning_rate"), ("saturation", "learning_rate"), ("underfitting", "learning_rate")},
     ),
     "relu, Adam 0.02": (
-        SMALL | {"optimizer": "adam", "learning_rate": 0.02, "batch_norm": False, "schedule": "constant"},
+        SMALL | {"optimizer": "adam", "learning_rate": 0.02, "norm": "none", "schedule": "constant"},
         {("dead units", "learning_rate"), ("diverging", "learning_rate"), ("oscillating", "learning_rate")},
     ),
     "weight decay 1": (

@@ -25,7 +25,7 @@ SIZE = 32
 NETWORKS = {
     "the article's, padding 0": ModelConfig(padding="0"),
     "the article's": ModelConfig(),
-    "the demo's": ModelConfig(channels=(24, 48, 96), convs_per_block=2, batch_norm=True, fc_width=0),
+    "the demo's": ModelConfig(channels=(24, 48, 96), convs_per_block=2, norm="batch", fc_width=0),
 }
 
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.choices import POOLINGS
+from playground.choices import NORMS, POOLINGS
 from playground.config import ConfigError, ModelConfig
 from playground.tasks import TASKS
 
@@ -153,7 +153,7 @@ def _block(net: _Builder, name: str, model: ModelConfig, channels: int, stride: 
     """Add [convolution, norm, activation]…, the first with the stride."""
     for c in range(1, model.convs_per_block + 1):
         net.conv(f"{name}.conv{c}", model, channels, stride if c == 1 else 1)
-        if model.batch_norm:
+        if NORMS[model.norm].module:
             net.add(f"{name}.norm{c}", "norm", parameters=2 * channels)
         net.add(f"{name}.act{c}", "activation")
 

@@ -47,7 +47,7 @@ PRESETS: Mapping[str, Preset] = {
             "most of the time goes into very many very small steps.",
             {
                 "flip": False,
-                "batch_norm": False,
+                "norm": "none",
                 "optimizer": "momentum",
                 "learning_rate": 0.001,
                 "momentum": 0.9,
@@ -64,7 +64,7 @@ PRESETS: Mapping[str, Preset] = {
             "the accuracy that the article's training reaches in four.",
             {
                 "flip": False,
-                "batch_norm": False,
+                "norm": "none",
                 "validation_share": 0.02,
                 "label_smoothing": 0.1,
                 "optimizer": "muon",
@@ -83,7 +83,7 @@ PRESETS: Mapping[str, Preset] = {
             {
                 "channels": (24, 48, 96),
                 "convs_per_block": 2,
-                "batch_norm": True,
+                "norm": "batch",
                 "fc_width": 0,
                 "flip": True,
                 "shift": 4,
@@ -103,7 +103,7 @@ PRESETS: Mapping[str, Preset] = {
                 "dataset": "shapes",
                 "channels": (16, 32, 48, 64),
                 "convs_per_block": 2,
-                "batch_norm": True,
+                "norm": "batch",
                 "flip": True,
                 "loss": "cross_entropy_dice",
                 "optimizer": "muon",
@@ -118,7 +118,7 @@ PRESETS: Mapping[str, Preset] = {
             "A learning rate a thousand times the article's. The loss jumps up instead of down, and soon is no number.",
             {
                 "flip": False,
-                "batch_norm": False,
+                "norm": "none",
                 "optimizer": "momentum",
                 "learning_rate": 1.0,
                 "schedule": "constant",
@@ -134,7 +134,7 @@ PRESETS: Mapping[str, Preset] = {
             "layers never wake up: the loss stays at ln 10 = 2.30.",
             {
                 "flip": False,
-                "batch_norm": False,
+                "norm": "none",
                 "activation": "sigmoid",
                 "channels": (16, 32, 64, 64),
                 "optimizer": "sgd",

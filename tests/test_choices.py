@@ -39,9 +39,9 @@ def test_each_entry_is_known_by_its_name_and_has_a_title(table):
     assert len({entry.title for entry in table.values()}) == len(table)
 
 
-def test_no_two_choices_share_a_name():
-    names = [name for table in TABLES for name in table]
-    assert len(set(names)) == len(names)
+def test_choices_that_share_a_name_share_their_title():
+    titles = {(name, entry.title) for table in TABLES for name, entry in table.items()}
+    assert len(titles) == len({name for name, _ in titles})
     assert title_of("leaky_relu") == "Leaky ReLU" and title_of("no such") is None
 
 

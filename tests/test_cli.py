@@ -88,6 +88,8 @@ def test_presets_files_and_flags_in_that_order(capsys, tmp_path):
         return _config(parser().parse_args(["train", *arguments]))
 
     assert config("--preset", "article").training.batch_size == 4
+    assert config("--no-batch-norm").model.norm == "none"  # as the flag was called
+    assert config("--preset", "article", "--batch-norm").model.norm == "batch"
     assert config("--preset", "article", "--batch-size", "8").training.batch_size == 8
     (tmp_path / "config.json").write_text(tiny(seed=7).model_dump_json())
     assert config("--config", str(tmp_path / "config.json")) == tiny(seed=7)

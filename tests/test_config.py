@@ -100,7 +100,7 @@ def test_the_live_knobs_are_numbers():
 def test_the_default_network_is_the_article_s_with_batch_normalisation():
     model = RunConfig().model
     assert (model.channels, model.kernel_size, model.stride, model.pooling) == ((16, 32, 64), 3, 1, "max")
-    assert (model.activation, model.fc_width, model.batch_norm, model.dropout) == ("relu", 128, True, 0.0)
+    assert (model.activation, model.fc_width, model.norm, model.dropout) == ("relu", 128, "batch", 0.0)
 
 
 # Bounds

@@ -176,7 +176,7 @@ def test_weights_that_were_thrown_about_are_not():
 @pytest.mark.parametrize(
     ("knobs", "norms", "knob"),
     [
-        ({"activation": "sigmoid", "batch_norm": False}, (9, 9.01), "activation"),
+        ({"activation": "sigmoid", "norm": "none"}, (9, 9.01), "activation"),
         ({"optimizer": "gradient_descent"}, (9, 9.01), "optimizer"),
         ({"weight_decay": 0.5}, (9, 1), "weight_decay"),
     ],
@@ -193,8 +193,8 @@ def test_what_helps_depends_on_why(knobs, norms, knob):
         ({"l1": 0.1, "weight_decay": 0}, (9, 0.1), "L1 too strong"),
         ({"learning_rate": 0.15}, (9, 2), "Its weights shrank"),
         ({"learning_rate": 0.15}, (9, 20), "Thrown off course"),
-        ({"weight_decay": 1.0, "activation": "sigmoid", "batch_norm": False}, (9, 0.1), "Weight decay too strong"),
-        ({"activation": "tanh", "batch_norm": False, "learning_rate": 0.5}, (9, 90), "Thrown off course"),
+        ({"weight_decay": 1.0, "activation": "sigmoid", "norm": "none"}, (9, 0.1), "Weight decay too strong"),
+        ({"activation": "tanh", "norm": "none", "learning_rate": 0.5}, (9, 90), "Thrown off course"),
     ],
 )
 def test_steps_lead_far_where_weights_grew_and_not_where_they_shrank(knobs, norms, title):
@@ -700,7 +700,7 @@ def test_a_class_that_no_pixel_is_taken_for(knobs, knob):
     assert look(epochs[:10], FALLS, **knobs) == []  # rare classes come late: 9 of 20 epochs
 
 
-PIXELS: dict[str, Any] = {"dataset": "few-shapes", "channels": "8-16", "batch_norm": True, "batch_size": 8, "epochs": 3}
+PIXELS: dict[str, Any] = {"dataset": "few-shapes", "channels": "8-16", "norm": "batch", "batch_size": 8, "epochs": 3}
 PIXELS |= {"learning_rate": 0.01, "validation_share": 0.2, "device": "cpu", "precision": "float32", "threads": 1}
 
 

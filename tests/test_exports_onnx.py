@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.usefixtures("with_images"), pytest.mark.timeout(300)]
 __all__ = ["unpacked", "with_images"]
 
 NETWORKS = {
-    "leaky_relu": {"convs_per_block": 2, "batch_norm": True, "dropout": 0.5},
+    "leaky_relu": {"convs_per_block": 2, "norm": "batch", "dropout": 0.5},
     "elu": {"pooling": "average", "kernel_size": 4},
     "gelu": {"pooling": "none", "stride": 3, "dilation": 2},
     "silu": {"padding": "0", "channels": "3-5"},

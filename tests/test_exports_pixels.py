@@ -28,10 +28,10 @@ from playground.metrics.scores import iou
 from playground.runs import RunFolder, create
 
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
-TINY |= {"flip": False, "batch_norm": False}
+TINY |= {"flip": False, "norm": "none"}
 RUNS = {
     "U-Net, all at once": {
-        "batch_norm": True,
+        "norm": "batch",
         "dropout": 0.2,
         "optimizer": "muon",
         "l1": 1e-4,
@@ -48,13 +48,13 @@ RUNS = {
     "U-Net, no skips": {"skips": False, "stride": 2, "loss": "focal", "boundary_weight": 2.0, "convs_per_block": 2},
     "U-Net, no pooling": {"upsampling": "transposed", "pooling": "none", "loss": "dice", "colour": 0.2},
     "U-Net, no padding": {"padding": "0", "channels": "4-6", "precision": "bfloat16", "dropout": 0.1, "rotation": 40},
-    "U-Net, one pixel": {"channels": "4-4-4-4-4", "batch_norm": True, "validation_share": 0, "batch_size": 13},
+    "U-Net, one pixel": {"channels": "4-4-4-4-4", "norm": "batch", "validation_share": 0, "batch_size": 13},
     "FCN": {
         "architecture": "fcn",
         "loss": "focal_dice",
         "class_weights": True,
         "boundary_weight": 1.5,
-        "batch_norm": True,
+        "norm": "batch",
         "dropout": 0.2,
         "images_per_class": 25,
         "flip": True,
@@ -170,7 +170,7 @@ def scripts() -> dict[str, str]:
     }
     variants |= {name: {"activation": name, "architecture": "fcn"} for name in KNOBS["activation"].choices}
     variants |= {f"dataset {name}": {"dataset": name} for name in ("oxford-pet", "voc2012")}
-    plain = {"validation_share": 0, "flip": False, "batch_norm": False}
+    plain = {"validation_share": 0, "flip": False, "norm": "none"}
     variants |= {"all": plain, "some": {"validation_share": 0, "images_per_class": 9}}
     variants |= {
         "one block": {"channels": "4", "flip": False},

@@ -37,7 +37,7 @@ __all__ = ["unpacked", "with_images"]
 RUNS = {
     "plain": {
         "flip": False,
-        "batch_norm": False,
+        "norm": "none",
         "fc_width": 8,
         "schedule": "constant",
         "optimizer": "sgd",
@@ -48,7 +48,7 @@ RUNS = {
     "all at once": {
         "optimizer": "muon",
         "channels": "4-4",
-        "batch_norm": True,
+        "norm": "batch",
         "schedule": "one_cycle",
         "dropout": 0.2,
         "l1": 1e-4,
@@ -76,7 +76,7 @@ RUNS = {
     "folds": {"folds": 3, "fold": 1, "schedule": "range_test", "optimizer": "adam", "momentum": 0},
     "one pixel": {
         "channels": "4-4-4-4-4",
-        "batch_norm": True,
+        "norm": "batch",
         "stride": 2,
         "pooling": "none",
         "validation_share": 0,

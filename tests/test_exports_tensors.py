@@ -27,7 +27,7 @@ from playground.runs import RunError, RunFolder, create, demo_run, list_runs
 pytestmark = pytest.mark.usefixtures("with_images")
 __all__ = ["unpacked", "with_images"]
 
-CONFIG = from_flat({"channels": "2", "batch_norm": True, "fc_width": 0})
+CONFIG = from_flat({"channels": "2", "norm": "batch", "fc_width": 0})
 
 
 def bring(*files: tuple[str, bytes]) -> RunFolder:
@@ -62,7 +62,7 @@ def refused(*files: tuple[str, bytes]) -> str:
 
 
 def test_a_network_comes_back_as_it_was(unpacked):
-    run = trained("to go", batch_norm=True, dataset="cifar10-mini")
+    run = trained("to go", norm="batch", dataset="cifar10-mini")
     file = export(run, 1, "safetensors")
     assert file.name == "to-go-epoch-1-weights.zip"
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:

@@ -26,7 +26,7 @@ def draw_model(rng: random.Random) -> ModelConfig:
         "dilation": rng.choice([1, 1, 2, 3, 4]),
         "pooling": rng.choice(KNOBS["pooling"].choices),
         "activation": rng.choice(KNOBS["activation"].choices),
-        "batch_norm": rng.random() < 0.5,
+        "norm": rng.choice(KNOBS["norm"].choices),
         "dropout": rng.choice([0.0, 0.5]),
         "fc_width": rng.choice([0, 1, 16, 128]),
     }
@@ -120,7 +120,7 @@ def test_macs_are_what_torch_counts():
 
 
 def test_the_article_s_network():
-    chain = {layer.name: layer for layer in layers(ModelConfig(batch_norm=False), (3, 32, 32), 10)}
+    chain = {layer.name: layer for layer in layers(ModelConfig(norm="none"), (3, 32, 32), 10)}
     assert list(chain) == [
         *(f"block{b}.{part}" for b in (1, 2, 3) for part in ("conv1", "act1", "pool", "dropout")),
         *("flatten", "fc1", "fc1_act", "fc1_dropout", "output"),

@@ -24,7 +24,7 @@ from playground.runs import RunFolder
 
 SMALL = RunConfig(
     data=DataConfig(images_per_class=20),
-    model=ModelConfig(channels=(4, 4), fc_width=8, batch_norm=True, dropout=0.5),
+    model=ModelConfig(channels=(4, 4), fc_width=8, norm="batch", dropout=0.5),
     training=TrainingConfig(epochs=1, batch_size=32, device="cpu", precision="float32", threads=1),
 )
 

@@ -18,7 +18,7 @@ from playground.ui.pages.inside.attribution import sum_words
 
 torch.set_num_threads(1)
 SIZE, CLASSES = 10, 4
-KNOBS = {"channels": "4-5", "activation": "gelu", "batch_norm": True, "fc_width": 6, "pooling": "average"}
+KNOBS = {"channels": "4-5", "activation": "gelu", "norm": "batch", "fc_width": 6, "pooling": "average"}
 
 
 def network(depth: int = 3, **knobs):
@@ -73,7 +73,7 @@ def test_integrated_gradients_are_a_sum_over_the_way_and_complete():
 
 
 def test_integrated_gradients_take_more_steps_until_they_add_up_and_say_what_they_miss(monkeypatch):
-    net, image, mean, std = network(3, activation="relu", pooling="max", channels="16-16", batch_norm=False)
+    net, image, mean, std = network(3, activation="relu", pooling="max", channels="16-16", norm="none")
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(4) if parameter.ndim > 1 else parameter.normal_(0, 2)  # many sharp bends on the way
@@ -134,7 +134,7 @@ def test_occlusion_by_brute_force(window, stride):
 @pytest.mark.parametrize(
     "knobs",
     [
-        {"fc_width": 0, "pooling": "none", "activation": "relu", "batch_norm": False},
+        {"fc_width": 0, "pooling": "none", "activation": "relu", "norm": "none"},
         {"activation": "sigmoid", "pooling": "max", "kernel_size": 4, "stride": 2, "padding": "3"},
         {"channels": "1", "convs_per_block": 3, "activation": "tanh", "dropout": 0.5},
     ],

@@ -138,7 +138,7 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
 
 def test_a_kernel_saved_unchanged_has_the_loss_it_had(run):
     """Also where classes have weights, which are those of the images that the run learned from."""
-    config = from_flat({"class_weights": True, "batch_norm": False}, base=SMALL)
+    config = from_flat({"class_weights": True, "norm": "none"}, base=SMALL)
     data = arrays("cifar10-mini")
     rare = data.train_targets != 3
     rare[np.flatnonzero(~rare)[:3]] = True  # three images of one class are left

@@ -29,7 +29,7 @@ def cloud(n: int, d: int, scale: float = 1.0) -> np.ndarray:
     return ((spread @ np.linalg.qr(RANDOM.standard_normal((d, d)))[0] + 3) * scale).astype(np.float32)
 
 
-@pytest.mark.parametrize("knobs", [{"fc_width": 7}, {"fc_width": 0}, {"fc_width": 0, "batch_norm": True}])
+@pytest.mark.parametrize("knobs", [{"fc_width": 7}, {"fc_width": 0}, {"fc_width": 0, "norm": "batch"}])
 @pytest.mark.parametrize("budget", [None, Budget(megabytes=0)])
 def test_features_are_what_the_output_layer_is_fed(knobs, budget):
     net = network(channels="4-5", activation="tanh", dropout=0.5, **knobs)

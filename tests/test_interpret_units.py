@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.choices import ACTIVATIONS
+from playground.choices import ACTIVATIONS, NORMS
 from playground.config import TrainingConfig, from_flat
 from playground.interpret import InterpretError
 from playground.interpret.dead_units import health
@@ -71,7 +71,7 @@ def test_histograms_count_every_finite_value_once():
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("megabytes", [0, 256])
 def test_gradients_are_those_of_the_mean_loss(loss, megabytes):
-    net, config = network(batch_norm=True, dropout=0.5), TrainingConfig(loss=loss, label_smoothing=0.1)
+    net, config = network(norm="batch", dropout=0.5), TrainingConfig(loss=loss, label_smoothing=0.1)
     found = gradients(net, IMAGES, TARGETS, MEAN, STD, loss_function(config), megabytes)
     other = copy.deepcopy(net).requires_grad_()
     loss_function(config)(other(prepare(net, IMAGES, MEAN, STD)), torch.from_numpy(TARGETS)).backward()
@@ -91,11 +91,13 @@ def test_gradients_need_a_target_for_each_image():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("norm", NORMS)
 def test_flat_units_are_found_and_the_others_are_not(activation, norm):
     """One unit of each layer is held far down, one far up, the others are left alone."""
-    net = network(activation=activation, batch_norm=norm)
-    for before in ("block1.norm1", "block2.norm1", "fc1") if norm else ("block1.conv1", "block2.conv1", "fc1"):
+    net = network(activation=activation, norm=norm)
+    for before in (
+        ("block1.norm1", "block2.norm1", "fc1") if NORMS[norm].module else ("block1.conv1", "block2.conv1", "fc1")
+    ):
         module = net.get_submodule(before.replace(".", "_"))
         module.weight.data[:2] = 0
         module.bias.data[0], module.bias.data[1] = -9.0, 9.0
@@ -167,7 +169,7 @@ def test_a_pass_needs_images_and_layers():
 
 
 def test_a_private_copy_shares_all_weights_but_those_replaced():
-    net = network(batch_norm=True)
+    net = network(norm="batch")
     other = private(net, {"fc1.bias": torch.ones(5)})
     for name, tensor in net.state_dict().items():
         assert (other.state_dict()[name].data_ptr() == tensor.data_ptr()) == (name != "fc1.bias")

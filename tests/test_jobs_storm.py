@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at pro
 
 KILLS = 56
 SERVICE_KILLS = 6
-CONFIG = tiny(epochs=24, dropout=0.2, flip=True, batch_norm=True)
+CONFIG = tiny(epochs=24, dropout=0.2, flip=True, norm="batch")
 
 
 def figures(run: RunFolder) -> list[str]:

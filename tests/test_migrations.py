@@ -15,6 +15,9 @@ from playground.data import store
 from playground.data.splits import split
 from playground.inference.classify import predict
 from playground.runs import RunError, RunFolder, export_zip, import_zip, open_run, runs_folder, status
+from playground.studies import Axis, open_study, parse_axis
+from playground.studies import create as create_study
+from playground.studies.study import studies_folder
 
 GOLDEN = Path(__file__).parent / "golden"
 DEMOS = Path(store.__file__).parent.parent
@@ -38,7 +41,7 @@ def test_a_demo_of_format_0():
     status = run.status()
     assert (status.state, status.best_label, status.best_epoch) == ("finished", "validation accuracy", 24)
     assert (status.best_score, status.test_score, status.parameters) == (0.905, 0.8953, 177_730)
-    assert run.config.model.batch_norm
+    assert run.config.model.norm == "batch"
     data = store.arrays("cifar10-mini")
     kept, again = run.predictions(24), predict(run, 24, np.asarray(data.test_images[:200]))
     assert (kept[:200].argmax(1) == again.argmax(1)).mean() > 0.99
@@ -101,14 +104,37 @@ def test_a_change_writes_the_new_format(name):
 @pytest.mark.parametrize("name", ["demo", "demo-segmentation", "own-data-set"])
 def test_an_import_writes_the_new_format(name):
     again = import_zip(_pack(stored(name)))
-    for file in ("config.json", "about.json", "status.json"):
-        assert json.loads((again.path / file).read_text())["format"] == 1
+    for file, format in (("config.json", FORMAT), ("about.json", 1), ("status.json", 1)):
+        assert json.loads((again.path / file).read_text())["format"] == format
 
 
 def _pack(run: RunFolder) -> Path:
     path = run.path.parent.parent / "run.zip"
     path.write_bytes(export_zip(run))
     return path
+
+
+@pytest.mark.parametrize(("name", "norm"), [("without-norm", "none"), ("with-norm", "batch")])
+def test_a_run_of_format_1_that_had_batch_normalisation_or_not(name, norm):
+    run = stored(name, 1)
+    assert "batch_norm" in (run.path / "config.json").read_text()
+    assert run.config.model.norm == norm and not run.damage
+    if norm == "batch":
+        assert {len(probs) for probs in predict(run, 1, np.zeros((2, 3, 32, 32), np.uint8))} == {10}
+
+
+def test_a_sweep_of_format_1_over_batch_normalisation():
+    for member, name in (("20261125-174357-554407", "without-norm"), ("20261125-174403-036420", "with-norm")):
+        stored(name, 1).path.rename(runs_folder() / member)
+    shutil.copytree(GOLDEN / "format-1" / "study", studies_folder() / "old")
+    study = open_study("old")
+    assert study.study.base.model.norm == "batch"
+    assert study.study.axes == (Axis("norm", ("none", "batch")),) == (parse_axis("batch_norm=false,true"),)
+    assert [config.model.norm for _, config in study.plan.members] == ["none", "batch"]
+    assert [member.values for member in study.members()] == [{"norm": "none"}, {"norm": "batch"}]
+    again = create_study(study.study).path / "study.json"
+    assert json.loads(again.read_bytes())["base"]["format"] == FORMAT
+    assert open_study(again.parent.name).study.base == study.study.base
 
 
 # Configs
@@ -121,7 +147,22 @@ def test_a_config_says_its_format():
 
 def test_a_config_of_format_0_means_the_defaults_of_its_day():
     old = from_json('{"training": {"epochs": 3}}')
-    assert (old.data.flip, old.model.batch_norm, old.training.epochs) == (False, False, 3)
+    assert (old.data.flip, old.model.norm, old.training.epochs) == (False, "none", 3)
+
+
+@pytest.mark.parametrize(("said", "norm"), [("true", "batch"), ("0", "none"), (False, "none"), ("on", "batch")])
+def test_what_a_knob_was_called_goes_on_working(said, norm):
+    assert from_flat({"batch_norm": said}).model.norm == norm
+    assert from_flat({"batch_norm": said}, from_flat({"norm": "none"})).model.norm == norm
+    assert from_flat({"norm": "none", "batch_norm": said}).model.norm == "none"
+    assert from_flat({"batch_norm": said, "norm": "none"}).model.norm == "none"
+
+
+def test_an_old_name_with_no_value_of_its_own_is_refused_by_today_s():
+    with pytest.raises(ConfigError, match=r"^Normalisation \(norm\) cannot be maybe; it takes one of none, batch"):
+        from_flat({"batch_norm": "maybe"})
+    with pytest.raises(ConfigError, match=r"^Normalisation \(norm\) cannot be null; it takes one of none, batch"):
+        from_json('{"format": 1, "model": {"batch_norm": null}}')
 
 
 def test_a_step_for_each_format_to_come():

@@ -41,7 +41,7 @@ def by_hand(net: nn.Module, model: ModelConfig, images: Tensor) -> Tensor:
                 padding=padding if model.padding == "same" else int(model.padding),
                 dilation=model.dilation,
             )
-            if model.batch_norm:
+            if model.norm == "batch":
                 mean, var, scale, offset = (
                     weights[f"block{b}_norm{c}.{part}"].view(1, -1, 1, 1)
                     for part in ("running_mean", "running_var", "weight", "bias")
@@ -84,10 +84,10 @@ def test_activations(activation):
 
 
 @pytest.mark.parametrize("pooling", KNOBS["pooling"].choices)
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("norm", KNOBS["norm"].choices)
 @pytest.mark.parametrize("fc_width", [0, 9])
-def test_poolings_norms_and_heads(pooling, batch_norm, fc_width):
-    check(ModelConfig(pooling=pooling, batch_norm=batch_norm, fc_width=fc_width, channels=(4, 6)))
+def test_poolings_norms_and_heads(pooling, norm, fc_width):
+    check(ModelConfig(pooling=pooling, norm=norm, fc_width=fc_width, channels=(4, 6)))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_poolings_norms_and_heads(pooling, batch_norm, fc_width):
         {"kernel_size": 4},
         {"kernel_size": 5, "padding": "1"},
         {"stride": 2, "convs_per_block": 3, "pooling": "none"},
-        {"dilation": 2, "padding": "3", "convs_per_block": 2, "batch_norm": True},
+        {"dilation": 2, "padding": "3", "convs_per_block": 2, "norm": "batch"},
         {"channels": (4, 6, 8, 5), "dropout": 0.5},
     ],
 )
@@ -110,7 +110,7 @@ def test_greyscale_and_oblong_images():
 
 
 def test_the_article_s_network():
-    net = build(ModelConfig(batch_norm=False), (3, 32, 32), 10)
+    net = build(ModelConfig(norm="none"), (3, 32, 32), 10)
     assert {name: tuple(p.shape) for name, p in net.named_parameters()} == {
         "block1_conv1.weight": (16, 3, 3, 3),
         "block1_conv1.bias": (16,),
@@ -151,7 +151,7 @@ def test_the_share_of_dropout_is_the_knob_s():
 
 
 def test_batch_norm_stands_between_convolution_and_activation():
-    net = build(ModelConfig(batch_norm=True, channels=(4,), convs_per_block=2), (3, 16, 16), 10)
+    net = build(ModelConfig(norm="batch", channels=(4,), convs_per_block=2), (3, 16, 16), 10)
     assert [name for name, _ in net.named_children()][:7] == [
         "block1_conv1",
         "block1_norm1",
@@ -166,7 +166,7 @@ def test_batch_norm_stands_between_convolution_and_activation():
 def test_the_seed_decides_the_weights():
     def weights(seed):
         torch.manual_seed(seed)
-        return build(ModelConfig(batch_norm=False), (3, 32, 32), 10).state_dict()
+        return build(ModelConfig(norm="none"), (3, 32, 32), 10).state_dict()
 
     first, second, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -180,7 +180,7 @@ def test_a_network_that_cannot_be_built_names_the_layer():
 
 @pytest.mark.parametrize("activation", KNOBS["activation"].choices)
 def test_every_weight_gets_a_gradient(activation):
-    net = build(ModelConfig(activation=activation, batch_norm=True, channels=(4, 4)), (3, 16, 16), 10)
+    net = build(ModelConfig(activation=activation, norm="batch", channels=(4, 4)), (3, 16, 16), 10)
     F.cross_entropy(net(torch.randn(8, 3, 16, 16)), torch.arange(8)).backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

@@ -21,7 +21,7 @@ VARIANTS = [
 ]
 MORE = [
     {"stride": 2},
-    {"stride": 3, "batch_norm": True, "convs_per_block": 2},
+    {"stride": 3, "norm": "batch", "convs_per_block": 2},
     {"padding": "0"},
     {"kernel_size": 4, "pooling": "none"},
     {"kernel_size": 5, "dilation": 2, "dropout": 0.3},
@@ -78,7 +78,7 @@ def larger(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_unet_by_hand():
-    model = ModelConfig(architecture="unet", channels=(4, 6, 8), batch_norm=False)
+    model = ModelConfig(architecture="unet", channels=(4, 6, 8), norm="none")
     net = build(model, (3, 22, 30), 5, SEGMENTATION).double().eval()
     w, x = net.state_dict(), torch.randn(2, 3, 22, 30, dtype=torch.float64)
     one = block(w, "block1", x)
@@ -92,7 +92,7 @@ def test_a_unet_by_hand():
 
 
 def test_a_unet_without_skips_and_with_transposed_convolutions_by_hand():
-    model = ModelConfig(architecture="unet", channels=(4, 6), batch_norm=False, skips=False, upsampling="transposed")
+    model = ModelConfig(architecture="unet", channels=(4, 6), norm="none", skips=False, upsampling="transposed")
     net = build(model, (3, 21, 30), 5, SEGMENTATION).double().eval()
     w, x = net.state_dict(), torch.randn(2, 3, 21, 30, dtype=torch.float64)
     two = block(w, "block2", F.max_pool2d(block(w, "block1", x), 2))
@@ -103,7 +103,7 @@ def test_a_unet_without_skips_and_with_transposed_convolutions_by_hand():
 
 
 def test_an_fcn_by_hand():
-    model = ModelConfig(architecture="fcn", channels=(4, 6, 8), batch_norm=False)
+    model = ModelConfig(architecture="fcn", channels=(4, 6, 8), norm="none")
     net = build(model, (3, 20, 28), 5, SEGMENTATION).double().eval()
     w, x = net.state_dict(), torch.randn(2, 3, 20, 28, dtype=torch.float64)
     one = block(w, "block1", x)

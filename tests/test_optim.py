@@ -70,7 +70,7 @@ def test_cosine_is_torch_s():
 def network(**knobs) -> nn.Module:
     """Seven matrices and kernels, nine vectors, in the layout in which it is trained."""
     torch.manual_seed(0)
-    model = ModelConfig.model_validate({"channels": (4, 6), "batch_norm": True, "fc_width": 8} | knobs)
+    model = ModelConfig.model_validate({"channels": (4, 6), "norm": "batch", "fc_width": 8} | knobs)
     return build(model, (3, 16, 16), 5).to(memory_format=torch.channels_last)
 
 
@@ -292,7 +292,7 @@ def test_muon_refuses_kernels_that_it_would_have_to_copy():
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 5])
 @pytest.mark.parametrize("channels", [(1,), (1, 1), (1, 4), (4, 1), (5, 4, 3)])
 def test_muon_on_whole_networks(kernel_size, channels):
-    net = network(channels=channels, kernel_size=kernel_size, batch_norm=False)
+    net = network(channels=channels, kernel_size=kernel_size, norm="none")
     before = {key: value.clone() for key, value in net.named_parameters()}
     take_steps(net, training(optimizer="muon"), 1)
     assert [key for key, value in net.named_parameters() if torch.equal(value, before[key])] == []

@@ -376,7 +376,7 @@ def test_a_run_chosen_by_the_page_replaces_the_ticks():
 
 # Runs that label pixels
 
-TINY = {"dataset": "few-shapes", "channels": "4-6", "batch_norm": True, "batch_size": 8, "epochs": 2}
+TINY = {"dataset": "few-shapes", "channels": "4-6", "norm": "batch", "batch_size": 8, "epochs": 2}
 TINY |= {
     "learning_rate": 0.02,
     "flip": False,

@@ -26,7 +26,7 @@ from playground.ui.pages.inside.maps import LAYER, MAP
 
 TINY = {
     "channels": "4-5",
-    "batch_norm": True,
+    "norm": "batch",
     "fc_width": 8,
     "batch_size": 32,
     "device": "cpu",

@@ -153,7 +153,7 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
 
 def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked():
     tiny = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32", "threads": 1}
-    tiny |= {"batch_norm": False, "flip": False}
+    tiny |= {"norm": "none", "flip": False}
     folder = runs.create(from_flat(tiny | {"images_per_class": 20, "epochs": 1, "batch_size": 32}), "asked again")
     assert work(folder, Slot("cpu", 1)).state == "finished"
     kept, targets = folder.predictions(1), np.array(arrays("cifar10-mini").test_targets)

@@ -32,7 +32,7 @@ from playground.ui.pages.segment.photo import indexed_png
 TINY = {
     "dataset": "few-shapes",
     "channels": "4-6",
-    "batch_norm": True,
+    "norm": "batch",
     "batch_size": 8,
     "epochs": 2,
     "learning_rate": 0.02,

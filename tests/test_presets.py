@@ -66,17 +66,17 @@ def test_apply_to_the_default_is_the_preset(preset):
 
 def test_a_preset_says_itself_whether_it_flips_and_normalises(preset):
     """So each stayed what it was when both became the default."""
-    said = (preset.knobs["flip"], preset.knobs["batch_norm"])
-    assert said == ((True, True) if preset.name in ("good", "pixels") else (False, False))
+    said = (preset.knobs["flip"], preset.knobs["norm"])
+    assert said == ((True, "batch") if preset.name in ("good", "pixels") else (False, "none"))
 
 
 def test_the_article_s_training():
     article = PRESETS["article"].config
-    assert article.model == ModelConfig(batch_norm=False), "the article's network is the default one without that"
+    assert article.model == ModelConfig(norm="none"), "the article's network is the default one without that"
     changed = {name: new for name, (_, new) in diff(RunConfig(), article).items()}
     assert changed == {
         "flip": False,
-        "batch_norm": False,
+        "norm": "none",
         "optimizer": "momentum",
         "learning_rate": 0.001,
         "schedule": "constant",

@@ -27,7 +27,7 @@ from playground.training.losses import loss_function, median_frequency
 TINY = {
     "dataset": "few-shapes",
     "channels": "4-6",
-    "batch_norm": True,
+    "norm": "batch",
     "batch_size": 8,
     "epochs": 2,
     "validation_share": 0.2,

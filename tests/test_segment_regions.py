@@ -62,8 +62,8 @@ def by_hand(net: nn.Module, images: torch.Tensor, size: int, stride: int) -> tor
 
 GEOMETRIES = {
     "the article's": {},
-    "several convolutions": {"channels": (4,), "convs_per_block": 3, "batch_norm": False},
-    "batch norm": {"batch_norm": True},
+    "several convolutions": {"channels": (4,), "convs_per_block": 3, "norm": "none"},
+    "batch norm": {"norm": "batch"},
     "strides": {"stride": 2, "channels": (4, 5), "pooling": "none"},
     "stride and pooling": {"stride": 3, "channels": (4,)},
     "dilation": {"dilation": 2, "channels": (4,), "convs_per_block": 2},

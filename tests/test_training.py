@@ -31,7 +31,7 @@ E = TypeVar("E", bound=Event)
 CLASSES = 4
 CALM = {
     "channels": (4, 6),
-    "batch_norm": False,
+    "norm": "none",
     "flip": False,
     "fc_width": 8,
     "epochs": 2,
@@ -49,7 +49,7 @@ WILD = {
     "rotation": 15,
     "colour": 0.2,
     "cutout": 3,
-    "batch_norm": True,
+    "norm": "batch",
     "label_smoothing": 0.1,
     "schedule": "one_cycle",
 }
@@ -817,9 +817,9 @@ def test_bfloat16_resumes_to_the_same_bits(data):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "gradient_descent", "muon"])
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_batches_of_one_image(data, batch_norm, optimizer):
-    events = drive(fit(config(batch_size=1, batch_norm=batch_norm, images_per_class=2, optimizer=optimizer), data))
+@pytest.mark.parametrize("norm", KNOBS["norm"].choices)
+def test_batches_of_one_image(data, norm, optimizer):
+    events = drive(fit(config(batch_size=1, norm=norm, images_per_class=2, optimizer=optimizer), data))
     assert of(Epoch, events)[-1].epoch == 2
 
 
@@ -828,7 +828,7 @@ def test_a_last_batch_of_one_image_and_maps_of_one_pixel_under_batch_norm(batch_
     # 48 + 1 images; torch's own batch normalisation refuses a single value per channel.
     data = make_data(count=49)
     shrunk = config(
-        batch_size=batch_size, batch_norm=True, channels=(4,) * 4, stride=2, pooling="none", validation_share=0
+        batch_size=batch_size, norm="batch", channels=(4,) * 4, stride=2, pooling="none", validation_share=0
     )
     assert len(split(data.train_targets, shrunk.data)[0]) == 49
     last = drive(fit(shrunk, data))[-1]

@@ -44,6 +44,7 @@ def test_each_widget_with_a_label_has_a_help():
 
 
 def test_a_query_is_read_knob_by_knob():
+    assert form.read_query({"batch_norm": "false"}) == (from_flat({"norm": "none"}), [])  # a link of long ago
     config, lines = form.read_query({"epochs": "5", "stride": "9", "flip": "perhaps"}, from_flat({"stride": 2}))
     assert flatten(config) == flatten(RunConfig()) | {"epochs": 5}
     assert len(lines) == 2

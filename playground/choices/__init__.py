@@ -7,6 +7,7 @@ torch within functions alone, for the form opens without it.
 
 from playground.choices.activations import ACTIVATIONS, Activation
 from playground.choices.losses import LOSSES, Loss, Term
+from playground.choices.norms import NORMS, Norm, norm_of
 from playground.choices.optimizers import OPTIMIZERS, Optimizer
 from playground.choices.poolings import POOLINGS, Pooling
 from playground.choices.schedules import SCHEDULES, Schedule
@@ -14,20 +15,23 @@ from playground.choices.schedules import SCHEDULES, Schedule
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
+    "NORMS",
     "OPTIMIZERS",
     "POOLINGS",
     "SCHEDULES",
     "TABLES",
     "Activation",
     "Loss",
+    "Norm",
     "Optimizer",
     "Pooling",
     "Schedule",
     "Term",
+    "norm_of",
     "title_of",
 ]
 
-TABLES = (ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES)
+TABLES = (ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES)
 
 
 def title_of(name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from playground import interrupts
 from playground.cli.parser import FAILED
-from playground.config import KNOBS, ConfigError, Knob, RunConfig, from_flat, from_json
+from playground.config import KNOBS, RENAMED, ConfigError, Knob, RunConfig, from_flat, from_json
 from playground.data.catalog import info
 from playground.geometry import layers
 from playground.jobs import client, slots
@@ -47,6 +47,12 @@ def add_knob(section: Any, knob: Knob) -> None:
         section.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
     else:
         section.add_argument(flag, metavar=knob.kind.upper(), **common)
+    for old, (new, meanings) in RENAMED.items():
+        for is_on, value in meanings.items() if new == knob.name else ():
+            flag = ("--" if is_on else "--no-") + old.replace("_", "-")
+            section.add_argument(
+                flag, action="store_const", const=value, dest=f"knob_{new}", default=None, help=argparse.SUPPRESS
+            )
 
 
 def _config(options: argparse.Namespace) -> RunConfig:

@@ -9,7 +9,7 @@ Knob names are unique over the three groups, so a flat `{name: value}` mapping s
 """
 
 from playground.config.knobs import KNOBS, Knob, diff, flatten, from_flat, from_json, to_json, to_query
-from playground.config.migrations import FORMAT
+from playground.config.migrations import FORMAT, RENAMED, rename
 from playground.config.models import (
     LIVE_KNOBS,
     ConfigError,
@@ -25,6 +25,7 @@ __all__ = [
     "FORMAT",
     "KNOBS",
     "LIVE_KNOBS",
+    "RENAMED",
     "ConfigError",
     "DataConfig",
     "Knob",
@@ -37,6 +38,7 @@ __all__ = [
     "flatten",
     "from_flat",
     "from_json",
+    "rename",
     "to_json",
     "to_query",
 ]

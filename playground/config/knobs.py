@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json as parse_json
 
-from playground.config.migrations import FORMAT, migrate
+from playground.config.migrations import FORMAT, migrate, rename
 from playground.config.models import LIVE_KNOBS, ConfigError, OneOf, RunConfig
 
 
@@ -125,13 +125,13 @@ def flatten(config: RunConfig) -> dict[str, Any]:
 def from_flat(values: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
     """Build a config from `{knob name: value}`; knobs that are not named keep `base`'s value.
 
-    Values may be text, as they come from a URL or a command line.
+    Values may be text, as they come from a URL or a command line. Names that knobs had once are taken, too.
 
     Raises:
         ConfigError: a name is no knob, or a value is not allowed; one line that names the knob and what it takes.
     """
     groups: dict[str, dict[str, Any]] = {group: {} for group in RunConfig.model_fields}
-    for name, value in {**(flatten(base) if base else {}), **values}.items():
+    for name, value in {**(flatten(base) if base else {}), **rename(values)}.items():
         if name not in KNOBS:
             raise ConfigError(f"{_shown(name)} is no knob; the knobs are {', '.join(KNOBS)}")
         groups[KNOBS[name].group][name] = value

@@ -6,8 +6,11 @@ of knobs as plain JSON, {"data": {…}, "model": {…}, "training": {…}}, in t
 own; it may change what it is given. `tests/golden/` holds runs of each format.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from playground.config.models import ConfigError
 
@@ -22,9 +25,38 @@ def _name_old_defaults(stored: dict[str, Any]) -> dict[str, Any]:
     return stored
 
 
-STEPS: tuple[Step, ...] = (_name_old_defaults,)
+def _name_the_norm(stored: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 asked whether there is batch normalisation; since then there are other norms, too."""
+    if isinstance(model := stored.get("model"), dict):
+        stored["model"] = rename(model)
+    return stored
+
+
+STEPS: tuple[Step, ...] = (_name_old_defaults, _name_the_norm)
 """The step at place k leads from format k to format k + 1."""
 FORMAT = len(STEPS)
+
+
+_IS_ON: TypeAdapter[bool] = TypeAdapter(bool)
+RENAMED: Mapping[str, tuple[str, Mapping[bool, str]]] = {"batch_norm": ("norm", {True: "batch", False: "none"})}
+"""What knobs were called that could be on or off: their name today, and what the two are in it.
+
+Links, commands, sweeps and scripts that people have kept go on saying these names.
+"""
+
+
+def rename(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `{knob name: value}` by the names of today; where both names are there, the one of today holds."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in RENAMED:
+            found[name] = value
+            continue
+        new, meanings = RENAMED[name]
+        with contextlib.suppress(ValidationError):  # what it does not take is refused under its name of today
+            value = meanings[_IS_ON.validate_python(value)]
+        found.setdefault(new, value)
+    return found
 
 
 def migrate(stored: dict[str, Any], steps: tuple[Step, ...] = STEPS) -> dict[str, Any]:

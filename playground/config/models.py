@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS, SCHEDULES
+from playground.choices import ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES
 from playground.errors import PlaygroundError
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
@@ -198,10 +198,11 @@ class ModelConfig(_Group):
         "The bend after each layer; without it the network could only draw straight lines. "
         "Sigmoid and tanh flatten out, which starves deep layers of gradient.",
     )
-    batch_norm: bool = knob(
-        True,
-        "Batch normalisation",
-        "Centre and scale each map over the batch. It lets the network take larger steps and learn faster.",
+    norm: Annotated[str, OneOf(NORMS)] = knob(
+        "batch",
+        "Normalisation",
+        "Centre and scale the maps after each convolution, so that the network takes larger steps and learns faster. "
+        + " ".join(f"{entry.title} {entry.help} ({entry.source})." for entry in NORMS.values() if entry.help),
     )
     dropout: float = knob(
         0.0,

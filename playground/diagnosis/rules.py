@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median
 
-from playground.choices import ACTIVATIONS, OPTIMIZERS, SCHEDULES
+from playground.choices import ACTIVATIONS, NORMS, OPTIMIZERS, SCHEDULES
 from playground.config import RunConfig
 from playground.data.catalog import mirrors
 from playground.diagnosis.classes import never_predicted
@@ -198,7 +198,7 @@ def _why_stuck(story: Story, last: EpochRow, evidence: str) -> Finding:
         advice = f"It has taken {last.step} steps so far: train longer, or in smaller batches."
         return Finding("too slow", "Few steps", evidence, "epochs", advice, "info")
     activation = ACTIVATIONS[model.activation]
-    if activation.bounded and not model.batch_norm:
+    if activation.bounded and not NORMS[model.norm].module:
         advice = f"{activation.title} passes little gradient to the first layers: try ReLU."
         return Finding("too slow", "It hardly learns", evidence, "activation", advice)
     advice = f"Take larger steps: try {min(10.0, 10 * story.rate):.2g} in place of {story.rate:.2g}."

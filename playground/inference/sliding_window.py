@@ -22,6 +22,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor, nn
 
+from playground.choices import norm_of
 from playground.data.augment import normalise
 from playground.geometry import Layer
 from playground.inference.errors import InferenceError
@@ -96,6 +97,9 @@ def fit(net: nn.Module) -> Fit:
         return Fit(False, False, f"A {type(net).__name__} is no chain of layers that can be turned into convolutions")
     if odd := [layer for layer in net.chain if layer.kind not in CONVERTIBLE]:
         return Fit(False, False, f"The layer {odd[0].name} cannot be turned into a convolution")
+    for layer, module in zip(net.chain, net.children(), strict=True):
+        if layer.kind == "norm" and not norm_of(module).keeps_averages:
+            return Fit(False, False, f"{layer.name} centres and scales by what else is in the window")
     if padded := [layer for layer in net.chain if layer.padding]:
         return Fit(True, False, f"{padded[0].name} pads its map with zeros, which each window sees around itself")
     return Fit(True, True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
 
-from playground.choices import ACTIVATIONS
+from playground.choices import ACTIVATIONS, norm_of
 from playground.geometry import Layer
 from playground.interpret import ops
 from playground.interpret.errors import InterpretError
@@ -93,12 +94,10 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
             kernel, bias = module.weight[place[0]].detach().numpy(), float(module.bias[place[0]])
             return ops.conv(fed, kernel, bias, _taps(layer, place[1]), _taps(layer, place[2]))
         case "norm":
-            assert isinstance(module, nn.BatchNorm2d)
-            kept = (module.running_mean, module.running_var), (module.weight, module.bias)
-            mean, variance, gamma, beta = (
-                float(tensor[place[0]]) for pair in kept for tensor in pair if tensor is not None
-            )
-            return ops.norm(float(fed[place]), mean, variance, module.eps, gamma, beta)
+            entry, made = norm_of(module), cast(Any, module)
+            mean, variance = entry.statistics(made, fed, place[0])
+            gamma, beta = float(made.weight[place[0]]), float(made.bias[place[0]])
+            return ops.norm(entry, float(fed[place]), mean, variance, made.eps, gamma, beta)
         case "activation":
             return ops.activation(activation_name(module), float(fed[place]))
         case "pool":

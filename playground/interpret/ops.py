@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.choices import ACTIVATIONS
+from playground.choices import ACTIVATIONS, Norm
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class ConvStep(_Step):
 
 @dataclass(frozen=True)
 class NormStep(_Step):
-    """A map was centred and scaled by what training saw, then scaled and shifted as learned."""
+    """A map was centred and scaled, then scaled and shifted as learned; `words` say what its two statistics are."""
 
+    words: tuple[str, str]
     input: float
     mean: float
     variance: float
@@ -178,14 +179,13 @@ def conv(maps: np.ndarray, kernel: np.ndarray, bias: float, rows: np.ndarray, co
     return ConvStep(rule, numbers, result, rows, columns, inside, patch, kernel, products, sums, bias)
 
 
-def norm(value: float, mean: float, variance: float, eps: float, gamma: float, beta: float) -> NormStep:
+def norm(entry: Norm, value: float, mean: float, variance: float, eps: float, gamma: float, beta: float) -> NormStep:
     """Centre and scale, then scale and shift."""
     normalised = (value - mean) / math.sqrt(variance + eps)
     result = normalised * gamma + beta
     top = f"({shown(value)} − ({shown(mean)})) / √({shown(variance)} + {shown(eps)})"
     numbers = f"{top} × ({shown(gamma)}) {_signed(beta)} = {shown(result)}"
-    rule = "(input − running mean) / √(running variance + ε) × γ + β"
-    return NormStep(rule, numbers, result, value, mean, variance, eps, gamma, beta, normalised)
+    return NormStep(entry.rule, numbers, result, entry.words, value, mean, variance, eps, gamma, beta, normalised)
 
 
 def activation(name: str, value: float) -> ActivationStep:

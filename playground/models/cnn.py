@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.choices import ACTIVATIONS, POOLINGS
+from playground.choices import ACTIVATIONS, NORMS, POOLINGS
 from playground.config import ModelConfig
 from playground.geometry import Layer, layers
 
@@ -35,7 +35,8 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
                 dilation=layer.dilation,
             )
         case "norm":
-            return Norm(layer.out_shape[0])
+            norm = NORMS[model.norm]
+            return norm.module_class(*norm.arguments(layer.out_shape[0]))
         case "activation":
             return ACTIVATIONS[model.activation].module_class()
         case "pool":

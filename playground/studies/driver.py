@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from playground import locks
-from playground.config import KNOBS, RunConfig
+from playground.config import KNOBS, RunConfig, rename
 from playground.jobs import client
 from playground.runs import Feed, RunFolder
 from playground.studies.control import PRUNED, slots
@@ -92,7 +92,8 @@ class Driver:
                 if len(frozen.params) < len(self.asked.axes):  # killed in the middle of asking
                     self.trials.tell(frozen.number, state=TrialState.FAIL)
                     continue
-                self.begin(frozen.number, {name: _text(name, v) for name, v in frozen.params.items()}, lost)
+                params = rename(frozen.params)
+                self.begin(frozen.number, {name: _text(name, v) for name, v in params.items()}, lost)
             elif run := runs[frozen.number]:
                 self.feeds[frozen.number] = Feed(run)
             else:  # deleted

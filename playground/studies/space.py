@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
+from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat, rename
 from playground.data.catalog import DataError
 from playground.errors import PlaygroundError
 from playground.jobs import estimate
@@ -48,6 +48,9 @@ class Axis:
     points: int = 5
 
     def __post_init__(self) -> None:
+        values = [value for old in self.values for value in rename({self.knob: old}).values()]
+        object.__setattr__(self, "values", tuple(values))
+        object.__setattr__(self, "knob", next(iter(rename({self.knob: ""}))))
         if self.knob not in KNOBS or self.knob in NOT_VARIED:
             allowed = ", ".join(name for name in KNOBS if name not in NOT_VARIED)
             raise StudyError(f"{self.knob[:60]!r} cannot be varied; the knobs that can are {allowed}")

@@ -24,10 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError
 
 from playground import runs
-from playground.config import KNOBS, RunConfig, from_flat
+from playground.config import FORMAT, KNOBS, RunConfig, from_flat, from_json, rename
 from playground.home import check_writable, home
 from playground.jobs import client
 from playground.people import MACHINE, may_change, name_of
@@ -41,6 +41,15 @@ Sampler = Literal["grid", "random", "tpe"]
 LAST_SECOND = 4e9
 """What a time may be at most, in seconds since 1970; the year 2096."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _read_base(stored: Any) -> Any:
+    """Read the config within a study.json, which said no format as long as that was 1."""
+    return from_json(json.dumps({"format": 1} | stored)) if isinstance(stored, dict) else stored
+
+
+def _write_base(config: RunConfig) -> dict[str, Any]:
+    return {"format": FORMAT, **config.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,9 @@ class Study:
     """
 
     kind: Kind
-    base: RunConfig = field(default_factory=RunConfig)
+    base: Annotated[RunConfig, BeforeValidator(_read_base), PlainSerializer(_write_base)] = field(
+        default_factory=RunConfig
+    )
     count: int = 1
     axes: tuple[Axis, ...] = ()
     sampler: Sampler = "grid"
@@ -101,6 +112,9 @@ class _Row:
     number: Annotated[int, Field(ge=0, lt=MAX_MEMBERS)] = 0
     run: str = ""
     why: str = ""
+
+    def __post_init__(self) -> None:
+        self.values = rename(self.values)
 
 
 _ROW = TypeAdapter(_Row)

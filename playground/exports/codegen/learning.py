@@ -2,7 +2,7 @@
 
 from textwrap import indent
 
-from playground.choices import LOSSES, OPTIMIZERS, SCHEDULES, Loss
+from playground.choices import LOSSES, NORMS, OPTIMIZERS, SCHEDULES, Loss
 from playground.exports.codegen.lift import class_name, class_source, lifted
 from playground.exports.codegen.sections import (
     CHUNK,
@@ -133,8 +133,11 @@ def training_text(facts: Facts) -> str:
     """Say how a pass goes."""
     if full_batch(facts):
         words = [f"One step takes all images: their gradients are added up in pieces of {CHUNK}"]
+        norm = NORMS[facts.config.model.norm]
         words += (
-            ["batch normalisation centres and scales each piece by itself"] if facts.config.model.batch_norm else []
+            [f"{norm.title.lower()} normalisation centres and scales each piece by itself"]
+            if norm.keeps_averages
+            else []
         )
         whole = [term.words for term in LOSSES[facts.config.training.loss].terms if not term.averages]
         words += [f"{of.partition(' (')[0]} is the mean of that of the pieces" for of in whole]

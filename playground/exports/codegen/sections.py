@@ -5,7 +5,7 @@ import math
 from textwrap import indent
 from typing import Any
 
-from playground.choices import ACTIVATIONS, LOSSES, OPTIMIZERS, POOLINGS
+from playground.choices import ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS
 from playground.config import KNOBS
 from playground.exports.codegen.lift import class_name, class_source, source
 from playground.exports.context import Facts
@@ -311,7 +311,8 @@ def module(layer: Layer, facts: Facts) -> str:
             extra = [f"{name}={value}" for name, value, usual in _window(layer) if value != usual]
             return f"nn.Conv2d({', '.join([str(layer.in_shape[0]), str(layer.out_shape[0]), *extra])})"
         case "norm":
-            return f"{'Norm' if tiny_maps(facts) else 'nn.BatchNorm2d'}({layer.out_shape[0]})"
+            given = ", ".join(map(str, NORMS[model.norm].arguments(layer.out_shape[0])))
+            return f"{class_name(norm_module(facts))}({given})"
         case "activation":
             return f"{class_name(ACTIVATIONS[model.activation].module)}()"
         case "pool":
@@ -342,12 +343,17 @@ def tiny_maps(facts: Facts) -> bool:
     return any(layer.kind == "norm" and math.prod(layer.out_shape[1:]) == 1 for layer in facts.chain)
 
 
+def norm_module(facts: Facts) -> str:
+    """Return where the norms' class is: torch's own, where that does the same."""
+    entry = NORMS[facts.config.model.norm]
+    return entry.module if tiny_maps(facts) or not entry.plain else entry.plain
+
+
 def own_modules(facts: Facts) -> str:
     """Write the classes of the network's modules that are not torch's."""
-    norm = f"{source('playground.models.cnn', 'Norm')}\n\n\n" if tiny_maps(facts) else ""
     model = facts.config.model
-    wheres = (ACTIVATIONS[model.activation].module, POOLINGS[model.pooling].module)
-    return norm + "".join(class_source(where) for where in wheres if where)
+    wheres = (norm_module(facts), ACTIVATIONS[model.activation].module, POOLINGS[model.pooling].module)
+    return "".join(class_source(where) for where in wheres if where)
 
 
 def network(facts: Facts) -> str:

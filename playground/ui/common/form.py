@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat, to_query
+from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat, rename, to_query
 from playground.data import catalog
 from playground.ui.common import url
 
@@ -105,7 +105,7 @@ def _restore() -> None:
 def read_query(params: Mapping[str, str], base: RunConfig | None = None) -> tuple[RunConfig, list[str]]:
     """Return the config that URL parameters say, and one line for each that cannot be; those keep `base`'s value."""
     config, errors = base or RunConfig(), []
-    for name, text in params.items():
+    for name, text in rename(params).items():
         if name not in KNOBS:
             errors.append(f"{name} in the link is no knob; it was left out")
             continue

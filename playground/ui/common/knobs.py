@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.choices import OPTIMIZERS, title_of
+from playground.choices import NORMS, OPTIMIZERS, title_of
 from playground.config import KNOBS, Knob, RunConfig, flatten, from_flat
 from playground.data import catalog
 from playground.data.catalog import DataError
@@ -18,7 +18,7 @@ from playground.ui.common import form, url
 GROUPS = {"data": "Data", "model": "Network", "training": "Training"}
 HIDDEN = ("folds", "fold")  # a study sets them
 FIRST = frozenset(
-    "dataset flip shift channels convs_per_block kernel_size activation batch_norm dropout "
+    "dataset flip shift channels convs_per_block kernel_size activation norm dropout "
     "optimizer learning_rate schedule weight_decay batch_size epochs".split()
 )
 """The knobs that are seen at once; the others are one click away."""
@@ -48,8 +48,9 @@ def unused(values: Mapping[str, Any]) -> dict[str, str]:
         reasons["momentum"] = f"not used by {name_of(values['optimizer'])}"
     if OPTIMIZERS[values["optimizer"]].full_batch:
         reasons["batch_size"] = "full-batch descent takes all images"
-        if values["batch_norm"]:
-            reasons["batch_size"] += ", and batch normalisation looks at 512 of them at a time"
+        if NORMS[values["norm"]].keeps_averages:
+            name = name_of(values["norm"]).lower()
+            reasons["batch_size"] += f", and {name} normalisation looks at 512 of them at a time"
     if values["kernel_size"] == 1:
         reasons["dilation"] = "a 1×1 kernel has one tap"
     if values["folds"]:

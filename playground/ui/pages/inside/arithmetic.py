@@ -62,7 +62,7 @@ def written_out(scene: Scene, trace: "Trace", found: "Arithmetic") -> None:
             heads = ("logit", "e^(logit − largest)", "share")
             table({"class": names} | dict(zip(heads, columns, strict=True)), "Each class's logit and its share")
         case NormStep():
-            facts = {"running mean": step.mean, "running variance": step.variance, "γ": step.gamma, "β": step.beta}
+            facts = dict(zip(step.words, (step.mean, step.variance), strict=True)) | {"γ": step.gamma, "β": step.beta}
             st.caption(", ".join(f"{name} {shown(value)}" for name, value in facts.items()))
     if not np.isclose(step.output, found.traced, rtol=1e-3, atol=1e-4, equal_nan=True):
         st.caption(f"The network computed {shown(found.traced)} in float32; the difference is rounding.")
