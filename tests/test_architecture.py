@@ -168,6 +168,11 @@ def test_arrows(part):
     assert offenders(paths, NEVER[part], own=part) == []
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("pages/*.py")), ids=lambda path: path.name)
+def test_a_page_is_thin(path):
+    assert path.read_text(encoding="utf-8").count("\n") <= 40
+
+
 def test_nobody_imports_a_page():
     assert offenders(SOURCES, ["pages", "app"]) == []
 

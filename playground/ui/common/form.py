@@ -11,7 +11,7 @@ import streamlit as st
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat, rename, to_query
 from playground.data import catalog
-from playground.ui.common import url
+from playground.ui.common import session, url
 
 MAX_BLOCKS = KNOBS["channels"].lengths[1] if KNOBS["channels"].lengths else 6
 
@@ -41,7 +41,8 @@ def _put(config: RunConfig) -> None:
         if st.session_state.get(key(name), value) != value:
             turns[name] = turns.get(name, 0) + 1
         st.session_state[key(name)] = value
-    st.session_state["form"] = st.session_state["form_loaded"] = config
+    st.session_state["form_loaded"] = config
+    session.FORM.set(config)
 
 
 def loaded() -> RunConfig:
@@ -68,7 +69,7 @@ def value(name: str, fallback: Any) -> Any:
 
 def held() -> RunConfig:
     """Return the config that the form held when it was last drawn, loaded or moved."""
-    return st.session_state.get("form", RunConfig())
+    return session.FORM.get()
 
 
 def take_moved(name: str) -> bool:
@@ -78,7 +79,7 @@ def take_moved(name: str) -> bool:
     """
     if value(name, None) in (None, flatten(held())[name]):
         return False
-    st.session_state["form"] = current()
+    session.FORM.set(current())
     return True
 
 
@@ -93,7 +94,9 @@ def _restore() -> None:
     It forgets all of them while another page is shown, and those that were not drawn yet when a quick second change
     cut a run of the page short.
     """
-    config = st.session_state.setdefault("form", RunConfig())
+    if not session.FORM.chosen:
+        session.FORM.set(RunConfig())
+    config = session.FORM.get()
     for name, value in _widgets_of(config).items():
         if key(name) not in st.session_state:
             st.session_state[key(name)] = value
@@ -132,7 +135,7 @@ def follow_url(changed: bool, kept: tuple[str, ...] = (), base: RunConfig | None
     """
     if changed:
         knobs = {name: value for name, value in st.query_params.to_dict().items() if name not in kept}
-        if knobs or base or "form" not in st.session_state:
+        if knobs or base or not session.FORM.chosen:
             config, errors = read_query(knobs, None if knobs else base)
             _put(config)
             st.session_state["url_errors"] = (config, errors)

@@ -13,7 +13,7 @@ from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.jobs import client
 from playground.presets import PRESETS, Preset
-from playground.ui.common import form, url
+from playground.ui.common import form, session, url
 
 GROUPS = {"data": "Data", "model": "Network", "training": "Training"}
 HIDDEN = ("folds", "fold")  # a study sets them
@@ -106,7 +106,7 @@ def _float_step(knob: Knob) -> float:
 
 def _channels(knob: Knob, help: str, disabled: bool) -> None:
     assert knob.lengths is not None
-    value = form.value("channels", st.session_state["form"].model.channels)
+    value = form.value("channels", session.FORM.get().model.channels)
     for i in range(form.MAX_BLOCKS):
         if form.key(f"channels_{i}") not in st.session_state and i < len(value):
             st.session_state[form.key(f"channels_{i}")] = value[i]
@@ -247,5 +247,5 @@ def knobs(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
                         with _marked(knob):
                             _widget(knob, reasons.get(knob.name, ""), on_live_change)
     config = form.current()
-    st.session_state["form"] = config
+    session.FORM.set(config)
     return config

@@ -1,24 +1,20 @@
-"""Choosing what a page is about: a run, an epoch of it, an image."""
+"""Choosing what a page is about: a run, and an epoch of it."""
 
 import contextlib
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from playground import images, runs
+from playground import runs
 from playground.config import ConfigError
 from playground.data.catalog import DataError
-from playground.images import ImageError
 from playground.runs import RunError, RunFolder, Status, list_runs, open_run, usable_runs
 from playground.tasks import TASKS, Task, of_page
-from playground.ui.common import url
+from playground.ui.common import session, url
 from playground.ui.common.escape import escape
-from playground.ui.components.gallery import choose_test_image
 from playground.ui.pages.runs import table
 
 NOTHING: Mapping[str, url.Part] = {}
@@ -30,7 +26,7 @@ HOLD = 3.0
 
 def default_run(task: Task) -> str:
     """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
-    if shown := st.session_state.get("run"):
+    if shown := session.RUN.get():
         with contextlib.suppress(RunError):
             run = open_run(shown)
             if run.epochs() and task_of(run) is task:
@@ -233,85 +229,3 @@ def write_url(page: str, run: RunFolder, parts: Mapping[str, url.Part] = NOTHING
     if (epoch := st.session_state.get(f"{page}_epoch")) is not None:
         query["epoch"] = str(epoch)
     url.write(page, query | url.tell(parts))
-
-
-# Images
-
-SOURCES = {"Test images": ":material/grid_view:", "Upload": ":material/upload:", "Camera": ":material/photo_camera:"}
-
-
-@dataclass(frozen=True)
-class Picked:
-    """An image that a person chose.
-
-    Attributes:
-        image: uint8 (H, W, 3).
-        title: what to call it.
-        truth: its class, where it is known.
-        size: (height, width) of the file that it is from; None for a test image.
-    """
-
-    image: np.ndarray
-    title: str
-    truth: str | None = None
-    size: tuple[int, int] | None = None
-
-    @property
-    def photo(self) -> bool:
-        """Whether it came from outside, so that its crop is worth showing."""
-        return self.size is not None
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-    return images.read_photo(data)
-
-
-def _photo(source: str) -> Picked | None:
-    if source == "Camera":
-        file = st.camera_input(
-            "Take a photo", key="predict_camera", resolution="720p", help="It stays in this session and is not kept."
-        )
-        waiting = "Allow the camera, and take a photo: the network sees the square in its middle."
-    else:
-        # Any type may be chosen: a file that is no photo is told what it is, which a greyed-out name does not do.
-        file = st.file_uploader(
-            "A photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF",
-            key="predict_upload",
-            max_upload_size=images.MAX_BYTES >> 20,
-            help="It stays in this session and is not kept.",
-        )
-        waiting = "Choose a photo, or drop one here: the network sees the square in its middle."
-    if file is None:
-        st.caption(waiting)
-        return None
-    try:
-        pixels, size = _read(file.getvalue())
-        return Picked(pixels, file.name if source == "Upload" else "Your photo", size=size)
-    except ImageError as error:
-        st.error(escape(str(error)), icon=":material/broken_image:")
-        return None
-
-
-def image_picker(run: RunFolder, epoch: int | None) -> Picked | None:
-    """Let a person choose an image: a test image of the run's data set, a file, or one from the camera."""
-    source = st.segmented_control(
-        "Image",
-        list(SOURCES),
-        key="predict_source",
-        default="Test images",
-        required=True,
-        width="stretch",
-        wrap=True,
-        label_visibility="collapsed",
-        persist_state="session",
-        format_func=lambda name: f"{SOURCES[name]} {name}",
-    )
-    if source != "Test images":
-        return _photo(source)
-    found = choose_test_image(run, epoch)
-    if found is None:
-        return None
-    pixels, row, truth = found
-    colour = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
-    return Picked(colour, f"Test image {row}", truth)

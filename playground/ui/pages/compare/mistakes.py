@@ -14,6 +14,7 @@ from playground.data.store import Arrays
 from playground.metrics.scores import confusion_matrix, shares
 from playground.plots.confusion import confusion_heatmap
 from playground.runs import RunError
+from playground.ui.common import session
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
 from playground.ui.common.run_views import View
@@ -91,8 +92,8 @@ def verdict(found: Pair, a: Side, b: Side) -> str:
 
 def _open_both(row: int, a: Side, b: Side) -> None:
     """Open an image in Predict, with both runs side by side."""
-    st.session_state["predict_row"] = row
-    st.session_state.pop("predict_source", None)  # the picker's default is the test images
+    session.TEST_ROW.set(row)
+    session.SOURCE.take()  # the picker's default is the test images
     query = {"run": a.run.id, "epoch": str(a.epoch), "run2": b.run.id, "epoch2": str(b.epoch)}
     st.switch_page("predict.py", query_params=query)
 

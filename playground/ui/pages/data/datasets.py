@@ -10,6 +10,7 @@ from playground.jobs.fetch import FetchProgress
 from playground.metrics import IGNORE
 from playground.plots.masks import as_rgb, coloured
 from playground.tasks import TASKS
+from playground.ui.common import session
 from playground.ui.common.escape import escape
 from playground.ui.components.gallery import pixels_url
 from playground.ui.pages.segment.legend import legend
@@ -98,7 +99,7 @@ def _attempt_start(name: str) -> None:
 def _delete(name: str, title: str) -> None:
     try:
         own.delete(name)
-        st.session_state["data_done"] = f"Deleted {escape(title)}"
+        session.DATA_DONE.set(f"Deleted {escape(title)}")
     except DataError as error:
         st.session_state[f"data_error_{name}"] = str(error)
 

@@ -9,6 +9,7 @@ from playground.data import own, shapes
 from playground.data.catalog import CATALOG, DataError
 from playground.data.shapes import LIMITS, Difficulty
 from playground.plots.masks import as_rgb, coloured
+from playground.ui.common import session
 from playground.ui.common.escape import escape
 from playground.ui.common.progress import follow
 from playground.ui.components.gallery import pixels_url
@@ -97,5 +98,5 @@ def _draw(name: str, train: int, test: int, size: int, difficulty: Difficulty, s
         bar.empty()
         st.error(escape(str(error)), icon=":material/error:")
         return
-    st.session_state["data_done"] = f"{made.title} is ready"
+    session.DATA_DONE.set(f"{made.title} is ready")
     st.rerun()

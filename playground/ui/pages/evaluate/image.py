@@ -9,7 +9,7 @@ import streamlit as st
 
 from playground import images, plots
 from playground.errors import PlaygroundError
-from playground.ui.common import pickers
+from playground.ui.common import pickers, session
 from playground.ui.common.escape import escape
 from playground.ui.components.gallery import PAGE, Item, data_url, gallery, pixels_url
 from playground.ui.components.live_chart import live_chart
@@ -111,7 +111,7 @@ def details(scene: Scene, row: int) -> None:
 
 def leave(scene: Scene, row: int, page: str) -> None:
     """Go to a page that shows the image to the same run at the same epoch."""
-    st.session_state["predict_row"] = row
-    st.session_state.pop("predict_source", None)  # so that the picker there starts at its default, the test images
-    st.session_state["inside_photo"] = None
+    session.TEST_ROW.set(row)
+    session.SOURCE.take()  # so that the picker there starts at its default, the test images
+    session.PHOTO.set(None)
     st.switch_page(f"{page}.py", query_params={"run": scene.run.id, "epoch": str(scene.epoch)})

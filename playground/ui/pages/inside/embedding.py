@@ -9,6 +9,7 @@ import streamlit as st
 
 from playground.errors import PlaygroundError
 from playground.runs import RunError, RunFolder
+from playground.ui.common import session
 from playground.ui.components import thumbnails
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.inside import context as scenes
@@ -90,7 +91,8 @@ def _guesses(run: RunFolder, epoch: int) -> np.ndarray | None:
 
 def _choose(rows: np.ndarray, point: dict[str, Any]) -> None:
     """Make the image of a point, which knows its tile, the one that all views are about."""
-    st.session_state["predict_row"], st.session_state["inside_photo"] = int(rows[int(point["customdata"])]), None
+    session.TEST_ROW.set(int(rows[int(point["customdata"])]))
+    session.PHOTO.set(None)
 
 
 def draw(scene: Scene) -> None:

@@ -10,9 +10,9 @@ import streamlit as st
 from playground import images, runs
 from playground.data.catalog import DataError
 from playground.runs import RunFolder
-from playground.ui.common import pickers
+from playground.ui.common import image_picker, pickers, session
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import Picked
+from playground.ui.common.session import Picked
 from playground.ui.common.url import Part
 from playground.ui.pages.inside.context import test_set
 from playground.ui.pages.inside.maps import COLUMN, LAYER, MAP, ROW
@@ -30,12 +30,12 @@ def follow_url(views: Collection[str]) -> None:
     if pickers.follow_url("inside", parts={"view": Part(VIEW, views), **IMAGE, **MAPS, **PLACE}):
         st.session_state["inside_playing"] = False
         if "image" in st.query_params:
-            st.session_state["inside_photo"] = None
+            session.PHOTO.set(None)
 
 
 def link_of(view: str) -> dict[str, Part]:
     """Return what the URL tells of a view, beside run and epoch; a photo of one's own is not in it."""
-    parts = {"view": Part(VIEW)} | ({} if st.session_state.get("inside_photo") else IMAGE)
+    parts = {"view": Part(VIEW)} | ({} if session.PHOTO.get() else IMAGE)
     if view in ("maps", "kernels", "over_time", "exciting", "edit"):
         parts |= MAPS
     return parts | (PLACE if view == "maps" else {})
@@ -93,17 +93,17 @@ def image(run: RunFolder, epoch: int | None) -> Picked | None:
     )
     if popup.open:
         with popup:
-            picked = pickers.image_picker(run, epoch)
+            picked = image_picker.pick_image(run, epoch)
         if picked:
-            st.session_state["inside_photo"] = picked if picked.photo else None
-    if photo := st.session_state.get("inside_photo"):
+            session.PHOTO.set(picked if picked.photo else None)
+    if photo := session.PHOTO.get():
         return photo
     try:
         data = test_set(run)
     except DataError as error:
         st.caption(f"{escape(str(error))}. Upload a photo instead.")
         return None
-    row = st.session_state.get("predict_row", 0)  # the same image as on the Predict page
+    row = session.TEST_ROW.get()  # the same image as on the Predict page
     row = row if 0 <= row < len(data.test_targets) else 0
     return Picked(
         np.ascontiguousarray(images.enlarge(np.asarray(data.test_images[row]), 1)),

@@ -11,7 +11,7 @@ from playground.exports.tensors import take_in as import_files
 from playground.jobs import client
 from playground.people import name_of
 from playground.runs import RunError, RunFolder, export_zip
-from playground.ui.common import form, person
+from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import ago
 from playground.ui.pages.runs import export, table, trash
@@ -26,10 +26,10 @@ def attempt(action: Callable[[], Any], done: str = "") -> None:
     try:
         action()
     except (RunError, ConfigError, OSError) as error:
-        st.session_state["shelf_error"] = str(error)
+        session.SHELF_ERROR.set(str(error))
     else:
         if done:
-            st.session_state["shelf_done"] = done
+            session.SHELF_DONE.set(done)
 
 
 def save(run: RunFolder) -> None:
@@ -60,7 +60,8 @@ def take_in() -> None:
         def action() -> None:
             given = [(file.name, file) for file in files]
             taken = [run.id for run in import_files(given, owner=person.current())]
-            st.session_state["shelf_run"], st.session_state["shelf_ticked"] = taken[-1], taken
+            session.SHELF_RUN.set(taken[-1])
+            session.TICKED.set(taken)
 
         attempt(action, f"Imported {' and '.join(file.name for file in files)}")
         st.session_state["shelf_uploads"] = generation + 1
@@ -68,12 +69,12 @@ def take_in() -> None:
 
 def go(page: str, run: RunFolder) -> None:
     """Leave for a page that shows the run."""
-    st.session_state["shelf_leave"] = (page, {"run": run.id})
+    session.LEAVE.set((page, {"run": run.id}))
 
 
 def compare(run_ids: Sequence[str]) -> None:
     """Leave for the Compare page with these runs."""
-    st.session_state["shelf_leave"] = ("compare.py", {"runs": ",".join(run_ids)})
+    session.LEAVE.set(("compare.py", {"runs": ",".join(run_ids)}))
 
 
 def duplicate(run: RunFolder) -> None:
@@ -81,15 +82,15 @@ def duplicate(run: RunFolder) -> None:
 
     def action() -> None:
         form.load(run.config)
-        st.session_state["run"] = ""
-        st.session_state["shelf_leave"] = ("train.py", to_query(run.config))
+        session.RUN.set("")
+        session.LEAVE.set(("train.py", to_query(run.config)))
 
     attempt(action)
 
 
 def leave() -> None:
     """Go where a button asked to; not in its callback, before the pages of this drawing are known."""
-    if target := st.session_state.pop("shelf_leave", None):
+    if target := session.LEAVE.take():
         page, query = target
         st.switch_page(page, query_params=query)
 

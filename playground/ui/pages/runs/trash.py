@@ -7,7 +7,7 @@ import streamlit as st
 from playground import runs
 from playground.runs import RunError, RunFolder
 from playground.runs.trash import KEPT_DAYS
-from playground.ui.common import person
+from playground.ui.common import person, session
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import ago
 from playground.ui.pages.runs import table
@@ -28,9 +28,9 @@ def throw_away(doomed: Sequence[RunFolder]) -> None:
         except (RunError, OSError) as error:
             kept.append(str(error))
     if kept:
-        st.session_state["shelf_error"] = "; ".join(kept)
+        session.SHELF_ERROR.set("; ".join(kept))
     st.session_state["shelf_gone"] = gone
-    st.session_state["shelf_run"] = None
+    session.SHELF_RUN.set(None)
 
 
 def bring_back(*run_ids: str) -> None:
@@ -40,10 +40,11 @@ def bring_back(*run_ids: str) -> None:
         for run_id in run_ids:
             back.append(runs.restore(run_id, by=person.current()).id)
     except (RunError, OSError) as error:
-        st.session_state["shelf_error"] = str(error)
+        session.SHELF_ERROR.set(str(error))
     if back:
-        st.session_state["shelf_run"], st.session_state["shelf_ticked"] = back[-1], back
-        st.session_state["shelf_done"] = "Brought back" if len(back) == 1 else f"Brought back {len(back)} runs"
+        session.SHELF_RUN.set(back[-1])
+        session.TICKED.set(back)
+        session.SHELF_DONE.set("Brought back" if len(back) == 1 else f"Brought back {len(back)} runs")
 
 
 def _empty() -> None:
@@ -51,9 +52,9 @@ def _empty() -> None:
     try:
         many = runs.empty_trash(by=person.current())
     except OSError as error:
-        st.session_state["shelf_error"] = str(error)
+        session.SHELF_ERROR.set(str(error))
         return
-    st.session_state["shelf_done"] = f"Deleted {many} {'run' if many == 1 else 'runs'} for good"
+    session.SHELF_DONE.set(f"Deleted {many} {'run' if many == 1 else 'runs'} for good")
 
 
 def undo() -> None:

@@ -13,7 +13,7 @@ from playground.runs import RunError
 from playground.studies import Axis, Study, StudyError, control, parse_axis, plan
 from playground.studies.space import MAX_MEMBERS, NOT_VARIED
 from playground.studies.study import Sampler
-from playground.ui.common import pickers
+from playground.ui.common import pickers, session
 from playground.ui.common.escape import escape
 from playground.ui.common.knobs import name_of
 from playground.ui.pages.train.network import duration
@@ -170,7 +170,7 @@ def _base(kind: str) -> RunConfig:
             persist_state="session",
             help="What the runs have in common.",
         )
-        config = st.session_state.get("form", RunConfig())
+        config = session.FORM.get()
         if source == "A run's" and (run := pickers.run_picker("Run", _keyed("run"))):
             config = from_flat({"folds": 0, "fold": 0}, base=run.config)  # another study's
         base = {"sweep": config.training.epochs, "range_test": 2}.get(kind, config.training.epochs)

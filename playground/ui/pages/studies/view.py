@@ -14,7 +14,7 @@ from playground.people import may_change, name_of
 from playground.runs import RunError, open_run
 from playground.studies import StudyError, StudyFolder, control
 from playground.studies.results import Result, StudyFeed, best
-from playground.ui.common import form, person
+from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import ago
 from playground.ui.pages.runs import actions as run_actions
@@ -57,11 +57,11 @@ def attempt(action: Callable[[], Any], done: str = "") -> None:
     try:
         action()
     except (StudyError, RunError, ConfigError, DataError, ServiceError, OSError) as error:
-        st.session_state["study_error"] = str(error)
+        session.STUDY_ERROR.set(str(error))
     else:
         st.session_state["study_acted"] = True
         if done:
-            st.session_state["study_done"] = done
+            session.STUDY_DONE.set(done)
 
 
 def use(config: RunConfig, base: RunConfig) -> None:
@@ -69,12 +69,12 @@ def use(config: RunConfig, base: RunConfig) -> None:
     where = {name: getattr(base.training, name) for name in ("threads", "device")}
     taken = from_flat({**where, "folds": base.data.folds, "fold": base.data.fold}, base=config)
     form.load(taken)
-    st.session_state["run"] = ""
-    st.session_state["shelf_leave"] = ("train.py", to_query(taken))
+    session.RUN.set("")
+    session.LEAVE.set(("train.py", to_query(taken)))
 
 
 def _use_rate(base: RunConfig, rate: float) -> None:
-    held = st.session_state.get("form", RunConfig())
+    held = session.FORM.get()
     attempt(lambda: use(from_flat({"learning_rate": rate}, base=held), held))
 
 
@@ -85,7 +85,7 @@ def _use_member(folder: StudyFolder, run_id: str) -> None:
 def _delete(folder: StudyFolder, with_runs: bool) -> None:
     attempt(lambda: control.delete(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
     if not folder.path.exists():
-        st.session_state["study"] = ""
+        session.STUDY.set("")
 
 
 def _open(page: str, run_id: str) -> None:
@@ -261,9 +261,9 @@ def actions(folder: StudyFolder, feed: StudyFeed, chosen: Result | None) -> None
 def draw(folder: StudyFolder, tick: float) -> None:
     """Draw the study; in a fragment, drawn again every `tick` seconds while it runs."""
     run_actions.leave()
-    if error := st.session_state.pop("study_error", ""):
+    if error := session.STUDY_ERROR.take():
         st.error(escape(error), icon=":material/error:")
-    if done := st.session_state.pop("study_done", ""):
+    if done := session.STUDY_DONE.take():
         st.toast(escape(done), icon=":material/check:")
     try:
         control.go_on(folder)  # whoever was to add members may have been killed

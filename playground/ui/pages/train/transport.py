@@ -11,7 +11,7 @@ from playground.config import KNOBS, RunConfig, diff, flatten, from_flat
 from playground.jobs import client
 from playground.people import name_of
 from playground.runs import METRICS, RESUMABLE, RunFolder
-from playground.ui.common import form, person, run_views
+from playground.ui.common import form, person, run_views, session
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
 from playground.ui.pages.train.network import duration
@@ -40,7 +40,7 @@ def _attempt(action: Callable[[], Any]) -> None:
     try:
         action()
     except (runs.RunError, OSError) as error:
-        st.session_state["notice"] = str(error)
+        session.NOTICE.set(str(error))
 
 
 def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = None) -> None:
@@ -57,7 +57,7 @@ def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = Non
         run = runs.create(config, owner=person.current())
         if first:
             run.command(by=person.current(), do=first)
-        st.session_state["run"] = run.id
+        session.RUN.set(run.id)
         client.submit(run)
 
     _attempt(action)
@@ -101,7 +101,7 @@ def _told(view: View) -> RunConfig:
 def _reset(run: RunFolder | None, active: bool) -> None:
     if run and active:
         _attempt(lambda: client.stop(run, by=person.current()))
-    st.session_state["run"] = ""
+    session.RUN.set("")
 
 
 # How it looks
@@ -228,7 +228,7 @@ def status_line(view: View | None) -> None:
 
 def _take(config: RunConfig) -> None:
     form.load(config)
-    st.session_state["run"] = ""
+    session.RUN.set("")
 
 
 def whose_line(view: View) -> bool:
