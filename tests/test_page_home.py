@@ -7,7 +7,7 @@ from ui_support import ROOT, app_home, click, make_run, open_page, run, texts, u
 
 from playground import runs
 from playground.data import catalog
-from playground.ui.components import live_chart, strip
+from playground.ui.pages.home import page
 
 __all__ = ["app_home", "unpacked"]
 
@@ -79,8 +79,8 @@ def test_it_plays_from_the_start_and_stops_at_the_end(monkeypatch):
 
 def test_the_card_is_filled_before_the_images_are_unpacked(monkeypatch):
     drawn = []
-    monkeypatch.setattr(live_chart, "live_chart", lambda *_, key, **__: drawn.append(key))
-    monkeypatch.setattr(strip, "strip", lambda *_, key: drawn.append(key))
+    monkeypatch.setattr(page, "live_chart", lambda *_, key, **__: drawn.append(key))
+    monkeypatch.setattr(page, "strip", lambda *_, key: drawn.append(key))
     make_run("finished")
     open_page("home")
     assert drawn[:3] == ["home_accuracy", "home_loss", "home_strip"]
