@@ -154,6 +154,11 @@ def _block(net: _Builder, name: str, model: ModelConfig, channels: int, stride: 
     for c in range(1, model.convs_per_block + 1):
         net.conv(f"{name}.conv{c}", model, channels, stride if c == 1 else 1)
         if NORMS[model.norm].module:
+            if math.prod(net.shape) == 1 and not NORMS[model.norm].keeps_averages:
+                raise GeometryError(
+                    f"{name}.norm{c}: a single number is 0 once it is centred; take two channels or more, fewer "
+                    "blocks, or another norm"
+                )
             net.add(f"{name}.norm{c}", "norm", parameters=2 * channels)
         net.add(f"{name}.act{c}", "activation")
 

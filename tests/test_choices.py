@@ -12,11 +12,13 @@ from ui_support import app_home, open_page
 from playground.choices import (
     ACTIVATIONS,
     LOSSES,
+    NORMS,
     OPTIMIZERS,
     SCHEDULES,
     TABLES,
     Activation,
     Loss,
+    Norm,
     Optimizer,
     Schedule,
     Term,
@@ -62,6 +64,20 @@ class Bent(nn.Module):
         return torch.sign(images) * torch.sqrt(images.abs() + 1e-6)
 
 
+class Centred(nn.Module):
+    """Take its mean off each map of each image."""
+
+    eps = 0.0
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Centre maps (N, C, H, W)."""
+        return (maps - maps.mean((2, 3), keepdim=True)) * self.weight[:, None, None] + self.bias[:, None, None]
+
+
 def _signs(gradient: Tensor) -> Tensor:
     return gradient.sign()
 
@@ -103,6 +119,14 @@ def newcomers(monkeypatch) -> dict[str, str]:
         is_flat=lambda v: v != v,
     )
     monkeypatch.setitem(ACTIVATIONS, "bent", bent)
+    centred = Norm(
+        name="centred",
+        title="Centred",
+        module="test_choices:Centred",
+        rule="(input − mean of its map) × γ + β",
+        statistics=lambda module, maps, channel: (float(maps[channel].mean()), 1.0),
+    )
+    monkeypatch.setitem(NORMS, "centred", centred)
     by_signs = Optimizer(
         "signs",
         "By signs",
@@ -122,7 +146,7 @@ def newcomers(monkeypatch) -> dict[str, str]:
     )
     monkeypatch.setitem(LOSSES, "margin", Loss("margin", "Margin", (term,)))
     monkeypatch.setitem(SCHEDULES, "fade", Schedule("fade", "Fading", fade))
-    return {"activation": "bent", "schedule": "fade", "optimizer": "signs", "loss": "margin"}
+    return {"activation": "bent", "norm": "centred", "schedule": "fade", "optimizer": "signs", "loss": "margin"}
 
 
 def test_a_newcomer_is_offered_and_checked(newcomers):
@@ -149,9 +173,12 @@ def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp
     image = torch.zeros(info.shape, dtype=torch.uint8).numpy()
     step = explain(net, trace(net, image, info.mean, info.std), "block1.act1", (0, 3, 3)).step
     assert step.formula == "±√|x|" and step.numbers.startswith("±√|")
+    norm = explain(net, trace(net, image, info.mean, info.std), "block1.norm1", (0, 3, 3))
+    assert norm.step.formula == "(input − mean of its map) × γ + β"
+    assert norm.step.output == pytest.approx(norm.traced, abs=1e-5)
     assert {each.count for each in health(net, image[None], info.mean, info.std)} == {0}
     made = script(facts(run, 2))
-    assert "class Bent(nn.Module):" in made and "return math.exp(-done)" in made
+    assert "class Bent(nn.Module):" in made and "block1_norm1=Centred(4)," in made and "return math.exp(-done)" in made
     assert made.index("def _signs(") < made.index("SignDescent(groups, momentum=MOMENTUM)")
     run_scripts([made], with_images / "data" / "few", tmp_path)
     assert same_weights(run, 2, tmp_path / "0" / "weights.npz")

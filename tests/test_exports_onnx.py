@@ -25,7 +25,7 @@ __all__ = ["unpacked", "with_images"]
 
 NETWORKS = {
     "leaky_relu": {"convs_per_block": 2, "norm": "batch", "dropout": 0.5},
-    "elu": {"pooling": "average", "kernel_size": 4},
+    "elu": {"norm": "group", "pooling": "average", "kernel_size": 4},
     "gelu": {"pooling": "none", "stride": 3, "dilation": 2},
     "silu": {"padding": "0", "channels": "3-5"},
     "sigmoid": {"padding": "5", "fc_width": 7},

@@ -71,6 +71,7 @@ RUNS = {
         "shift": 2,
     },
     "full batch, some pixels": {"optimizer": "gradient_descent", "loss": "focal", "images_per_class": 20},
+    "groups": {"norm": "group", "convs_per_block": 2},
     "few folds": {"loss": "mse", "class_weights": True, "images_per_class": 20, "folds": 2, "cutout": 4},
 }
 """Knobs that between them reach every branch; "one pixel" has a last batch of one image with maps of one pixel."""

@@ -70,6 +70,7 @@ RUNS = {
     "Brier": {"loss": "mse", "label_smoothing": 0.1, "optimizer": "nesterov", "schedule": "cosine", "shift": 2},
     "focal and Dice": {"loss": "focal_dice", "label_smoothing": 0.1, "optimizer": "adam"},
     "both": {"loss": "cross_entropy_dice", "label_smoothing": 0.1, "class_weights": True, "images_per_class": 30},
+    "groups": {"norm": "group", "channels": "4-6", "activation": "mish"},
     "focal": {"loss": "focal", "class_weights": True, "images_per_class": 30},
     "Brier, weighted": {"loss": "mse", "class_weights": True, "images_per_class": 30},
     "bfloat16": {"precision": "bfloat16", "optimizer": "rmsprop", "activation": "gelu", "pooling": "average"},

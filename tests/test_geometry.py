@@ -41,6 +41,8 @@ def reference(model: ModelConfig, channels: int) -> Iterator[tuple[str, nn.Modul
             stride = model.stride if c == 1 else 1
             conv = nn.Conv2d(channels, width, model.kernel_size, stride, padding, model.dilation, device="meta")
             yield f"block{b}.conv{c}", conv
+            if model.norm == "group":
+                yield f"block{b}.norm{c}", nn.GroupNorm(1, width, device="meta")
             channels = width
         if model.pooling != "none":
             yield f"block{b}.pool", nn.MaxPool2d(2)
@@ -52,7 +54,7 @@ def first_failure(model: ModelConfig, shape: tuple[int, int, int]) -> str | None
     for name, module in reference(model, shape[0]):
         try:
             maps = module(maps)
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             return name
         if not maps.numel():
             return name

@@ -47,6 +47,12 @@ def by_hand(net: nn.Module, model: ModelConfig, images: Tensor) -> Tensor:
                     for part in ("running_mean", "running_var", "weight", "bias")
                 )
                 x = (x - mean) / (var + 1e-5).sqrt() * scale + offset
+            elif model.norm == "group":  # of at most eight, with two maps or more
+                groups = x.reshape(len(x), {4: 2, 6: 3}[x.shape[1]], -1)
+                var, mean = torch.var_mean(groups, 2, correction=0, keepdim=True)
+                x = ((groups - mean) / (var + 1e-5).sqrt()).reshape(x.shape)
+                scale, offset = (weights[f"block{b}_norm{c}.{part}"].view(-1, 1, 1) for part in ("weight", "bias"))
+                x = x * scale + offset
             x = bend(x)
         if model.pooling != "none":
             windows = x.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
@@ -63,6 +69,9 @@ def check(model: ModelConfig, shape: tuple[int, int, int] = (3, 16, 16)) -> None
     for name, buffer in net.named_buffers():  # as after some training, or a mistake in them would not show
         if "running" in name:
             nn.init.uniform_(buffer, 0.5, 1.5)
+    for name, weight in net.named_parameters():
+        if "norm" in name:
+            nn.init.uniform_(weight, 0.5, 1.5)
     images = torch.randn(3, *shape, dtype=torch.float64)
     torch.testing.assert_close(net.eval()(images), by_hand(net, model, images))
 
@@ -161,6 +170,12 @@ def test_batch_norm_stands_between_convolution_and_activation():
         "block1_act2",
         "block1_pool",
     ]
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (2, 1), (3, 1), (4, 2), (7, 1), (16, 8), (24, 8), (30, 6)])
+def test_a_group_holds_two_maps_or_more_where_there_are_two(channels, groups):
+    norm = build(ModelConfig(norm="group", channels=(channels,)), (3, 16, 16), 10).get_submodule("block1_norm1")
+    assert (type(norm), norm.num_groups, norm.num_channels) == (nn.GroupNorm, groups, channels)
 
 
 def test_the_seed_decides_the_weights():

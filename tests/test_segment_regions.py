@@ -157,6 +157,19 @@ def test_what_is_no_chain_is_computed_window_by_window():
         sweep(who, photo(), 16, 5, "one pass")
 
 
+def test_a_norm_that_goes_by_the_window_is_computed_window_by_window():
+    who = classifier(norm="group")
+    found = fit(who.net)
+    assert not found.possible and found.why == "block1.norm1 centres and scales by what else is in the window"
+    swept = sweep(who, photo(50, 61), 16, 5, "windows")
+    pixels = torch.from_numpy(photo(50, 61).transpose(2, 0, 1).copy())[None] / 255
+    images = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    alone = by_hand(who.net, images, 16, 5).softmax(2)
+    np.testing.assert_allclose(swept.probs, alone, atol=1e-4)
+    with pytest.raises(InferenceError, match=r"^block1\.norm1 centres .* in the window; compute it window by window$"):
+        sweep(who, photo(50, 61), 16, 5, "one pass")
+
+
 def test_a_layer_of_an_unknown_kind_says_so():
     net: Any = network()
     net.chain = (*net.chain[:-1], dataclasses.replace(net.chain[-1], kind="add"))

@@ -56,6 +56,21 @@ def _running(module: Any, maps: "np.ndarray", channel: int) -> tuple[float, floa
     return float(module.running_mean[channel]), float(module.running_var[channel])
 
 
+GROUPS = 8
+"""So many groups of maps there are, or as many as leave two maps in each."""
+
+
+def _groups(channels: int) -> int:
+    return max((count for count in range(1, GROUPS + 1) if channels % count == 0 and channels // count > 1), default=1)
+
+
+def _of_its_group(module: Any, maps: "np.ndarray", channel: int) -> tuple[float, float]:
+    size = len(maps) // module.num_groups
+    first = channel - channel % size
+    group = maps[first : first + size].astype("float64")
+    return float(group.mean()), float(group.var())
+
+
 _ENTRIES = (
     Norm("none", "None"),
     Norm(
@@ -69,6 +84,17 @@ _ENTRIES = (
         statistics=_running,
         words=("running mean", "running variance"),
         source="Ioffe & Szegedy, 2015",
+    ),
+    Norm(
+        name="group",
+        title="Group",
+        help="goes by each image alone, in up to eight groups of maps, so that small batches do no harm",
+        module="torch.nn:GroupNorm",
+        arguments=lambda channels: (_groups(channels), channels),
+        rule="(input − mean of the group) / √(variance of the group + ε) × γ + β",
+        statistics=_of_its_group,
+        words=("mean of the group", "variance of the group"),
+        source="Wu & He, 2018",
     ),
 )
 NORMS = {entry.name: entry for entry in _ENTRIES}
