@@ -78,6 +78,13 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
+def imported_modules(path: Path) -> set[str]:
+    """Return which of our modules a file imports; of a package, what is taken from it if that is a module too."""
+    ours, names = {module_name(source) for source in SOURCES}, {*imports(path)}
+    last = {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
+    return {name if name in ours else name.rpartition(".")[0] for name in last} & ours
+
+
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
@@ -134,6 +141,34 @@ def test_no_import_runs_upward(floor):
     paths = [path for path in SOURCES if floor_of(module_name(path)) == floor]
     above = [f"playground.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]]
     assert offenders(paths, above) == []
+
+
+def find_circles(arrows: dict[str, set[str]]) -> list[str]:
+    """Return one line for each circle that is met on the way along the arrows {module: modules that it imports}."""
+    found, done, path = [], set(), []
+
+    def follow(name: str) -> None:
+        if name in path:
+            found.append(" → ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            path.append(name)
+            for other in sorted(arrows.get(name, ())):
+                follow(other)
+            done.add(path.pop())
+
+    for name in sorted(arrows):
+        follow(name)
+    return found
+
+
+def test_circles_are_found():
+    assert find_circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b → c → b"]
+    assert find_circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_two_modules_import_one_another_in_a_circle():
+    # Imports inside functions count: one put there to dodge a circle hides it only.
+    assert find_circles({module_name(path): imported_modules(path) for path in SOURCES}) == []
 
 
 TASK_NAMES = {"classification", "segmentation"}

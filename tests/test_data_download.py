@@ -27,7 +27,7 @@ from torchvision import datasets
 from playground.data import download, store
 from playground.data.catalog import DataError, folder, info, is_ready
 from playground.data.load import load
-from playground.data.store import Progress
+from playground.data.progress import Progress
 from playground.metrics import IGNORE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import own, store
+from playground.data import own
 from playground.data.catalog import DataError, is_ready
 from playground.data.importing import mask_files, plan_steps, sources
 from playground.data.importing.class_lists import parse_classes
@@ -21,7 +21,7 @@ from playground.data.importing.shrink import fit_pair
 from playground.data.importing.sources import Source
 from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.store import Report
+from playground.data.progress import Progress, Report
 from playground.metrics import IGNORE
 
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
@@ -408,9 +408,9 @@ def test_nothing_hostile_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_import_can_be_watched_and_cancelled() -> None:
-    told: list[store.Progress] = []
+    told: list[Progress] = []
 
-    def report(progress: store.Progress) -> None:
+    def report(progress: Progress) -> None:
         told.append(progress)
         if progress.what == "Reading images" and progress.done == 2:
             raise KeyboardInterrupt

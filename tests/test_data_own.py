@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.data import own, store
+from playground.data import own
 from playground.data.catalog import DataError, available, folder, info, is_ready
 from playground.data.importing import plan_steps, save, sources
 from playground.data.importing.plan import Corrections
@@ -22,7 +22,7 @@ from playground.data.importing.save import ImportReport, import_any, take
 from playground.data.importing.sources import Source
 from playground.data.importing.understand import understand
 from playground.data.load import load
-from playground.data.store import Report
+from playground.data.progress import Progress, Report
 from playground.images import fit_to, read_image
 
 Files = dict[str, bytes]
@@ -402,9 +402,9 @@ def test_an_existing_set_is_neither_replaced_nor_mixed(monkeypatch: pytest.Monke
 
 
 def test_an_import_can_be_watched_and_cancelled() -> None:
-    told: list[store.Progress] = []
+    told: list[Progress] = []
 
-    def report(progress: store.Progress) -> None:
+    def report(progress: Progress) -> None:
         told.append(progress)
         if progress.what == "Reading images" and progress.done == 7:
             raise KeyboardInterrupt

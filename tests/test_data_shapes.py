@@ -9,6 +9,7 @@ import pytest
 
 from playground.data import own, shapes, store
 from playground.data.catalog import CATALOG, DataError, info, is_ready
+from playground.data.progress import Progress
 from playground.data.shapes import LIMITS, Difficulty, generate
 
 PLAIN = Difficulty(occlusion=0, noise=0)
@@ -162,7 +163,7 @@ def test_colour_tells_nothing_about_the_class() -> None:
 
 
 def test_a_set_of_ones_own_is_drawn_as_asked() -> None:
-    told: list[store.Progress] = []
+    told: list[Progress] = []
     hard = Difficulty(shapes=7, occlusion=0.6, noise=0.1, contrast=0.5)
     made = own.draw_shapes("My Shapes!", 20, 10, 40, hard, 9, told.append)
     assert made == info("my-shapes") and made.own and made.task == "segmentation" and not made.bundled
@@ -196,7 +197,7 @@ def test_names_that_are_taken_too_much_memory_and_a_cancel() -> None:
     with pytest.raises(DataError, match="draw fewer, or smaller"):
         own.draw_shapes("mine", 50_000, 10_000, 256)
 
-    def cancel(progress: store.Progress) -> None:
+    def cancel(progress: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -15,6 +15,7 @@ from PIL import Image
 import playground.data.store as store
 from playground.data.catalog import CATALOG, DataError, DatasetInfo, available, folder, info, is_ready, mirrors
 from playground.data.load import load
+from playground.data.progress import Progress
 from playground.home import HomeError, home
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
@@ -250,7 +251,7 @@ def test_the_lock_makes_others_wait_until_its_holder_dies(tmp_path: Path) -> Non
             time.sleep(0.01)
         told = []
 
-        def report(progress: store.Progress) -> None:
+        def report(progress: Progress) -> None:
             told.append(progress.what)
             if len(told) == 3:
                 process.kill()  # as with kill -9: nothing in that process lets go of the lock
@@ -266,7 +267,7 @@ def test_waiting_can_be_cancelled() -> None:
     class Enough(Exception):
         pass
 
-    def report(progress: store.Progress) -> None:
+    def report(progress: Progress) -> None:
         raise Enough
 
     with store.locked("dots"), pytest.raises(Enough), store.locked("dots", report):

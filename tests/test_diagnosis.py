@@ -11,7 +11,7 @@ from rows_support import make_rows
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
-from playground.data import shapes
+from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
 from playground.data.store import arrays
 from playground.diagnosis import (
@@ -705,7 +705,9 @@ PIXELS |= {"learning_rate": 0.01, "validation_share": 0.2, "device": "cpu", "pre
 
 
 def trained_on_pixels(**knobs: object) -> list[Finding]:
-    shapes.make(DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation"))
+    store.write_shapes(
+        DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
+    )
     return examined(from_flat(PIXELS | knobs))
 
 

@@ -14,7 +14,7 @@ from playground import runs
 from playground.comparison.mistakes import mcnemar
 from playground.comparison.significance import holm, welch
 from playground.config import from_flat
-from playground.data import shapes
+from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
 from playground.data.store import arrays
 from playground.jobs.slots import Slot
@@ -396,7 +396,7 @@ def trained_home(tmp_path_factory) -> Path:
         patch.setenv("PLAYGROUND_HOME", str(home))
         for seed, name in enumerate(("few-shapes", "other-shapes")):
             entry = DatasetInfo(name, name, shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
-            shapes.make(entry, seed)
+            store.write_shapes(entry, seed)
         for name, knobs in TRAINED.items():
             folder = runs.create(from_flat(TINY | knobs), name)
             assert work(folder, Slot("cpu", 1)).state == "finished"

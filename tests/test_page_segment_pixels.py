@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(client, "ensure_service", lambda: None)
-        shapes.make(
+        store.write_shapes(
             DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
         )
         made = runs.create(from_flat(TINY), "pixels")
@@ -239,7 +239,7 @@ def test_masks_that_are_not_of_the_test_images_are_damaged(copied, shape):
 
 
 def test_another_data_set_under_the_name_of_the_runs(copied):
-    shapes.make(DatasetInfo("fewer", "Fewer", shapes.CLASSES, 3, 32, 10, 10, "MIT", "", "", task="segmentation"))
+    store.write_shapes(DatasetInfo("fewer", "Fewer", shapes.CLASSES, 3, 32, 10, 10, "MIT", "", "", task="segmentation"))
     copied.describe(predictions_dataset="fewer")
     at = open_page("train", run=copied.id)
     assert [item["guess"] for item in component(at, "strip")["items"]] == [""] * 10

@@ -547,7 +547,7 @@ def test_a_feed_reads_only_what_is_new(run, monkeypatch):
     assert [row.epoch for row in feed.epochs] == [1]
     assert [row.knob for row in feed.changes] == ["dropout"]
     sizes = []
-    monkeypatch.setattr("playground.runs.reader.from_lines", lambda chunk: sizes.append(len(chunk)) or [])
+    monkeypatch.setattr("playground.runs.row_reader.from_lines", lambda chunk: sizes.append(len(chunk)) or [])
     run.append(progress(2))
     feed.update()
     assert sizes == [len(to_line(progress(2)))]

@@ -46,7 +46,7 @@ def few_shapes(size: int = 32) -> DatasetInfo:
 @pytest.fixture
 def data(home) -> Arrays:
     """Forty images to train on, thirty to test on; a part of each mask has no class."""
-    shapes.make(few_shapes())
+    store.write_shapes(few_shapes())
     made = store.arrays("few-shapes")
     made.train_targets[:, :3] = IGNORE  # maps are copied on write: the file stays
     made.test_targets[:, :, -2:] = IGNORE
@@ -139,7 +139,7 @@ def test_augmentation_moves_image_and_mask_together():
 
 @pytest.fixture
 def trained(home) -> RunFolder:
-    shapes.make(few_shapes())
+    store.write_shapes(few_shapes())
     run = create(from_flat(TINY | {"epochs": 1}), "pixels")
     assert work(run, Slot("cpu", 1)).state == "finished"
     return run

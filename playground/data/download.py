@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from playground.data import store
 from playground.data.catalog import CATALOG, DataError
 from playground.data.importing.shrink import fit_pair
-from playground.data.store import Progress, Report
+from playground.data.progress import Progress, Report
 from playground.home import home
 from playground.metrics import IGNORE
 from playground.tasks import TASKS

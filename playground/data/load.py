@@ -2,7 +2,8 @@
 
 from playground.data import store
 from playground.data.catalog import info, is_ready
-from playground.data.store import Arrays, Progress, Report
+from playground.data.progress import Progress, Report
+from playground.data.store import Arrays
 
 __all__ = ["Arrays", "Progress", "Report", "load"]
 

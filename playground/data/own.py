@@ -7,10 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
-from playground.data import shapes, store
+from playground.data import store
 from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, folder
+from playground.data.progress import Report
 from playground.data.shapes import Difficulty
-from playground.data.store import Report
 
 
 def slug(name: str) -> str:
@@ -89,7 +89,7 @@ def draw_shapes(
         source=f"Drawn on this computer by playground/data/shapes.py: {knobs}, seed {seed}",
     )
     with claimed(made):
-        return shapes.make(entry, seed, difficulty, progress)
+        return store.write_shapes(entry, seed, difficulty, progress)
 
 
 def delete(name: str) -> None:

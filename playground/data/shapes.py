@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from playground.data.catalog import CATALOG, DataError, DatasetInfo
-from playground.data.store import Progress, Report, write
+from playground.data.progress import Progress, Report
 
 CLASSES = ("background", "disc", "square", "triangle", "star", "cross")
 LIMITS: dict[str, tuple[int, int] | tuple[float, float]] = {
@@ -160,13 +160,16 @@ def first_test_images(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]
     return generate(count, CATALOG["shapes"].size, _TEST_SEED, Difficulty())
 
 
-def make(
+def draw_parts(
     entry: DatasetInfo, seed: int = 0, difficulty: Difficulty | None = None, report: Report | None = None
-) -> DatasetInfo:
-    """Draw a data set of `entry.train_count` and `entry.test_count` images and keep it, with its lock held.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw a data set of `entry.train_count` and `entry.test_count` images.
+
+    Returns:
+        The images and masks to train with, then those to test with, as `generate` draws them.
 
     Raises:
-        DataError: a number is out of its limits, or the disk is full; one line.
+        DataError: a number is out of its limits; one line.
     """
     difficulty = difficulty or Difficulty()
     asked = {"train": entry.train_count, "test": entry.test_count, "size": entry.size, "seed": seed}
@@ -179,4 +182,4 @@ def make(
         raise DataError(f"images of {entry.size} px are too many; draw fewer, or smaller ones")
     train = generate(entry.train_count, entry.size, seed, difficulty, report)
     test = generate(entry.test_count, entry.size, seed + _TEST_SEED, difficulty, report)
-    return write(entry, *train, *test)
+    return *train, *test

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from playground import locks
+from playground.data import shapes
 from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
+from playground.data.progress import Progress, Report
 from playground.home import HomeError, check_writable, home
 from playground.metrics import IGNORE
 from playground.tasks import TASKS
 
 BUNDLED = Path(__file__).parent / "bundled"
 _PARTS = ("train_images", "train_targets", "test_images", "test_targets")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far something is: `done` of `total` bytes or files, 0 where the total is not known, and what it is."""
-
-    done: int
-    total: int
-    what: str
-
-
-Report = Callable[[Progress], None]
-"""Is told of progress; whatever it raises ends the work, which can be taken up again later."""
 
 
 @dataclass(frozen=True)
@@ -158,15 +147,24 @@ def unpack(name: str) -> None:
         if is_ready(name):  # Another process did it while this one waited.
             return
         if not source.exists():
-            from playground.data import shapes  # which writes through this module
-
-            shapes.make(CATALOG[name])
+            write_shapes(CATALOG[name])
             return
         labels = json.loads((source / "labels.json").read_text(encoding="utf-8"))
         train, test = (np.array(labels[split], dtype=np.int64) for split in ("train", "test"))
         entry = CATALOG[name]
         sheets = [_tiles(source / f"{split}.webp", entry.size) for split in ("train", "test")]
         write(entry, sheets[0], train, sheets[1], test)
+
+
+def write_shapes(
+    entry: DatasetInfo, seed: int = 0, difficulty: shapes.Difficulty | None = None, report: Report | None = None
+) -> DatasetInfo:
+    """Draw a data set of `entry.train_count` and `entry.test_count` images and keep it. Call it with its lock held.
+
+    Raises:
+        DataError: a number is out of its limits, or the disk is full; one line.
+    """
+    return write(entry, *shapes.draw_parts(entry, seed, difficulty, report))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from playground.data.importing.sources import File, Skipped, Source, opened
 from playground.data.importing.understand import understand
 from playground.data.importing.understand_classes import IN_TWO, need_two_classes
 from playground.data.own import claimed, describe, slug
-from playground.data.store import Progress, Report
+from playground.data.progress import Progress, Report
 from playground.images import ImageError, fit_to, read_image
 from playground.tasks import TASKS
 

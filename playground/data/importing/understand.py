@@ -16,7 +16,7 @@ from playground.data.importing.plan_steps import Memo, is_mask_like
 from playground.data.importing.sources import Contents, File, Skipped, Source, opened
 from playground.data.importing.understand_classes import plan_classes
 from playground.data.importing.understand_masks import plan_masks
-from playground.data.store import Report
+from playground.data.progress import Report
 from playground.images import EXTENSIONS, FORMATS
 from playground.tasks import TASKS
 

@@ -26,7 +26,7 @@ from playground.data.importing.plan_steps import (
     with_validation,
 )
 from playground.data.importing.sources import Contents, File, Skipped
-from playground.data.store import Progress, Report
+from playground.data.progress import Progress, Report
 from playground.images import FORMATS, ImageError, read_image
 
 MAX_CLASSES = 1000

@@ -39,7 +39,7 @@ from playground.data.importing.plan_steps import (
 )
 from playground.data.importing.shrink import common_shape, lies_on
 from playground.data.importing.sources import File, Skipped
-from playground.data.store import Progress, Report
+from playground.data.progress import Progress, Report
 from playground.images import FORMATS, ImageError
 from playground.metrics import IGNORE
 

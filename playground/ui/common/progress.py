@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playground.data.store import Progress, Report
+from playground.data.progress import Progress, Report
 
 
 def follow(bar: Any) -> Report:
