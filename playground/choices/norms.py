@@ -76,7 +76,7 @@ _ENTRIES = (
     Norm(
         name="batch",
         title="Batch",
-        help="goes by the images of a step together, and once trained by what it saw on average",
+        help="goes by the images of a step together",
         module="playground.models.cnn:Norm",
         plain="torch.nn:BatchNorm2d",
         keeps_averages=True,
@@ -88,7 +88,7 @@ _ENTRIES = (
     Norm(
         name="group",
         title="Group",
-        help="goes by each image alone, in up to eight groups of maps, so that small batches do no harm",
+        help="goes by each image alone, in eight groups of maps or fewer",
         module="torch.nn:GroupNorm",
         arguments=lambda channels: (_groups(channels), channels),
         rule="(input − mean of the group) / √(variance of the group + ε) × γ + β",

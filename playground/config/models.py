@@ -201,7 +201,7 @@ class ModelConfig(_Group):
     norm: Annotated[str, OneOf(NORMS)] = knob(
         "batch",
         "Normalisation",
-        "Centre and scale the maps after each convolution, so that the network takes larger steps and learns faster. "
+        "Centre and scale the maps, which lets the network take larger steps and learn faster. "
         + " ".join(f"{entry.title} {entry.help} ({entry.source})." for entry in NORMS.values() if entry.help),
     )
     dropout: float = knob(
