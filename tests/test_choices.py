@@ -131,7 +131,7 @@ def newcomers(monkeypatch) -> dict[str, str]:
         "signs",
         "By signs",
         "test_choices:SignDescent",
-        lambda training: {"momentum": "momentum"},
+        lambda training: {"momentum": training.momentum},
         fused=False,
     )
     monkeypatch.setitem(OPTIMIZERS, "signs", by_signs)
@@ -141,8 +141,6 @@ def newcomers(monkeypatch) -> dict[str, str]:
         function="test_choices:margin",
         guess=lambda p: 1.0,
         averages=False,
-        code="margin = F.multi_margin_loss(logits, targets)",
-        pixel_code="",
     )
     monkeypatch.setitem(LOSSES, "margin", Loss("margin", "Margin", (term,)))
     monkeypatch.setitem(SCHEDULES, "fade", Schedule("fade", "Fading", fade))

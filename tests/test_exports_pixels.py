@@ -111,8 +111,8 @@ def again(runs, tmp_path_factory) -> tuple[Path, list[tuple[str, RunFolder, int,
     home = runs["FCN"].path.parent.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
-        patch.setattr("playground.exports.codegen.learning.CHUNK", 6)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
+        scripts = [text.replace("FULL_BATCH_CHUNK = 512", "FULL_BATCH_CHUNK = 6") for text in scripts]
         with zipfile.ZipFile(io.BytesIO(export(runs["FCN"], 2, "notebook").content)) as archive:
             archive.extractall(folder)
     cells = nbformat.read(folder / "FCN-epoch-2-notebook" / "train.ipynb", as_version=4)

@@ -25,7 +25,7 @@ from jobs_support import TINY, tiny
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data.catalog import CATALOG
 from playground.exports import export
-from playground.exports.codegen.lift import source
+from playground.exports.codegen.lift import Lifter
 from playground.exports.codegen.notebook import notebook
 from playground.exports.codegen.script import script
 from playground.exports.context import ExportError, facts
@@ -117,8 +117,8 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     cases.append(("not to the end", trained_runs["all at once"], 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(cases[0][1].path.parent.parent))
-        patch.setattr("playground.exports.codegen.learning.CHUNK", 100)
         scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
+        scripts = [text.replace("FULL_BATCH_CHUNK = 512", "FULL_BATCH_CHUNK = 100") for text in scripts]
         for name in ("script", "notebook"):
             file = export(trained_runs["plain"], 2, name)
             assert file.name == f"plain-epoch-2-{name}.zip"  # neither overwrites the other
@@ -243,7 +243,7 @@ def test_a_name_is_no_formula_in_the_notebook():
 def test_the_demo_has_a_script_though_its_data_set_is_not_here():
     text = script(facts(demo_run(), 24))
     assert "datasets.CIFAR10" in text
-    assert "MEAN = torch.tensor([0.4913" in text
+    assert "MEAN = (0.4913" in text
 
 
 def test_what_cannot_be_exported_says_so(with_images):
@@ -259,8 +259,8 @@ def test_what_cannot_be_exported_says_so(with_images):
 
 
 def test_sources_are_read_by_name():
-    assert source("playground.data.augment", "_GREY").startswith("_GREY = (0.2989")
-    assert source("playground.data.augment", "_bands").startswith("@lru_cache(maxsize=8)\ndef _bands(")
-    assert "ty:" not in source("playground.training.optim", "Muon")
+    assert Lifter().define("playground.data.augment:_GREY").startswith("_GREY = (0.2989")
+    assert Lifter().define("playground.data.augment:_bands").startswith("@lru_cache(maxsize=8)\ndef _bands(")
+    assert "ty:" not in Lifter().define("playground.training.optim:Muon")
     with pytest.raises(KeyError):
-        source("playground.training.optim", "nobody")
+        Lifter().define("playground.training.optim:nobody")

@@ -22,23 +22,15 @@ class Term:
         averages: whether it is a mean over images or pixels, of which some may count for more.
         smooths: whether label smoothing changes it.
         wants_areas: whether it compares what classes cover, so that a rare one counts as much as a common one.
-        code: how a script gives `name` its value from `logits` and `targets`; the places in braces are filled
-            according to class weights and label smoothing.
-        pixel_code: the same where each pixel has a label: there are `weights`, and where `masks_out`, `known` and
-            `classes` too.
-        masks_out: whether `pixel_code` needs these two.
     """
 
     name: str
     words: str
     function: str
     guess: Callable[[NDArray[np.float64]], Any]
-    code: str
-    pixel_code: str
     averages: bool = True
     smooths: bool = False
     wants_areas: bool = False
-    masks_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,18 +66,12 @@ class Loss:
         return float(sum(term.guess(shares) for term in self.terms))
 
 
-_MEAN = "(each * weights).sum() / weights.sum().clamp(min=1e-6)"
 CROSS_ENTROPY = Term(
     name="cross_entropy",
     words="the cross-entropy",
     function="playground.training.losses:cross_entropy",
     guess=lambda p: -(p * np.log(p)).sum(),
     smooths=True,
-    code="cross_entropy = F.cross_entropy(logits, targets{weight}{smoothing})",
-    pixel_code=(
-        'each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE{smoothing})\n'
-        f"cross_entropy = {_MEAN}"
-    ),
 )
 MSE = Term(
     name="mse",
@@ -93,33 +79,12 @@ MSE = Term(
     function="playground.training.losses:brier",
     guess=lambda p: 1 - (p**2).sum(),
     smooths=True,
-    masks_out=True,
-    code=(
-        "wanted = F.one_hot(targets, logits.shape[1]).float(){smooth}\n"
-        "each = (logits.softmax(1) - wanted).square().sum(1)\n"
-        "mse = {mean}"
-    ),
-    pixel_code=(
-        "wanted = F.one_hot(classes, logits.shape[1]).movedim(-1, 1).float(){smooth}\n"
-        "each = (logits.softmax(1) - wanted).square().sum(1)\n"
-        f"mse = {_MEAN}"
-    ),
 )
 FOCAL = Term(
     name="focal",
     words="the focal loss (Lin et al., 2017)",
     function="playground.training.losses:focal",
     guess=lambda p: -((1 - p) ** 2 * p * np.log(p)).sum(),
-    code=(
-        'each = F.cross_entropy(logits, targets, reduction="none")\n'
-        "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
-        "focal = {mean}"
-    ),
-    pixel_code=(
-        'each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE)\n'
-        "each = (1 - torch.exp(-each)) ** 2.0 * each  # what is easy already counts little\n"
-        f"focal = {_MEAN}"
-    ),
 )
 DICE = Term(
     name="dice",
@@ -128,26 +93,6 @@ DICE = Term(
     guess=lambda p: 1 - 1 / len(p),
     averages=False,
     wants_areas=True,
-    masks_out=True,
-    code=(
-        "probs = logits.softmax(1)\n"
-        "of_truth = probs.gather(1, targets[:, None])[:, 0]\n"
-        "overlap = probs.new_zeros(logits.shape[1]).index_add(0, targets, of_truth)\n"
-        "true = torch.bincount(targets, minlength=logits.shape[1]).float()\n"
-        "areas = (probs.sum(0) + true).clamp(min=1e-6)\n"
-        "# 1 minus the mean overlap of the batch's classes\n"
-        "dice = 1 - (2 * overlap / areas).sum() / (true > 0).sum()"
-    ),
-    pixel_code=(
-        "probs = logits.softmax(1)\n"
-        "of_truth = probs.gather(1, classes[:, None])[:, 0] * known\n"
-        "none = probs.new_zeros(logits.shape[1])\n"
-        "overlap = none.index_add(0, classes.flatten(), of_truth.flatten())\n"
-        "true = none.index_add(0, classes.flatten(), known.flatten().float())\n"
-        "areas = (probs * known[:, None]).sum((0, 2, 3)) + true\n"
-        "# 1 minus the mean overlap of the batch's classes\n"
-        "dice = 1 - (2 * overlap / areas.clamp(min=1e-6)).sum() / (true > 0).sum().clamp(min=1)"
-    ),
 )
 
 _ENTRIES = (

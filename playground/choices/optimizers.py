@@ -16,8 +16,7 @@ class Optimizer:
     Attributes:
         name: its value in a config; title: what it is called on the screen.
         optimizer: where its class is, as "torch.optim:SGD".
-        options: what its class is told besides parameters, rate and weight decay, from the knobs: text is the name of
-            a knob whose value it gets, anything else is the value.
+        options: what its class is told besides parameters, rate and weight decay, from the knobs.
         fused: whether its class can take the step in one kernel.
         decays_by_default: whether its class decays the weights unless it is told not to.
         full_batch: whether one step takes all training images.
@@ -46,7 +45,7 @@ class Optimizer:
     @property
     def uses_momentum(self) -> bool:
         """Whether the knob momentum does anything."""
-        return "momentum" in {*self.options(_Rolling).values()}
+        return "momentum" in self.options(_Rolling)
 
 
 class _Rolling:
@@ -56,12 +55,12 @@ class _Rolling:
 
 
 def _momentum(training: Any) -> Mapping[str, Any]:
-    return {"momentum": "momentum"}
+    return {"momentum": training.momentum}
 
 
 def _nesterov(training: Any) -> Mapping[str, Any]:
     # The look-ahead is defined for a momentum above zero only.
-    return {"momentum": "momentum"} | ({"nesterov": True} if training.momentum > 0 else {})
+    return {"momentum": training.momentum} | ({"nesterov": True} if training.momentum > 0 else {})
 
 
 _ENTRIES = (

@@ -36,31 +36,35 @@ def augment(images: Tensor, config: DataConfig, generator: Generator) -> Tensor:
 def augment_pairs(
     images: Tensor, masks: Tensor | None, config: DataConfig, generator: Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Do as `augment`, and move each image's mask (N, H, W) uint8 along with it.
+    """Vary each image (N, C, H, W) uint8 in its own way, and move its mask (N, H, W) uint8 along.
 
-    A mask is moved from pixel to nearest pixel, so that no class appears between two others; recolouring and erasing
-    leave it as it is: what is hidden is still there.
+    As `augment` does. A mask is moved from pixel to nearest pixel, so that no class appears between two others;
+    recolouring and erasing leave it as it is: what is hidden is still there.
     """
-    n, _, height, width = images.shape
-    device = images.device
+    n, device = len(images), images.device
     labels = None if masks is None else masks[:, None]
     if config.flip:
         chosen = torch.randint(0, 2, (n,), generator=generator).to(device)
-        images, labels = flip(images, chosen), labels if labels is None else flip(labels, chosen)
+        images = flip(images, chosen)
+        if labels is not None:
+            labels = flip(labels, chosen)
     if config.shift:
-        most = min(config.shift, height - 1, width - 1)
+        most = min(config.shift, min(images.shape[2:]) - 1)
         offsets = torch.randint(-most, most + 1, (2, n), generator=generator).to(device)
-        images, labels = shift(images, offsets, most), labels if labels is None else shift(labels, offsets, most)
+        images = shift(images, offsets, most)
+        if labels is not None:
+            labels = shift(labels, offsets, most)
     if config.rotation:
         degrees = (torch.rand(n, generator=generator).to(device) * 2 - 1) * config.rotation
         images = rotate(images, degrees)
-        labels = labels if labels is None else rotate(labels, degrees, "nearest")
+        if labels is not None:
+            labels = rotate(labels, degrees, "nearest")
     if config.colour:
         factors = torch.rand((3, n), generator=generator).to(device)
         images = recolour(images, (factors * 2 - 1) * config.colour + 1)
     if config.cutout:
-        rows = torch.randint(0, height, (n,), generator=generator)
-        columns = torch.randint(0, width, (n,), generator=generator)
+        rows = torch.randint(0, images.shape[2], (n,), generator=generator)
+        columns = torch.randint(0, images.shape[3], (n,), generator=generator)
         images = cut_out(images, rows.to(device), columns.to(device), config.cutout)
     return images, masks if labels is None else labels[:, 0]
 
@@ -150,7 +154,7 @@ def normalise(
 
     Args:
         images: (N, C, H, W) uint8.
-        mean, std: per channel, for pixels in [0, 1], as `DatasetInfo` has them.
+        mean, std: per channel, for pixels in [0, 1].
         dtype: a floating point type.
 
     Returns:

@@ -24,15 +24,15 @@ def split(targets: NDArray[np.integer], config: DataConfig) -> tuple[NDArray[np.
         ConfigError: no class has as many images as there are folds.
     """
     order = np.random.default_rng(0).permutation(len(targets))
-    train, val = [], []
-    for c in np.unique(targets):
-        rows = order[targets[order] == c]
-        rows = rows[: config.images_per_class] if config.images_per_class else rows
-        held_back = min(round(len(rows) * config.validation_share), len(rows) - 1)
-        val.append(rows[:held_back])
-        train.append(rows[held_back:])
+    rows_of = [order[targets[order] == c] for c in np.unique(targets)]
+    if config.images_per_class:
+        most = config.images_per_class
+        rows_of = [rows[:most] for rows in rows_of]
     if config.folds:
-        return _fold(np.sort(np.concatenate([*train, *val])), targets, config)
+        return _fold(np.sort(np.concatenate(rows_of)), targets, config)
+    held_back = [min(round(len(rows) * config.validation_share), len(rows) - 1) for rows in rows_of]
+    parts = list(zip(rows_of, held_back, strict=True))
+    train, val = [rows[n:] for rows, n in parts], [rows[:n] for rows, n in parts]
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(val))
 
 
@@ -42,19 +42,20 @@ def _fold(
     """Cut the rows into folds; return those of the other folds and those of the one that is held back."""
     # As scikit-learn's StratifiedKFold(folds, shuffle=True, random_state=0) does it, to the row (a test holds that):
     # to import that takes 2 s, in every worker of a cross-validation.
-    largest = int(np.bincount(targets[rows]).max())
-    if largest < config.folds:
+    if np.bincount(targets[rows]).max() < config.folds:
+        largest = int(np.bincount(targets[rows]).max())
         raise ConfigError(
             f"{config.folds} folds need a class of as many images, and the largest has {largest}; "
             "take fewer folds or more images per class"
         )
+    count = config.folds
     _, first, labels = np.unique(targets[rows], return_index=True, return_inverse=True)
     labels = np.argsort(np.argsort(first))[labels]  # classes numbered as they appear
     dealt, random = np.sort(labels), np.random.RandomState(0)
     fold_of = np.empty(len(rows), np.int64)
     for c in range(len(first)):
-        shares = [np.count_nonzero(dealt[fold :: config.folds] == c) for fold in range(config.folds)]
-        folds = np.repeat(np.arange(config.folds), shares)
+        shares = [np.count_nonzero(dealt[fold::count] == c) for fold in range(count)]
+        folds = np.repeat(np.arange(count), shares)
         random.shuffle(folds)
         fold_of[labels == c] = folds
     return rows[fold_of != config.fold], rows[fold_of == config.fold]

@@ -15,7 +15,6 @@ import numpy as np
 
 from playground.data.catalog import DataError
 from playground.data.store import Arrays, arrays
-from playground.exports.codegen.sections import TORCHVISION
 from playground.exports.context import ExportError, Facts, facts
 from playground.runs import RunError, RunFolder
 
@@ -75,6 +74,8 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
     """Pack the images with the code, unless torchvision downloads them or they are many."""
     suffix = Path(name).suffix
     packed = f"{stem}-{'notebook' if suffix == '.ipynb' else 'script'}"  # two zips, which must not overwrite each other
+    from playground.exports.codegen.script import TORCHVISION
+
     if found.dataset.name in TORCHVISION:
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
     what = "images and masks" if found.masks else "images"

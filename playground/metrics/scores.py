@@ -1,6 +1,6 @@
 """Figures that derive from a confusion matrix: counts, row = true class, column = predicted class. No torch.
 
-Top-k accuracy alone needs the probabilities themselves.
+Top-k accuracy alone needs the probabilities themselves. 0/0 is 0, as in scikit-learn with zero_division=0.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def accuracy(confusion: ArrayLike) -> float:
 
 
 def _share(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
-    """Divide, with 0/0 = 0: a class that never occurs scores 0, as in scikit-learn with zero_division=0."""
+    """Divide, with 0/0 = 0: a class that never occurs scores 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 

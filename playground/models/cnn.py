@@ -29,7 +29,7 @@ def build_layer(layer: Layer, model: ModelConfig) -> nn.Module:
             return nn.Conv2d(
                 layer.in_shape[0],
                 layer.out_shape[0],
-                layer.kernel_size,
+                kernel_size=layer.kernel_size,
                 stride=layer.stride,
                 padding=layer.padding,
                 dilation=layer.dilation,

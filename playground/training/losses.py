@@ -47,8 +47,8 @@ def loss_function(config: TrainingConfig, class_weights: Tensor | None = None) -
 def cross_entropy(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
     """Return torch's cross-entropy, a mean over what counts."""
     smoothing = config.label_smoothing
-    if logits.ndim == 2:
-        return F.cross_entropy(logits, targets, class_weights, label_smoothing=smoothing)
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets, weight=class_weights, label_smoothing=smoothing)
     each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE, label_smoothing=smoothing)
     return _mean(each, targets, config, class_weights)
 
@@ -56,14 +56,15 @@ def cross_entropy(logits: Tensor, targets: Tensor, config: TrainingConfig, class
 def focal(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
     """Return the focal loss, a mean over what counts."""
     each = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE)
-    each = (1 - torch.exp(-each)) ** FOCUS * each
+    each = (1 - torch.exp(-each)) ** FOCUS * each  # what is easy already counts little
     return _mean(each, targets, config, class_weights)
 
 
 def brier(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
-    """Return the Brier score, a mean over what counts."""
-    classes, smoothing = logits.shape[1], config.label_smoothing
-    wanted = _one_hot(targets, classes) * (1 - smoothing) + smoothing / classes
+    """Return the squared distance of the probabilities from the one-hot target, a mean over what counts."""
+    wanted = _one_hot(targets, logits.shape[1])
+    if config.label_smoothing:
+        wanted = wanted * (1 - config.label_smoothing) + config.label_smoothing / logits.shape[1]
     each = (logits.softmax(1) - wanted).square().sum(1)
     return _mean(each, targets, config, class_weights)
 
@@ -77,7 +78,8 @@ def dice(logits: Tensor, targets: Tensor, config: TrainingConfig, class_weights:
     none = probs.new_zeros(logits.shape[1])
     overlap = none.index_add(0, classes.flatten(), of_truth.flatten())
     true = none.index_add(0, classes.flatten(), known.flatten().float())
-    areas = (probs * known[:, None]).sum((0, *range(2, logits.ndim))) + true
+    areas = (probs * known[:, None]).sum(0 if targets.ndim == 1 else (0, 2, 3)) + true
+    # 1 minus the mean overlap of the batch's classes
     return 1 - (2 * overlap / areas.clamp(min=1e-6)).sum() / (true > 0).sum().clamp(min=1)
 
 
@@ -92,11 +94,10 @@ def counted(targets: Tensor, config: TrainingConfig, class_weights: Tensor | Non
 
     What has no class counts nothing; rare classes and boundaries may count for more.
     """
-    known = targets != IGNORE
-    weights = known.float()
+    weights = (targets != IGNORE).float()
     if class_weights is not None:
-        weights = weights * class_weights[targets.masked_fill(~known, 0)]
-    if config.boundary_weight and targets.ndim == 3:
+        weights = weights * class_weights[targets.masked_fill(targets == IGNORE, 0)]
+    if targets.ndim == 3 and config.boundary_weight:
         weights = weights * (1 + config.boundary_weight * boundary(targets))
     return weights
 
@@ -105,6 +106,26 @@ def _mean(each: Tensor, targets: Tensor, config: TrainingConfig, class_weights: 
     """Average over what counts, by how much it counts."""
     weights = counted(targets, config, class_weights)
     return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def image_counts(targets: Tensor, config: TrainingConfig, class_weights: Tensor | None) -> Tensor:
+    """Return what each image counts in the mean, (N,) float32: the sum over its pixels, where each has a class."""
+    counts = []
+    for some in targets.split(256):
+        weights = counted(some.long(), config, class_weights)
+        counts.append(weights if targets.ndim == 1 else weights.flatten(1).sum(1))
+    return torch.cat(counts)
+
+
+def share(rows: Tensor, order: Tensor, counts: Tensor | None) -> float:
+    """Return the part of the gradient over all images that is a batch's: what its images count.
+
+    Args:
+        rows: the batch; order: all rows of the epoch; counts: of each image, (N,); None where all count the same.
+    """
+    if counts is None:
+        return len(rows) / len(order)
+    return float(counts[rows].sum() / counts[order].sum().clamp(min=1e-6))
 
 
 def median_frequency(targets: NDArray[np.integer], num_classes: int) -> NDArray[np.float32]:
@@ -122,7 +143,7 @@ def median_frequency(targets: NDArray[np.integer], num_classes: int) -> NDArray[
         table = np.stack([np.bincount(one[one != IGNORE].ravel(), minlength=num_classes) for one in some[:, None]])
         counts += table.sum(0)
         # An image of one label belongs to the set; one of many pixels shows a class or does not.
-        seen += (table > 0).T @ table.sum(1) if some.ndim == 3 else table.sum()
+        seen += (table > 0).T @ table.sum(1) if targets.ndim == 3 else table.sum()
     frequency = np.divide(counts, seen, out=np.zeros(num_classes), where=counts > 0)
     middle = np.median(frequency[counts > 0]) if counts.any() else 1.0
     return np.divide(middle, frequency, out=np.ones(num_classes), where=counts > 0).astype(np.float32)

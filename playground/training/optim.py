@@ -1,6 +1,6 @@
 """Optimizers by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,20 +37,34 @@ def _as_matrix(weight: Tensor) -> Tensor:
 
 
 def optimizers(net: nn.Module, config: TrainingConfig, fused: bool) -> list[torch.optim.Optimizer]:
-    """Make the optimizer, as a list: Muon takes the matrices and leaves the rest to AdamW.
+    """Make the optimizer, in a list: there are two where the hidden layers have one of their own.
 
     Weight decay acts on kernels and matrices, not on biases and norms. The learning rate is set before each step.
     """
     entry = OPTIMIZERS[config.optimizer]
+    options = entry.options(config)
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim == 1]
-    decay = config.weight_decay
-    named = entry.options(config).items()
-    options = {key: getattr(config, value) if isinstance(value, str) else value for key, value in named}
-    # Muon is made for hidden layers: the first and the last layer do better under AdamW (Jordan et al., 2024).
-    hidden = matrices[1:-1] if entry.for_hidden else []
-    rest = [*matrices[:1], *matrices[-1:]] if hidden else matrices
-    groups = [{"params": rest, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    shared = ({"fused": fused} if entry.fused else {}) | ({} if entry.for_hidden else options)
-    made = [entry.optimizer_class(groups, **shared)]
-    return [entry.hidden_class(hidden, weight_decay=decay, **options), *made] if hidden else made
+    unlike = [{"params": vectors, "weight_decay": 0.0}]  # biases and norms do not decay
+    fusing = {"fused": fused} if entry.fused else {}
+    if entry.for_hidden and len(matrices) > 2:
+        # Muon is made for hidden layers: the first and the last layer do better under AdamW (Jordan et al., 2024).
+        ends = {"params": [matrices[0], matrices[-1]], "weight_decay": config.weight_decay}
+        hidden = entry.hidden_class(matrices[1:-1], weight_decay=config.weight_decay, **options)
+        return [hidden, entry.optimizer_class([ends, *unlike], **fusing)]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, *unlike]
+    return [entry.optimizer_class(groups, **({} if entry.for_hidden else options), **fusing)]
+
+
+def pull_to_zero(weights: Sequence[Tensor], l1: float) -> None:
+    """Add the gradient of l1·Σ|w|, which is l1·sign(w): the same pull on every weight, whatever its size."""
+    signs = torch._foreach_sign([weight.detach() for weight in weights])
+    torch._foreach_add_([weight.grad for weight in weights if weight.grad is not None], signs, alpha=l1)
+
+
+def take_step(optimizers: Iterable[torch.optim.Optimizer], learning_rate: float) -> None:
+    """Take one step along the gradients."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.step()

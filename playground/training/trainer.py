@@ -17,14 +17,16 @@ from playground.events import Diverged, Epoch, Scores, Snapshot
 from playground.models import build
 from playground.tasks import TASKS, Judged
 from playground.training.device import choose_device, uses_bfloat16
-from playground.training.losses import counted, loss_function, median_frequency
+from playground.training.losses import image_counts, loss_function, median_frequency, share
 from playground.training.meters import Meter, Stopwatch
-from playground.training.optim import optimizers
+from playground.training.optim import optimizers, pull_to_zero, take_step
 
 REPORTS = 500
 """About how many Progress rows a run writes, when its epochs are not more."""
-EVALUATION_BATCH, EVALUATION_PIXELS = 128, 2**19
+EVALUATION_BATCH = 128
 """Images evaluated at once, fewer where they are large."""
+EVALUATION_PIXELS = 524_288
+"""Pixels of the images evaluated at once, at most."""
 FULL_BATCH_CHUNK = 512
 """Gradient descent goes over all images in pieces of this size and adds their gradients up, each by its part of what
 the loss averages over. That is the gradient over all images at once, but for three things that look at a piece as a
@@ -99,8 +101,7 @@ class Trainer:
         may_count_less = self.task.target == "mask" or training.class_weights
         if not (LOSSES[training.loss].averages and may_count_less):
             return None
-        parts = (counted(some.long(), training, class_weights) for some in self.targets.split(256))
-        return torch.cat([part.flatten(1).sum(1) if part.ndim > 1 else part for part in parts])
+        return image_counts(self.targets, training, class_weights)
 
     # One epoch
 
@@ -124,11 +125,7 @@ class Trainer:
         Args:
             rows: the batch; order: all rows of the epoch.
         """
-        if not self.full_batch:
-            return 1.0
-        if self.counts is None:
-            return len(rows) / len(order)
-        return float(self.counts[rows].sum() / self.counts[order].sum().clamp(min=1e-6))
+        return share(rows, order, self.counts) if self.full_batch else 1.0
 
     def gradient(self, rows: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Add `share` of one batch's gradient; return its mean loss and its number of hits, on the device."""
@@ -151,17 +148,9 @@ class Trainer:
 
     def update(self) -> None:
         """Take one optimizer step along the gradient, then clear it."""
-        training = self.config.training
-        if training.l1:
-            # The gradient of l1·Σ|w| is l1·sign(w): the same pull on every weight, whatever its size.
-            weights = [p for p in self.parameters if p.ndim > 1]
-            signs = torch._foreach_sign([w.detach() for w in weights])
-            torch._foreach_add_([w.grad for w in weights if w.grad is not None], signs, alpha=training.l1)
-        rate = self.learning_rate()
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
+        if self.config.training.l1:
+            pull_to_zero([p for p in self.parameters if p.ndim > 1], self.config.training.l1)
+        take_step(self.optimizers, self.learning_rate())
         for parameter in self.parameters:
             parameter.grad = None
         self.step += 1

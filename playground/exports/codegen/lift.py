@@ -1,73 +1,187 @@
-"""Pieces of this program's own source, to be put into a script that stands alone."""
+"""Pieces of this program's own source, simplified for one run, to be put into a script that stands alone."""
 
 import ast
 import importlib.util
-import inspect
 import re
-import textwrap
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import playground
+from playground.exports.codegen.simplify import Simplifier, Unknown
+from playground.exports.codegen.values import Code
 
 ROOT = Path(playground.__file__).parent.parent
+_PLAIN = (bool, int, float, str, tuple)
+"""What a function goes on taking as an argument, though it is known."""
+_NOTES = re.compile(r"  # (ty|noqa|type): ?\S+$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module's text, what is defined at its top, and where the names come from that it imports from others."""
+
+    name: str
+    text: str
+    defined: Mapping[str, ast.stmt]
+    imported: Mapping[str, tuple[str, str]]
+
+    def source(self, name: str) -> str:
+        """Return a definition as it is written, decorators included.
+
+        Raises:
+            KeyError: there is none of that name at the module's top.
+        """
+        node = self.defined[name]
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        return _NOTES.sub("", "\n".join(self.text.splitlines()[first - 1 : node.end_lineno]))
 
 
 @cache
-def source(module: str, *names: str) -> str:
-    """Return functions, classes and constants of a module as they are written there, in the order asked for.
-
-    Args:
-        module: its full name, such as "playground.data.augment"; it is not imported.
-        names: what to take, decorators included.
-
-    Raises:
-        KeyError: the module has no such name at its top.
-    """
-    found = _definitions(ROOT / f"{module.replace('.', '/')}.py")
-    return "\n\n\n".join(found[name][0] for name in names)
-
-
-@cache
-def _definitions(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return what is defined at the top of a module: its code, and the names that it uses."""
+def module(name: str) -> Module:
+    """Read a module, which is not imported, and torch with it."""
+    path = ROOT / f"{name.replace('.', '/')}.py"
+    if name.partition(".")[0] != "playground":
+        spec = importlib.util.find_spec(name)
+        assert spec and spec.origin
+        path = Path(spec.origin)
+    elif not path.exists():
+        path = path.with_suffix("") / "__init__.py"
     text = path.read_text(encoding="utf-8")
-    lines, found = text.splitlines(), {}
+    defined, imported = {}, {}
     for node in ast.parse(text).body:
-        first = node.lineno
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            first, name = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.name
+            defined[node.name] = node
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-        else:
-            continue
-        code = "\n".join(lines[first - 1 : node.end_lineno])
-        used = frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
-        found[name] = re.sub(r"  # (ty|noqa|type): ?\S+$", "", code, flags=re.MULTILINE), used
-    return found
+            defined[node.targets[0].id] = node
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("playground"):
+            imported |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+    return Module(name, text, defined, imported)
 
 
-def lifted(function: Callable[..., Any], name: str) -> str:
-    """Return a function as it is written, called `name`."""
-    return re.sub(r"^def \w+", f"def {name}", textwrap.dedent(inspect.getsource(function)).strip(), count=1)
+def constant(of: str, name: str) -> Any:
+    """Return the value of a constant that a module writes out."""
+    node = module(of).defined[name]
+    assert isinstance(node, ast.Assign)
+    return ast.literal_eval(node.value)
 
 
 def class_name(where: str, alias: str = "nn") -> str:
     """Write how the script names a class: torch's own by where it is, as "torch.nn:ReLU", another by its name alone."""
-    module, _, name = where.partition(":")
-    return f"{alias}.{name}" if module.startswith("torch.") else name
+    of, _, name = where.partition(":")
+    return f"{alias}.{name}" if of.startswith("torch.") else name
 
 
-def class_source(where: str) -> str:
-    """Return a class as it is written, with what it uses of its module; nothing for torch's own. Empty lines follow."""
-    module, _, name = where.partition(":")
-    if module.startswith("torch."):
-        return ""
-    spec = importlib.util.find_spec(module)  # the module itself stays unimported, and torch with it
-    assert spec and spec.origin
-    defined, wanted = _definitions(Path(spec.origin)), [name]
-    for each in wanted:
-        wanted += [used for used in defined if used in defined[each][1] and used not in wanted]
-    return "".join(f"{defined[each][0]}\n\n\n" for each in wanted)
+class Lifter:
+    """Takes definitions out of modules, each once; `code` has those taken so far, by their names in the script."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, str] = {}
+
+    def define(self, where: str, name: str = "", **known: Any) -> str:
+        """Return a function, class or constant, and what it uses that was not taken yet, with empty lines between.
+
+        Args:
+            where: as "playground.data.augment:flip"; what is torch's own needs no definition.
+            name: another name for it in the script.
+            known: values of parameters, which it then does not take; of parts of them with "__" for ".".
+        """
+        of, _, its = where.partition(":")
+        before = set(self.code)
+        if not of.startswith("torch."):
+            values = {key.replace("__", "."): value for key, value in known.items()}
+            self._take(module(of), its, values, name or its)
+        return "\n\n\n".join(code for key, code in self.code.items() if key not in before)
+
+    def expression(self, where: str, **known: Any) -> str:
+        """Return what a function comes to, given the values of its parameters, on one line."""
+        of, _, its = where.partition(":")
+        node = module(of).defined[its]
+        assert isinstance(node, ast.FunctionDef)
+        values = {key.replace("__", "."): value for key, value in known.items()}
+        simple = Simplifier(module(of).text, values, lambda call, within: self._call(module(of), call, within))
+        return ast.unparse(
+            ast.parse(simple.block(node.body[1:], node.body[0].end_lineno or 0).text.removeprefix("return "))
+        )
+
+    def _take(self, of: Module, its: str, known: dict[str, Any], name: str) -> None:
+        if name in self.code:
+            return
+        node = of.defined[its]
+        if isinstance(node, ast.FunctionDef):
+            code = self._function(of, node, known, name)
+        else:
+            code = of.source(its)
+            self._take_used(of, code, its)
+        self.code.pop(name, None)
+        self.code[name] = code  # after what it uses
+
+    def _take_used(self, of: Module, code: str, but: str) -> None:
+        """Take what code of a module uses of it and of our others, as it is."""
+        parts = list(ast.walk(ast.parse(code)))
+        own = {part.arg for part in parts if isinstance(part, ast.arg)} | {but}
+        for part in parts:
+            if isinstance(part, ast.Name) and part.id not in own and (found := _find(of, part.id)):
+                self._take(*found, {}, part.id)
+
+    def _function(self, of: Module, node: ast.FunctionDef, known: dict[str, Any], name: str) -> str:
+        """Write a function, and take what it uses."""
+        taken = [arg for arg in node.args.args if arg.arg not in known]
+        if not known:
+            self._take_used(of, of.source(node.name), node.name)
+            return re.sub(r"^def \w+", f"def {name}", of.source(node.name), count=1, flags=re.MULTILINE)
+        simple = Simplifier(of.text, known, lambda call, within: self._call(of, call, within))
+        words = '"""' + (ast.get_docstring(node) or "").partition("\n")[0] + '"""'
+        body = simple.block(node.body[1:], node.body[0].end_lineno or 0).text
+        self._take_used(of, f"def {name}():\n" + _indented(body), name)
+        return f"{_header(node, name, taken)}\n    {words}\n{_indented(_NOTES.sub('', body))}"
+
+    def _call(self, of: Module, call: ast.Call, within: Simplifier) -> str | None:
+        """Write a call of one of our functions without the arguments that are known, and take it without them too."""
+        found = _find(of, call.func.id) if isinstance(call.func, ast.Name) else None
+        if not found or not isinstance(node := found[0].defined[found[1]], ast.FunctionDef):
+            return None
+        known: dict[str, Any] = {}
+        given: list[str] = []
+        for parameter, argument in zip(node.args.args, call.args, strict=False):
+            try:
+                value = within.value(argument)
+                if value is not None and isinstance(value, _PLAIN) and not isinstance(value, Code):
+                    raise Unknown
+                known[parameter.arg] = value
+            except Unknown:
+                given.append(within.expression(argument))
+                base = f"{ast.unparse(argument)}."
+                parts = {key: value for key, value in within.known.items() if key.startswith(base)}
+                known |= {f"{parameter.arg}.{key.removeprefix(base)}": value for key, value in parts.items()}
+        if not known:
+            return None
+        self._take(*found, known, found[1])
+        given += [within.expression(keyword) for keyword in call.keywords]
+        return f"{found[1]}({', '.join(given)})"
+
+
+def _find(of: Module, name: str) -> tuple[Module, str] | None:
+    """Find where a name is defined that a module uses; None where it is not ours."""
+    if name in of.defined:
+        return of, name
+    if name in of.imported:
+        return _find(module(of.imported[name][0]), of.imported[name][1])
+    return None
+
+
+def _header(node: ast.FunctionDef, name: str, taken: list[ast.arg]) -> str:
+    """Write the first line of a function that takes these arguments alone."""
+    decorators = "".join(f"@{ast.unparse(each)}\n" for each in node.decorator_list)
+    defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + [*map(ast.unparse, node.args.defaults)]
+    given = dict(zip(node.args.args, defaults, strict=True))
+    arguments = ", ".join(ast.unparse(each) + (f" = {given[each]}" if given[each] else "") for each in taken)
+    ends = f" -> {ast.unparse(node.returns)}:" if node.returns else ":"
+    line = f"def {name}({arguments}){ends}"
+    return decorators + (line if len(line) <= 120 else f"def {name}(\n    {arguments}\n){ends}")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in text.split("\n"))

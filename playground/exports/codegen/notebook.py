@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from playground.exports.codegen.script import all_sections, imports, introduction
-from playground.exports.codegen.sections import TORCHVISION
+from playground.exports.codegen.script import imports, introduction, sections
 from playground.exports.context import Facts
 
 _DOLLAR = "<span>&#36;</span>"
@@ -16,15 +15,13 @@ def notebook(facts: Facts) -> bytes:
     """Write the notebook, as JSON of nbformat 4.5.
 
     Raises:
-        ExportError: the data set's mean and deviation are not known here.
+        ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
     """
-    data = "None" if facts.dataset.name in TORCHVISION else 'Path("data")'
-    comment = "  # or the folder that holds the four .npy files"
-    sections = all_sections(facts, f'DATA = {data}{comment}\nOUTPUT = Path("weights")')
+    parts = sections(facts, notebook=True)
     title, *rest = introduction(facts).splitlines()
     cells = [_cell("markdown", f"# {_plain(title)}\n" + _plain("\n".join(rest)))]
-    cells.append(_cell("code", imports("\n".join(section.code for section in sections))))
-    for section in sections:
+    cells.append(_cell("code", imports("\n".join(section.code for section in parts))))
+    for section in parts:
         cells.append(_cell("markdown", f"## {section.title}\n\n{section.text}"))
         cells.append(_cell("code", section.code))
     cells = [{**cell, "id": f"cell-{number}"} for number, cell in enumerate(cells)]
