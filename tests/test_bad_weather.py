@@ -14,9 +14,7 @@ import pytest
 from jobs_support import kill_all, processes, tiny, wait_for, wait_for_state, worker_of
 
 from playground.data import store
-from playground.jobs import client, queue
-from playground.jobs.service import Job, bury, give_up
-from playground.jobs.slots import Slot
+from playground.jobs import client, endings, queue
 from playground.runs import create, files, list_runs
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
@@ -74,13 +72,13 @@ def test_the_reason_is_kept_beside_a_folder_that_takes_nothing(monkeypatch, numb
     dead.set_status(state="running")
     with monkeypatch.context() as patch:
         deny(patch, run.path, number)
-        give_up(run, "its worker cannot be started", queue.queued_at(run.id))
+        endings.fail(run, "its worker cannot be started", queue.queued_at(run.id))
     assert (run.status().state, queue.waiting()) == ("failed", {})
     assert "its worker cannot be started; nothing can be written in its folder" in run.status().message
     assert os.strerror(number) in run.status().message
     with monkeypatch.context() as patch:
         deny(patch, dead.path, number)
-        bury(Job(dead, Slot("cpu", 1)), 1)
+        endings.record_crash(dead, 1)
     assert (dead.status().state, "exit code 1" in dead.status().message) == ("failed", True)
     assert set(list_runs()) >= {run, dead}
     client.requeue(run)  # once it can be written again

@@ -9,7 +9,7 @@ from jobs_support import tiny
 
 from playground.jobs import client, queue
 from playground.jobs.control import Control
-from playground.jobs.service import drop
+from playground.jobs.endings import drop
 from playground.runs import RunError, RunFolder, create
 
 

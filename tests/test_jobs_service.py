@@ -16,9 +16,8 @@ from jobs_support import kill, kill_all, processes, tiny, wait_for, wait_for_sta
 from playground import locks
 from playground.data import store
 from playground.jobs import client, queue
+from playground.jobs.endings import record_crash
 from playground.jobs.process import ROOT
-from playground.jobs.service import Job, bury
-from playground.jobs.slots import Slot
 from playground.runs import RunError, create, list_runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
@@ -68,16 +67,15 @@ def in_python(code: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 def test_how_a_dead_worker_is_written_down():
-    slot = Slot("cpu", 1)
     begun, never, again = create(tiny()), create(tiny()), create(tiny())
     for run in (begun, never, again):
         queue.put(run.id)
-    jobs = [Job(run, slot, None, queue.queued_at(run.id)) for run in (begun, never, again)]
+    started = [(run, queue.queued_at(run.id)) for run in (begun, never, again)]
     queue.remove(begun.id)
     begun.set_status(state="running")
     queue.put(again.id)  # it was resumed before the service took note of the death
-    for job, code in zip(jobs, (-signal.SIGKILL, -signal.SIGSEGV, 1), strict=True):
-        bury(job, code)
+    for (run, queued_at), code in zip(started, (-signal.SIGKILL, -signal.SIGSEGV, 1), strict=True):
+        record_crash(run, code, queued_at)
     assert begun.status().state == "died"
     assert "killed (out of memory, or by hand)" in begun.status().message
     assert never.status().state == "failed"

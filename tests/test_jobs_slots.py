@@ -1,13 +1,11 @@
 """The queue, and which run may start where."""
 
-import errno
 import os
 
 import pytest
 from jobs_support import tiny
 
 from playground.jobs import client, queue
-from playground.jobs.service import Service
 from playground.jobs.slots import PATIENCE, Slot, Waiting, next_start, obstacle, place, wish
 from playground.runs import create
 
@@ -131,19 +129,3 @@ def test_a_stopped_queue_position():
     client.stop(first)
     assert first.status().state == "stopped"
     assert (client.position(first), client.position(second)) == (None, 0)
-
-
-def test_a_run_that_cannot_be_written_keeps_no_other_waiting(monkeypatch):
-    """Why it waits cannot be written down; that is tried once and reaches the service's loop not at all."""
-    run, tried = create(tiny()), []
-
-    def fail(*_, **__):
-        tried.append(True)
-        raise OSError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("playground.runs.folder.write_essential", fail)
-    with (run.path / "lock").open("ab") as lock:
-        service = Service(lock, [])
-    service.explain(run, "wants 2 cores")
-    service.explain(run, "wants 2 cores")
-    assert tried == [True]
