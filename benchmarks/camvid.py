@@ -48,7 +48,7 @@ def main() -> None:
         from playground.events import EpochRow
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
-        from playground.metrics.scores import iou
+        from playground.metrics.scores import compute_iou
         from playground.runs import create
 
         sizes = Corrections(size=240, classes=tuple(CLASSES), ignore=UNLABELLED, train_on=options.train_on)
@@ -68,7 +68,7 @@ def main() -> None:
 
         status = work(run, Slot("cpu", config.training.threads or 2), watch)
         row = [row for row in run.rows() if isinstance(row, EpochRow)][-1]
-        overlap = iou(row.confusion)
+        overlap = compute_iou(row.confusion)
         for name, value in zip(CLASSES, overlap, strict=True):
             print(f"{name:12} {value:.3f}")
         took = f"after {status.seconds:.0f} s, {status.state}"

@@ -21,7 +21,7 @@ def trained(options: argparse.Namespace) -> None:
     from playground.events import EpochRow
     from playground.jobs.slots import Slot
     from playground.jobs.worker import work
-    from playground.metrics.mask_scores import FIGURES
+    from playground.metrics.mask_scores import MASK_METRICS
     from playground.presets import PRESETS
 
     base = from_flat(dict(knob.split("=") for knob in options.knobs), PRESETS["pixels"].config)
@@ -35,11 +35,11 @@ def trained(options: argparse.Namespace) -> None:
                 sides.append(figures_of([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
             found.append(sides)
         print(f"\n{remedy.title}: {dict(remedy.without)} -> {dict(remedy.remedied)}", flush=True)
-        for figure in FIGURES:
+        for figure in MASK_METRICS:
             before, after = ([side[figure] for side in column] for column in zip(*found, strict=True))
             changes = [100 * (b - a) for a, b in zip(before, after, strict=True)]
             spread = f" ± {stdev(changes):.1f}" if len(changes) > 1 else ""
-            mark = "   should rise" if figure == remedy.figure else ""
+            mark = "   should rise" if figure == remedy.metric else ""
             moved = f"{mean(before):.3f} -> {mean(after):.3f}"
             print(f"  {figure:12} {moved}   {mean(changes):+.1f}{spread} points{mark}", flush=True)
 

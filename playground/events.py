@@ -38,7 +38,7 @@ class Scores:
     Attributes:
         accuracy: the share of images, or of pixels, that are right.
         iou: mean intersection over union over the classes that occur, counted over all images; for segmentation alone.
-        boundary_f1: how well boundaries are met, see `boundaries.matches`; for segmentation alone.
+        boundary_f1: how well boundaries are met, see `metrics.boundaries.count_boundaries`; for segmentation alone.
     """
 
     loss: Finite

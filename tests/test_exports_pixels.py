@@ -24,7 +24,7 @@ from playground.exports.context import facts
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.metrics.scores import iou
+from playground.metrics.scores import compute_iou
 from playground.runs import RunFolder, create
 
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
@@ -140,7 +140,7 @@ def test_every_script_prints_the_figures_of_its_run(again):
             val = f"validation loss {row.val.loss:.4f}, mean IoU {row.val.iou:.4f}, "
             wanted = f"{val}pixel accuracy {row.val.accuracy:.2%}; {wanted}" if epoch else wanted
         confusion = np.array(row.confusion)
-        each = zip(shapes.CLASSES, iou(confusion), strict=True)
+        each = zip(shapes.CLASSES, compute_iou(confusion), strict=True)
         wanted += "".join(f"IoU of {label}: {value:.4f}\n" for label, value in each)
         assert output.endswith(f"epoch {epoch}: {wanted}" if epoch else wanted), name
         assert output.count("\n") == epoch + (epoch == 0) + len(shapes.CLASSES), name

@@ -23,7 +23,7 @@ from playground.exports.context import facts
 from playground.exports.report import kernels
 from playground.exports.table import COLUMNS, safe
 from playground.exports.tensorboard import confusion_picture
-from playground.metrics.scores import iou
+from playground.metrics.scores import compute_iou
 from playground.runs import RunFolder, create, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
@@ -264,7 +264,7 @@ def test_a_report_of_pixels_gives_the_overlap_of_each_class(with_pixels):
     page, cells = read(content), drawn(content)["confusion"]["data"]
     last = with_pixels.rows()[-1]
     counts = np.array(last.confusion)
-    found = iou(counts)
+    found = compute_iou(counts)
     pixels = counts.sum(1)
     assert pixels[-1] == 0 < pixels[:-1].min()
     for name, overlap, count in list(zip(shapes.CLASSES, found, pixels, strict=True))[:-1]:

@@ -6,19 +6,21 @@ import sklearn.metrics as oracle
 import torch
 from torchmetrics.classification import MulticlassAUROC, MulticlassAveragePrecision, MulticlassCalibrationError
 
-from playground.metrics.calibration import reliability
-from playground.metrics.predictions import Answers
-from playground.metrics.ranking import counts_at, macro, rank, rank_classes, rank_together
+from playground.metrics.calibration import compute_reliability
+from playground.metrics.predictions import Predictions
+from playground.metrics.ranking import average_rankings, count_at_threshold, rank_all_classes, rank_class, rank_together
 
 
-def draw(seed: int, count: int, num_classes: int, absent: tuple[int, ...] = (), dtype: type = np.float32) -> Answers:
+def draw(
+    seed: int, count: int, num_classes: int, absent: tuple[int, ...] = (), dtype: type = np.float32
+) -> Predictions:
     """Answers that are right about half of the time; as float16 many probabilities are the same."""
     rng = np.random.default_rng(seed)
     targets = rng.choice([k for k in range(num_classes) if k not in absent], count)
     logits = rng.normal(size=(count, num_classes)) * 2
     logits[np.arange(count), targets] += 2
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    return Answers(probs.astype(dtype).astype(np.float32), targets)
+    return Predictions(probs.astype(dtype).astype(np.float32), targets)
 
 
 CASES = {
@@ -31,19 +33,19 @@ CASES = {
 
 
 @pytest.fixture(params=CASES)
-def answers(request) -> Answers:
+def answers(request) -> Predictions:
     return CASES[request.param]
 
 
-def coarse(answers: Answers) -> Answers:
+def coarse(answers: Predictions) -> Predictions:
     """Round to a tenth, so that most scores are the same."""
-    return Answers(answers.probs.round(1), answers.targets)
+    return Predictions(answers.probs.round(1), answers.targets)
 
 
 @pytest.mark.parametrize("change", [lambda a: a, coarse])
 def test_each_class_against_scikit_learn(answers, change):
     answers = change(answers)
-    for k, found in enumerate(rank_classes(answers)):
+    for k, found in enumerate(rank_all_classes(answers)):
         own, scores = answers.targets == k, answers.probs[:, k]
         if not own.any():
             assert found is None
@@ -71,24 +73,24 @@ def test_all_together_against_scikit_learn(answers):
 @pytest.mark.parametrize("case", ["ten classes", "two classes", "many ties"])
 def test_macro_averages_against_torchmetrics(case):
     answers = CASES[case]
-    probs, targets, found = torch.tensor(answers.probs), torch.tensor(answers.targets), rank_classes(answers)
+    probs, targets, found = torch.tensor(answers.probs), torch.tensor(answers.targets), rank_all_classes(answers)
     num_classes = probs.shape[1]
     auroc = MulticlassAUROC(num_classes, average="macro")(probs, targets)
-    assert macro(found, "roc") == pytest.approx(float(auroc), abs=1e-5)
+    assert average_rankings(found, "roc") == pytest.approx(float(auroc), abs=1e-5)
     average_precision = MulticlassAveragePrecision(num_classes, average="macro")(probs, targets)
-    assert macro(found, "pr") == pytest.approx(float(average_precision), abs=1e-5)
+    assert average_rankings(found, "pr") == pytest.approx(float(average_precision), abs=1e-5)
 
 
 def test_classes_without_a_curve_do_not_count():
     answers = CASES["a class without an image"]
     present = [0, 1, 3]
     expected = [oracle.roc_auc_score(answers.targets == k, answers.probs[:, k]) for k in present]
-    assert macro(rank_classes(answers), "roc") == pytest.approx(np.mean(expected))
-    assert macro([None, None], "roc") is None
+    assert average_rankings(rank_all_classes(answers), "roc") == pytest.approx(np.mean(expected))
+    assert average_rankings([None, None], "roc") is None
 
 
 def test_a_ranking_by_hand():
-    found = rank(np.array([0.9, 0.8, 0.7, 0.7, 0.1]), np.array([True, False, True, False, False]))
+    found = rank_class(np.array([0.9, 0.8, 0.7, 0.7, 0.1]), np.array([True, False, True, False, False]))
     assert found.tpr.tolist() == [0, 0.5, 0.5, 1, 1]
     assert found.fpr.tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1])
     assert found.precision.tolist() == pytest.approx([1, 1, 1 / 2, 2 / 4, 2 / 5])
@@ -99,13 +101,13 @@ def test_a_ranking_by_hand():
 
 def test_there_is_nothing_to_rank():
     for positive in ([True, True], [False, False], []):
-        assert rank(np.linspace(0, 1, len(positive)), np.array(positive, bool)) is None
+        assert rank_class(np.linspace(0, 1, len(positive)), np.array(positive, bool)) is None
 
 
 def test_counts_at_a_threshold(answers):
     own, scores = answers.targets == 0, answers.probs[:, 0]
     for threshold in (0.0, 0.3, float(scores[0]), 1.1):
-        found = counts_at(scores, own, threshold)
+        found = count_at_threshold(scores, own, threshold)
         (tn, fp), (fn, tp) = oracle.confusion_matrix(own, scores >= threshold, labels=[False, True])
         assert (found.tp, found.fp, found.fn, found.tn) == (tp, fp, fn, tn)
 
@@ -115,14 +117,14 @@ def test_the_calibration_error_against_torchmetrics(answers, bins):
     # torchmetrics gives a confidence of exactly 1 a bin of its own; none of these is.
     assert answers.confidence.max() < 1
     probs, targets = torch.tensor(answers.probs), torch.tensor(answers.targets)
-    found = reliability(answers.confidence, answers.right, bins)
+    found = compute_reliability(answers.confidence, answers.right, bins)
     for norm, ours in (("l1", found.error), ("max", found.largest_gap)):
         metric = MulticlassCalibrationError(probs.shape[1], n_bins=bins, norm=norm)
         assert ours == pytest.approx(float(metric(probs, targets)), abs=1e-5)
 
 
 def test_a_reliability_diagram_by_hand():
-    found = reliability([0.95, 1.0, 0.55, 0.5], [True, False, False, True], bins=10)
+    found = compute_reliability([0.95, 1.0, 0.55, 0.5], [True, False, False, True], bins=10)
     assert found.counts.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 2]  # 0.5 is the upper end of its bin, 1 of the last
     assert found.right.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     assert found.accuracy[[4, 5, 9]].tolist() == [1, 0, 0.5]
@@ -133,5 +135,5 @@ def test_a_reliability_diagram_by_hand():
 
 
 def test_the_ends_have_their_bins_and_no_answers_have_no_error():
-    assert reliability([0.0, 1.0], [False, True], bins=5).counts.tolist() == [1, 0, 0, 0, 1]
-    assert reliability([], [], bins=5).error == 0
+    assert compute_reliability([0.0, 1.0], [False, True], bins=5).counts.tolist() == [1, 0, 0, 0, 1]
+    assert compute_reliability([], [], bins=5).error == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from playground.config import KNOBS, TrainingConfig
 from playground.metrics import IGNORE
-from playground.metrics.boundaries import boundary, boundary_f1, matches
+from playground.metrics.boundaries import boundary, compute_boundary_f1, count_boundaries
 from playground.training.losses import loss_function, median_frequency
 
 
@@ -201,16 +201,16 @@ def test_boundary_f1_counts_what_lies_within_the_tolerance():
         right = found & ndimage.binary_dilation(wanted, wide)
         seen = wanted & ndimage.binary_dilation(found, wide)
         counts += [right.sum(), found.sum(), seen.sum(), wanted.sum()]
-    made = matches(torch.from_numpy(preds.astype(np.uint8)), torch.from_numpy(targets))
+    made = count_boundaries(torch.from_numpy(preds.astype(np.uint8)), torch.from_numpy(targets))
     np.testing.assert_array_equal(made.numpy(), counts)
     precision, recall = counts[0] / counts[1], counts[2] / counts[3]
-    assert boundary_f1(made) == pytest.approx(2 * precision * recall / (precision + recall))
-    assert 0.2 < boundary_f1(made) < 0.95
+    assert compute_boundary_f1(made) == pytest.approx(2 * precision * recall / (precision + recall))
+    assert 0.2 < compute_boundary_f1(made) < 0.95
 
 
 def test_boundary_f1_of_a_perfect_and_of_an_empty_mask():
     masks = torch.zeros(1, 20, 20, dtype=torch.uint8)
-    assert boundary_f1(matches(masks, masks)) == 0
+    assert compute_boundary_f1(count_boundaries(masks, masks)) == 0
     masks[:, 5:15, 5:15] = 1
-    assert boundary_f1(matches(masks, masks)) == 1
-    assert boundary_f1(matches(torch.zeros_like(masks), masks)) == 0
+    assert compute_boundary_f1(count_boundaries(masks, masks)) == 1
+    assert compute_boundary_f1(count_boundaries(torch.zeros_like(masks), masks)) == 0

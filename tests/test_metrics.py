@@ -7,7 +7,14 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 from torchmetrics.segmentation import DiceScore
 
-from playground.metrics.scores import accuracy, confusion_matrix, f1, iou, precision, recall
+from playground.metrics.scores import (
+    compute_accuracy,
+    compute_f1,
+    compute_iou,
+    compute_precision,
+    compute_recall,
+    count_confusion,
+)
 
 
 def draw(seed: int, num_classes: int, count: int, absent: tuple[int, ...] = (), unpredicted: tuple[int, ...] = ()):
@@ -48,7 +55,7 @@ def test_the_cases_are_what_they_say():
 
 def test_confusion_matrix(case):
     targets, preds, num_classes = case
-    counts = confusion_matrix(targets, preds, num_classes)
+    counts = count_confusion(targets, preds, num_classes)
     assert counts.dtype == np.int64
     assert np.array_equal(counts, oracle.confusion_matrix(targets, preds, labels=range(num_classes)))
     metric = MulticlassConfusionMatrix(num_classes)
@@ -56,13 +63,13 @@ def test_confusion_matrix(case):
 
 
 def test_rows_are_true_classes_and_columns_predictions():
-    assert confusion_matrix([0, 0, 1], [0, 1, 1], 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert count_confusion([0, 0, 1], [0, 1, 1], 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", [list, np.array, lambda x: np.array(x, np.uint8), lambda x: np.array(x, np.int32)])
 def test_small_types_do_not_overflow(kind):
     targets, preds = kind([99, 98, 0]), kind([99, 0, 98])
-    counts = confusion_matrix(targets, preds, 100)
+    counts = count_confusion(targets, preds, 100)
     assert counts[99, 99] == counts[98, 0] == counts[0, 98] == 1
     assert counts.sum() == 3
 
@@ -71,20 +78,20 @@ def test_masks_are_counted_pixel_by_pixel():
     rng = np.random.default_rng(0)
     targets, preds = rng.integers(0, 4, (2, 3, 8, 9))
     expected = oracle.confusion_matrix(targets.ravel(), preds.ravel(), labels=range(4))
-    assert np.array_equal(confusion_matrix(targets, preds, 4), expected)
+    assert np.array_equal(count_confusion(targets, preds, 4), expected)
 
 
 def test_no_images_at_all():
-    counts = confusion_matrix([], [], 3)
+    counts = count_confusion([], [], 3)
     assert counts.tolist() == [[0] * 3] * 3
-    assert accuracy(counts) == 0
-    for figure in (precision, recall, f1, iou):
+    assert compute_accuracy(counts) == 0
+    for figure in (compute_precision, compute_recall, compute_f1, compute_iou):
         assert figure(counts).tolist() == [0, 0, 0]
 
 
 def test_accuracy(case):
     targets, preds, num_classes = case
-    ours = accuracy(confusion_matrix(targets, preds, num_classes))
+    ours = compute_accuracy(count_confusion(targets, preds, num_classes))
     assert isinstance(ours, float)
     assert ours == pytest.approx(oracle.accuracy_score(targets, preds), abs=1e-12)
     metric = MulticlassAccuracy(num_classes, average="micro")
@@ -94,15 +101,15 @@ def test_accuracy(case):
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (precision, oracle.precision_score),
-        (recall, oracle.recall_score),
-        (f1, oracle.f1_score),
-        (iou, oracle.jaccard_score),
+        (compute_precision, oracle.precision_score),
+        (compute_recall, oracle.recall_score),
+        (compute_f1, oracle.f1_score),
+        (compute_iou, oracle.jaccard_score),
     ],
 )
 def test_figures_of_each_class(case, ours, theirs):
     targets, preds, num_classes = case
-    counts = confusion_matrix(targets, preds, num_classes)
+    counts = count_confusion(targets, preds, num_classes)
     expected = theirs(targets, preds, labels=range(num_classes), average=None, zero_division=0)
     np.testing.assert_allclose(ours(counts), expected, atol=1e-12)
     np.testing.assert_allclose(ours(counts.tolist()), expected, atol=1e-12)  # as it comes out of a JSON row
@@ -110,27 +117,27 @@ def test_figures_of_each_class(case, ours, theirs):
 
 def test_iou_and_dice_against_torchmetrics(case):
     targets, preds, num_classes = case
-    counts = confusion_matrix(targets, preds, num_classes)
+    counts = count_confusion(targets, preds, num_classes)
     tensors = torch.tensor(preds), torch.tensor(targets)
     jaccard = MulticlassJaccardIndex(num_classes, average="none")(*tensors)
-    np.testing.assert_allclose(iou(counts), jaccard.numpy(), atol=1e-6)
+    np.testing.assert_allclose(compute_iou(counts), jaccard.numpy(), atol=1e-6)
     masks = [tensor.view(1, 1, -1) for tensor in tensors]
     dice = DiceScore(num_classes, average="none", input_format="index")(*masks).nan_to_num()
-    np.testing.assert_allclose(f1(counts), dice.numpy().ravel(), atol=1e-6)
+    np.testing.assert_allclose(compute_f1(counts), dice.numpy().ravel(), atol=1e-6)
 
 
 def test_by_hand():
     counts = [[2, 1, 0], [0, 0, 0], [1, 0, 4]]
-    assert accuracy(counts) == 6 / 8
-    assert precision(counts).tolist() == [2 / 3, 0, 1]
-    assert recall(counts).tolist() == [2 / 3, 0, 4 / 5]
-    assert f1(counts).tolist() == [4 / 6, 0, 8 / 9]
-    assert iou(counts).tolist() == [2 / 4, 0, 4 / 5]
+    assert compute_accuracy(counts) == 6 / 8
+    assert compute_precision(counts).tolist() == [2 / 3, 0, 1]
+    assert compute_recall(counts).tolist() == [2 / 3, 0, 4 / 5]
+    assert compute_f1(counts).tolist() == [4 / 6, 0, 8 / 9]
+    assert compute_iou(counts).tolist() == [2 / 4, 0, 4 / 5]
 
 
 def test_the_matrix_is_not_changed():
     counts = np.array([[2, 1], [1, 3]])
     before = counts.copy()
-    for figure in (accuracy, precision, recall, f1, iou):
+    for figure in (compute_accuracy, compute_precision, compute_recall, compute_f1, compute_iou):
         figure(counts)
     assert np.array_equal(counts, before)

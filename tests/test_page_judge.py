@@ -15,10 +15,10 @@ from playground.data.store import arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import scores as metrics
-from playground.metrics.calibration import reliability
-from playground.metrics.confusion import images_of, largest_error
-from playground.metrics.predictions import Answers
-from playground.metrics.scores import confusion_matrix
+from playground.metrics.calibration import compute_reliability
+from playground.metrics.confusion import find_images, find_largest_error
+from playground.metrics.predictions import Predictions
+from playground.metrics.scores import count_confusion
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -47,8 +47,8 @@ def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) 
         logits = rng.normal(size=(len(targets), 10)) * 2
         logits[np.arange(len(targets)), targets] += epoch + noise
         probs = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float16)
-        counts = confusion_matrix(targets, probs.argmax(1), 10)
-        scores = {"loss": 1.0, "accuracy": metrics.accuracy(counts)}
+        counts = count_confusion(targets, probs.argmax(1), 10)
+        scores = {"loss": 1.0, "accuracy": metrics.compute_accuracy(counts)}
         row = {"type": "epoch", "epoch": epoch, "step": epoch, "seconds": 1.0, "train": None, "val": scores}
         folder.append(make_row(row | {"test": scores, "confusion": counts.tolist()}))
         folder.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, probs)
@@ -56,8 +56,8 @@ def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) 
     return folder
 
 
-def answers(folder: RunFolder, epoch: int) -> Answers:
-    return Answers(folder.predictions(epoch), np.array(arrays("cifar10-mini").test_targets))
+def answers(folder: RunFolder, epoch: int) -> Predictions:
+    return Predictions(folder.predictions(epoch), np.array(arrays("cifar10-mini").test_targets))
 
 
 def show(at, view: str):
@@ -102,12 +102,12 @@ def test_the_most_frequent_mistake_is_shown_unasked_with_its_images():
     folder = trained()
     at = open_page("judge", run=folder.id)
     known, classes = answers(folder, 3), arrays("cifar10-mini").info.classes
-    true, guess = largest_error(known.confusion)
+    true, guess = find_largest_error(known.confusion)
     assert at.selectbox(key="judge_true_widget").value == classes[true]
     assert at.selectbox(key="judge_guess_widget").value == classes[guess]
     count, row = known.confusion[true, guess], known.confusion[true].sum()
     assert f"{count}/{row} = {100 * count / row:.1f} % of the true class" in texts(at)
-    assert gallery_rows(at) == images_of(known, true, guess).tolist()
+    assert gallery_rows(at) == find_images(known, true, guess).tolist()
 
 
 def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
@@ -121,7 +121,7 @@ def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
         at.select_slider[0].set_value(epoch)
         run(at)
         known = answers(folder, epoch)
-        assert gallery_rows(at) == images_of(known, 8, 6).tolist()[:60]
+        assert gallery_rows(at) == find_images(known, 8, 6).tolist()[:60]
         assert f"**{known.confusion[8, 6]} image" in texts(at)
 
 
@@ -138,7 +138,7 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
 
     before = chosen()
     folder.save_epoch(2, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))  # all taken for ships
-    counts = confusion_matrix(targets, ships.argmax(1), 10)
+    counts = count_confusion(targets, ships.argmax(1), 10)
     row = {"type": "epoch", "epoch": 2, "step": 2, "seconds": 2.0, "train": None, "val": None}
     folder.append(make_row(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": counts.tolist()}))
     run(at)
@@ -147,7 +147,7 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
     at.selectbox(key="judge_run_widget").select(other.id)
     run(at)
     last, classes = answers(other, 2).confusion, arrays("cifar10-mini").info.classes
-    own = largest_error(last) if view == "matrix" else [int(metrics.f1(last).argmin())]
+    own = find_largest_error(last) if view == "matrix" else [int(metrics.compute_f1(last).argmin())]
     assert chosen() == [classes[k] for k in own]
 
 
@@ -158,7 +158,7 @@ def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked
     assert work(folder, Slot("cpu", 1)).state == "finished"
     kept, targets = folder.predictions(1), np.array(arrays("cifar10-mini").test_targets)
     guess = kept.argmax(1)
-    true, said = largest_error(confusion_matrix(targets, guess, 10))
+    true, said = find_largest_error(count_confusion(targets, guess, 10))
     at = open_page("judge", run=folder.id, epoch="1")
     assert "names the same class for each image shown" in texts(at)
     row = next(row for row in np.flatnonzero(targets == true) if guess[row] != said)  # as if training had rounded so
@@ -234,7 +234,7 @@ def test_a_class_is_written_out_with_its_counts():
     folder = trained()
     at = show(open_page("judge", run=folder.id), "per_class")
     counts = answers(folder, 3).confusion
-    worst = int(metrics.f1(counts).argmin())
+    worst = int(metrics.compute_f1(counts).argmin())
     assert at.selectbox(key="judge_class_widget").value == arrays("cifar10-mini").info.classes[worst]
     at.selectbox(key="judge_class_widget").select("horse")
     run(at)
@@ -242,7 +242,7 @@ def test_a_class_is_written_out_with_its_counts():
     assert f"{{{tp}}}{{{tp}+{fp}}} = {100 * tp / (tp + fp):.1f}" in texts(at)
     assert f"{{{tp}}}{{{tp}+{fn}}} = {100 * tp / (tp + fn):.1f}" in texts(at)
     shown = at.dataframe[0].value
-    np.testing.assert_allclose(shown["F1"], 100 * metrics.f1(counts))
+    np.testing.assert_allclose(shown["F1"], 100 * metrics.compute_f1(counts))
     assert shown["Support"].tolist() == [200] * 10
 
 
@@ -250,7 +250,7 @@ def test_top_k():
     folder = trained()
     at = show(open_page("judge", run=folder.id), "per_class")
     known = answers(folder, 3)
-    hits = metrics.top_k_counts(known.probs, known.targets)
+    hits = metrics.count_top_k(known.probs, known.targets)
     for k in (1, 3, 10):
         at.slider(key="judge_k").set_value(k)
         count = f"{hits[k - 1]:,}".replace(",", "{,}")
@@ -278,10 +278,10 @@ def test_the_calibration_error():
     for bins in (15, 5):
         at.slider(key="judge_bins").set_value(bins)
         run(at)
-        found = reliability(known.confidence, known.right, bins)
+        found = compute_reliability(known.confidence, known.right, bins)
         assert at.metric[0].value == f"{100 * found.error:.2f} %"
         table = at.dataframe[0].value
-        assert table["Answers"].sum() == 2000
+        assert table["Predictions"].sum() == 2000
         assert table["Part of the error"].sum() == pytest.approx(100 * found.error)
 
 

@@ -88,11 +88,11 @@ def test_a_scene_is_labelled_and_judged(both):
     scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
     probs, labels = computed(padded, scene.image, 2, regions=[48, 72], stride=8, sigma=31 / 4)
     assert len(np.unique(labels)) > 2
-    confusion = scores.confusion_matrix(scene.labels, labels, 10)
+    confusion = scores.count_confusion(scene.labels, labels, 10)
     present = (confusion.sum(0) + confusion.sum(1)) > 0
     said = texts(at)
-    assert f"**{100 * scores.accuracy(confusion):.1f} %** of the pixels are right" in said
-    assert f"mean IoU **{100 * scores.iou(confusion)[present].mean():.1f} %**" in said
+    assert f"**{100 * scores.compute_accuracy(confusion):.1f} %** of the pixels are right" in said
+    assert f"mean IoU **{100 * scores.compute_iou(confusion)[present].mean():.1f} %**" in said
     assert [item["name"] for item in pictures(at)] == ["labels", "truth", "probability"]
     assert all(item["alt"].startswith("Scene 0. ") for item in pictures(at))
     assert "where there is: " + data.info.classes[scene.labels[128, 128]] in said
@@ -151,8 +151,8 @@ def test_one_scale_without_smoothing_at_another_epoch(both):
     data = arrays("cifar10-mini")
     scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
     _, labels = computed(padded, scene.image, 1, regions=[32], stride=32, sigma=0)
-    confusion = scores.confusion_matrix(scene.labels, labels, 10)
-    assert f"**{100 * scores.accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
+    confusion = scores.count_confusion(scene.labels, labels, 10)
+    assert f"**{100 * scores.compute_accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
     assert "**64 regions in " in texts(at)
     assert place(at) == {"run": padded.id, "epoch": "1"}
 

@@ -20,7 +20,7 @@ from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import IGNORE
-from playground.metrics.mask_scores import FIGURES, figures
+from playground.metrics.mask_scores import MASK_METRICS, compute_mask_metrics
 from playground.plots.masks import PALETTE, clear_class, laid_over
 from playground.plots.masks import errors as error_map
 from playground.runs import RunFolder
@@ -249,11 +249,11 @@ def test_another_data_set_under_the_name_of_the_runs(copied):
 
 def test_figures_by_hand():
     counts = [[8, 2, 0], [1, 3, 0], [0, 0, 0]]
-    found = figures(counts, 0.25)
+    found = compute_mask_metrics(counts, 0.25)
     assert found["accuracy"] == pytest.approx(11 / 14)
     assert found["iou"] == pytest.approx((8 / 11 + 3 / 6) / 2) and found["worst_iou"] == pytest.approx(0.5)
     assert found["dice"] == pytest.approx((16 / 19 + 6 / 9) / 2) and found["boundary_f1"] == 0.25
-    assert set(found) == set(FIGURES) and all(remedy.figure in FIGURES for remedy in REMEDIES.values())
+    assert set(found) == set(MASK_METRICS) and all(remedy.metric in MASK_METRICS for remedy in REMEDIES.values())
 
 
 def test_masks_as_pictures():

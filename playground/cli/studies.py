@@ -10,7 +10,7 @@ from playground.cli.parser import FAILED
 from playground.cli.train import add_knob
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.jobs import client
-from playground.metrics.scores import accuracy
+from playground.metrics.scores import compute_accuracy
 from playground.presets import PRESETS
 from playground.studies import Study, StudyFolder, control, parse_axis, plan
 from playground.studies.results import StudyFeed, best, mean_std, out_of_fold
@@ -79,7 +79,9 @@ def _crossval(options: argparse.Namespace) -> int:
     if counts is not None:
         mean, std = mean_std([result.accuracy or 0.0 for result in finished])
         spread = "" if std is None else f" ± {100 * std:.1f}"
-        print(f"accuracy {100 * mean:.1f}{spread} % over {len(finished)} folds; out of fold {accuracy(counts):.1%}")
+        print(
+            f"accuracy {100 * mean:.1f}{spread} % over {len(finished)} folds; out of fold {compute_accuracy(counts):.1%}"
+        )
     return 0 if len(finished) == options.folds else FAILED
 
 

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from playground.metrics import IGNORE
-from playground.metrics.scores import iou
+from playground.metrics.scores import compute_iou
 from playground.runs import RunError
 
 
 def overlaps(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return each class's intersection over union; NaN for one that no pixel is of, which does not count in a mean."""
-    return np.where(np.asarray(confusion).sum(axis=1) > 0, iou(confusion), np.nan)
+    return np.where(np.asarray(confusion).sum(axis=1) > 0, compute_iou(confusion), np.nan)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from playground.config import RunConfig, from_flat
 from playground.events import EpochRow
-from playground.metrics.mask_scores import figures
+from playground.metrics.mask_scores import compute_mask_metrics
 
 SCALES: Mapping[str, tuple[float, ...]] = {"around": (1.0, 0.75, 1.25), "smaller": (1.0, 0.75, 0.5)}
 """The sizes at which a network may be asked where several are fused, as factors on the picture's own."""
@@ -18,14 +18,14 @@ class Remedy:
 
     Attributes:
         without, remedied: the knobs of the two runs that are compared; all others stay as they are.
-        figure: which of `figures` should rise.
+        metric: which of `MASK_METRICS` should rise.
         at_test: the remedy is in how a trained network is asked, and one run shows it.
     """
 
     title: str
     problem: str
     remedy: str
-    figure: str
+    metric: str
     without: Mapping[str, Any]
     remedied: Mapping[str, Any]
     at_test: bool = False
@@ -75,4 +75,4 @@ REMEDIES: Mapping[str, Remedy] = {
 
 def figures_of(row: EpochRow) -> dict[str, float]:
     """Return the figures of an epoch on the test images."""
-    return figures(row.confusion, row.test.boundary_f1)
+    return compute_mask_metrics(row.confusion, row.test.boundary_f1)

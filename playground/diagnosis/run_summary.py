@@ -9,7 +9,7 @@ import numpy as np
 from playground.choices import SCHEDULES
 from playground.config import RunConfig
 from playground.events import Change, EpochRow
-from playground.metrics.baseline import Guess
+from playground.metrics.baseline import Baseline
 from playground.runs import Status
 from playground.tasks import TASKS, Task, of_rows
 
@@ -38,7 +38,7 @@ class Story:
     split: str
     task: Task
     start: float
-    guess: Guess
+    guess: Baseline
     rate: float
     share: float
 

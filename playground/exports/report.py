@@ -228,7 +228,13 @@ def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
     """Return a row for each class, and the means over those that occur in the truth."""
     counts = np.array(facts.scores.confusion if facts.scores else [])
     pixels = counts.sum(1)
-    figures = np.stack([figure(counts) for figure in (metrics.iou, metrics.f1, metrics.precision, metrics.recall)], 1)
+    figures = np.stack(
+        [
+            figure(counts)
+            for figure in (metrics.compute_iou, metrics.compute_f1, metrics.compute_precision, metrics.compute_recall)
+        ],
+        1,
+    )
     rows: list[tuple[str, ...]] = [
         (name, *(f"{value:.1%}" if n else "–" for value in values), f"{n:,}")
         for name, values, n in zip(facts.dataset.classes, figures, pixels, strict=True)
@@ -243,7 +249,12 @@ def _classes(facts: Facts) -> list[tuple[str, ...]]:
     counts = np.array(facts.scores.confusion if facts.scores else [])
     predicted, support = counts.sum(0), counts.sum(1)
     figures = zip(
-        metrics.precision(counts), metrics.recall(counts), metrics.f1(counts), predicted, support, strict=True
+        metrics.compute_precision(counts),
+        metrics.compute_recall(counts),
+        metrics.compute_f1(counts),
+        predicted,
+        support,
+        strict=True,
     )
     return [
         (

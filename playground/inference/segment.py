@@ -15,9 +15,9 @@ from playground.data.augment import normalise
 from playground.inference.errors import InferenceError
 from playground.inference.load import dataset_of, load_model
 from playground.metrics import IGNORE
-from playground.metrics.boundaries import boundary_f1, matches
-from playground.metrics.mask_scores import figures
-from playground.metrics.scores import confusion_matrix
+from playground.metrics.boundaries import compute_boundary_f1, count_boundaries
+from playground.metrics.mask_scores import compute_mask_metrics
+from playground.metrics.scores import count_confusion
 from playground.runs import RunFolder
 from playground.tasks import TASKS
 from playground.training import uses_bfloat16
@@ -88,13 +88,15 @@ def judged(
         images: uint8 (N, C, H, W); targets: (N, H, W), `IGNORE` where there is no class.
 
     Returns:
-        The figures of `mask_scores.FIGURES`, and the masks (N, H, W).
+        The metrics of `mask_scores.MASK_METRICS`, and the masks (N, H, W).
     """
     masks = np.stack([pixel_probs(run, epoch, image, scales).argmax(0).astype(np.uint8) for image in images])
     known, classes = targets != IGNORE, dataset_of(run)[0].num_classes
-    counts = confusion_matrix(targets[known], masks[known], classes)
-    edges = boundary_f1(matches(torch.from_numpy(masks), torch.from_numpy(np.ascontiguousarray(targets))))
-    return figures(counts, edges), masks
+    counts = count_confusion(targets[known], masks[known], classes)
+    edges = compute_boundary_f1(
+        count_boundaries(torch.from_numpy(masks), torch.from_numpy(np.ascontiguousarray(targets)))
+    )
+    return compute_mask_metrics(counts, edges), masks
 
 
 def _at_scale(net: nn.Module, pixels: Tensor, scale: float) -> Tensor:

@@ -17,7 +17,7 @@ from playground.events import Epoch, EpochRow, Scores, Snapshot, to_row
 from playground.inference.load import load_model
 from playground.interpret.errors import InterpretError
 from playground.interpret.network import MAX_BATCH, find, prepare, private
-from playground.metrics.scores import accuracy, confusion_matrix
+from playground.metrics.scores import compute_accuracy, count_confusion
 from playground.people import MACHINE
 from playground.runs import RunFolder
 from playground.runs.status import best_fields
@@ -219,9 +219,9 @@ def _logits(run: RunFolder, net: nn.Module, images: np.ndarray, mean: Sequence[f
 
 def _judged(run: RunFolder, epoch: int, logits: Tensor, data: Arrays) -> Epoch:
     wanted = torch.from_numpy(np.asarray(data.test_targets, np.int64))
-    confusion = confusion_matrix(data.test_targets, logits.argmax(1).numpy(), logits.shape[1])
+    confusion = count_confusion(data.test_targets, logits.argmax(1).numpy(), logits.shape[1])
     loss = loss_function(run.config.training, class_weights(run.config, data))
-    test = Scores(float(loss(logits, wanted)), accuracy(confusion))
+    test = Scores(float(loss(logits, wanted)), compute_accuracy(confusion))
     row = next((row for row in run.rows() if isinstance(row, EpochRow) and row.epoch == epoch), None)
     step = row.step if row else 0
     return Epoch(

@@ -10,7 +10,7 @@ from playground.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class Guess:
+class Baseline:
     """What guessing gets.
 
     Attributes:
@@ -24,7 +24,7 @@ class Guess:
     loss: float
 
 
-def guess(training: TrainingConfig, shares: NDArray[np.float64], score: float) -> Guess:
+def compute_baseline(training: TrainingConfig, shares: NDArray[np.float64], score: float) -> Baseline:
     """Return what guessing gets.
 
     Args:
@@ -35,7 +35,7 @@ def guess(training: TrainingConfig, shares: NDArray[np.float64], score: float) -
     # What a class or a boundary counts for depends on the training masks; equal shares are never too low a loss.
     weighed = training.class_weights or training.boundary_weight
     alike = np.full(len(shares), 1 / len(shares))
-    return Guess(
+    return Baseline(
         accuracy=float(shares.max()), score=score, loss=_loss(training, alike if weighed else shares[shares > 0])
     )
 

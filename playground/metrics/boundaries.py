@@ -32,14 +32,14 @@ def boundary(masks: Tensor) -> Tensor:
     return marks
 
 
-def near(marks: Tensor, distance: int) -> Tensor:
+def dilate(marks: Tensor, distance: int) -> Tensor:
     """Widen marks (N, H, W) bool by a square of `distance` pixels to each side."""
     side = 2 * distance + 1
     wide = F.max_pool2d(marks.float()[:, None], (1, side), 1, (0, distance))
     return F.max_pool2d(wide, (side, 1), 1, (distance, 0))[:, 0] > 0
 
 
-def matches(preds: Tensor, targets: Tensor) -> Tensor:
+def count_boundaries(preds: Tensor, targets: Tensor) -> Tensor:
     """Count what the boundary F1 is made of, over all images.
 
     A pixel of a predicted boundary is right if a true one lies within the tolerance, and the other way round. Pixels
@@ -55,13 +55,13 @@ def matches(preds: Tensor, targets: Tensor) -> Tensor:
     distance = max(1, round(TOLERANCE * (height**2 + width**2) ** 0.5))
     known = targets != IGNORE
     found, true = boundary(preds) & known, boundary(targets)
-    right = found & near(true, distance)
-    seen = true & near(found, distance)
+    right = found & dilate(true, distance)
+    seen = true & dilate(found, distance)
     return torch.stack([part.sum(dtype=torch.float64) for part in (right, found, seen, true)])
 
 
-def boundary_f1(counts: Tensor) -> float:
-    """Return the harmonic mean of the boundary's precision and recall, from the sums of `matches`; 0 for none."""
+def compute_boundary_f1(counts: Tensor) -> float:
+    """Return the harmonic mean of the boundary's precision and recall, from the sums of `count_boundaries`; 0 for none."""
     right, found, seen, true = counts.tolist()
     precision, recall = right / max(found, 1), seen / max(true, 1)
     return 2 * precision * recall / (precision + recall) if right and seen else 0.0

@@ -43,7 +43,7 @@ class Reliability:
         return float(np.abs(self.gaps).max(initial=0))
 
 
-def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reliability:
+def compute_reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Reliability:
     """Sort answers into bins, as Guo et al., "On calibration of modern neural networks", ICML 2017, section 2.
 
     Args:

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from playground.metrics.predictions import Answers
-from playground.metrics.scores import shares
+from playground.metrics.predictions import Predictions
+from playground.metrics.scores import normalise_counts
 
 
-def similarity_order(confusion: ArrayLike) -> NDArray[np.int64]:
+def order_by_similarity(confusion: ArrayLike) -> NDArray[np.int64]:
     """Order the classes so that those that are taken for each other stand side by side.
 
     Hierarchical clustering with average linkage, the leaves in their best order (Bar-Joseph, Gifford & Jaakkola, "Fast
@@ -22,7 +22,7 @@ def similarity_order(confusion: ArrayLike) -> NDArray[np.int64]:
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
 
-    mistaken = shares(confusion, "rows")
+    mistaken = normalise_counts(confusion, "rows")
     np.fill_diagonal(mistaken, 0)
     if len(mistaken) < 3 or not mistaken.any():
         return np.arange(len(mistaken))
@@ -32,7 +32,7 @@ def similarity_order(confusion: ArrayLike) -> NDArray[np.int64]:
     return order if order[0] < order[-1] else order[::-1]
 
 
-def largest_error(confusion: ArrayLike) -> tuple[int, int]:
+def find_largest_error(confusion: ArrayLike) -> tuple[int, int]:
     """Return the true and the predicted class that are confused most often; (0, 0) where there is no mistake."""
     counts = np.array(confusion)
     np.fill_diagonal(counts, 0)
@@ -42,7 +42,7 @@ def largest_error(confusion: ArrayLike) -> tuple[int, int]:
     return int(true), int(predicted)
 
 
-def images_of(answers: Answers, true: int, predicted: int) -> NDArray[np.int64]:
+def find_images(answers: Predictions, true: int, predicted: int) -> NDArray[np.int64]:
     """Return the images of one cell, the most confident answer first."""
     rows = np.flatnonzero((answers.targets == true) & (answers.preds == predicted))
     return rows[np.argsort(-answers.confidence[rows], kind="stable")]

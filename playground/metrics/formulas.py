@@ -13,17 +13,17 @@ _TERMS = 4
 """A longer sum is cut in the middle."""
 
 
-def percent(share: float, digits: int = 1) -> str:
+def write_percent(share: float, digits: int = 1) -> str:
     """Write a fraction: 0.887 as 88.7 %."""
     return rf"{100 * share:.{digits}f}\,\%"
 
 
-def number(count: float) -> str:
+def write_number(count: float) -> str:
     """Write a whole number with its thousands apart, by a comma that LaTeX puts no space after."""
     return f"{int(count):,}".replace(",", "{,}")
 
 
-def ratio(name: str, symbols: str, above: int, below: str, value: int) -> str:
+def write_ratio(name: str, symbols: str, above: int, below: str, value: int) -> str:
     """Write a share with its counts: precision = TP/(TP+FP) = 812/(812+103) = 88.7 %.
 
     Args:
@@ -32,35 +32,37 @@ def ratio(name: str, symbols: str, above: int, below: str, value: int) -> str:
         above: the count above the line; below: what stands below it, as LaTeX.
         value: the number that `below` comes to; of nothing the share is 0.
     """
-    result = percent(above / value) if value else r"0\,\% \text{ (there is nothing to count)}"
-    return rf"\text{{{name}}} = {symbols} = \frac{{{number(above)}}}{{{below}}} = {result}"
+    result = write_percent(above / value) if value else r"0\,\% \text{ (there is nothing to count)}"
+    return rf"\text{{{name}}} = {symbols} = \frac{{{write_number(above)}}}{{{below}}} = {result}"
 
 
-def precision(tp: int, fp: int) -> str:
+def write_precision(tp: int, fp: int) -> str:
     """Write out a class's precision."""
-    return ratio("precision", r"\frac{TP}{TP+FP}", tp, f"{number(tp)}+{number(fp)}", tp + fp)
+    return write_ratio("precision", r"\frac{TP}{TP+FP}", tp, f"{write_number(tp)}+{write_number(fp)}", tp + fp)
 
 
-def recall(tp: int, fn: int) -> str:
+def write_recall(tp: int, fn: int) -> str:
     """Write out a class's recall."""
-    return ratio("recall", r"\frac{TP}{TP+FN}", tp, f"{number(tp)}+{number(fn)}", tp + fn)
+    return write_ratio("recall", r"\frac{TP}{TP+FN}", tp, f"{write_number(tp)}+{write_number(fn)}", tp + fn)
 
 
-def f1(tp: int, fp: int, fn: int) -> str:
+def write_f1(tp: int, fp: int, fn: int) -> str:
     """Write out a class's F1, the harmonic mean of precision and recall."""
-    below = rf"2\cdot {number(tp)}+{number(fp)}+{number(fn)}"
+    below = rf"2\cdot {write_number(tp)}+{write_number(fp)}+{write_number(fn)}"
     symbols = r"\frac{2\,TP}{2\,TP+FP+FN}"
-    result = percent(2 * tp / (2 * tp + fp + fn)) if tp + fp + fn else r"0\,\% \text{ (there is nothing to count)}"
-    return rf"\text{{F1}} = {symbols} = \frac{{2\cdot {number(tp)}}}{{{below}}} = {result}"
+    result = (
+        write_percent(2 * tp / (2 * tp + fp + fn)) if tp + fp + fn else r"0\,\% \text{ (there is nothing to count)}"
+    )
+    return rf"\text{{F1}} = {symbols} = \frac{{2\cdot {write_number(tp)}}}{{{below}}} = {result}"
 
 
-def false_positive_rate(counts: Counts) -> str:
+def write_false_positive_rate(counts: Counts) -> str:
     """Write out the share of the other images that are called positive."""
-    below = f"{number(counts.fp)}+{number(counts.tn)}"
-    return ratio("false positive rate", r"\frac{FP}{FP+TN}", counts.fp, below, counts.fp + counts.tn)
+    below = f"{write_number(counts.fp)}+{write_number(counts.tn)}"
+    return write_ratio("false positive rate", r"\frac{FP}{FP+TN}", counts.fp, below, counts.fp + counts.tn)
 
 
-def averaged(kind: Kind, values: ArrayLike, support: ArrayLike, counted: ArrayLike, result: float) -> str:
+def write_average(kind: Kind, values: ArrayLike, support: ArrayLike, counted: ArrayLike, result: float) -> str:
     """Write out how the classes' values make one number.
 
     Args:
@@ -72,33 +74,35 @@ def averaged(kind: Kind, values: ArrayLike, support: ArrayLike, counted: ArrayLi
     pairs = [(float(v), int(s)) for v, s, c in zip(_list(values), _list(support), _list(counted), strict=True) if c]
     name, total = rf"\text{{{kind}}}", max(sum(images for _, images in pairs), 1)
     if kind == "micro":
-        below = number(total)
-        right = number(round(result * total))
-        return rf"{name} = \frac{{\sum_k TP_k}}{{N}} = \frac{{{right}}}{{{below}}} = {percent(result)}"
+        below = write_number(total)
+        right = write_number(round(result * total))
+        return rf"{name} = \frac{{\sum_k TP_k}}{{N}} = \frac{{{right}}}{{{below}}} = {write_percent(result)}"
     if kind == "macro":
         terms = _sum([f"{100 * value:.1f}" for value, _ in pairs])
-        return _mean(name, r"\frac{1}{K}\sum_k v_k", terms, number(len(pairs)), percent(result))
-    terms = _sum([rf"{number(images)}\cdot {100 * value:.1f}" for value, images in pairs])
-    return _mean(name, r"\sum_k \frac{n_k}{N}\, v_k", terms, number(total), percent(result))
+        return _mean(name, r"\frac{1}{K}\sum_k v_k", terms, write_number(len(pairs)), write_percent(result))
+    terms = _sum([rf"{write_number(images)}\cdot {100 * value:.1f}" for value, images in pairs])
+    return _mean(name, r"\sum_k \frac{n_k}{N}\, v_k", terms, write_number(total), write_percent(result))
 
 
-def top_k(k: int, hits: int, total: int) -> str:
+def write_top_k(k: int, hits: int, total: int) -> str:
     """Write out top-k accuracy."""
-    return ratio(f"top-{k}", r"\frac{\text{class among the first }k}{N}", hits, number(total), total)
+    return write_ratio(f"top-{k}", r"\frac{\text{class among the first }k}{N}", hits, write_number(total), total)
 
 
-def calibration_error(bins: Reliability) -> str:
+def write_calibration_error(bins: Reliability) -> str:
     """Write out the expected calibration error, bin by bin."""
     filled = [
-        rf"{number(count)}\cdot {abs(100 * gap):.1f}"
+        rf"{write_number(count)}\cdot {abs(100 * gap):.1f}"
         for count, gap in zip(bins.counts.tolist(), bins.gaps.tolist(), strict=True)
         if count
     ]
     symbols = r"\sum_b \frac{n_b}{N}\,\bigl|\mathrm{acc}_b-\mathrm{conf}_b\bigr|"
-    return _mean(r"\text{ECE}", symbols, _sum(filled), number(int(bins.counts.sum())), percent(bins.error, 2))
+    return _mean(
+        r"\text{ECE}", symbols, _sum(filled), write_number(int(bins.counts.sum())), write_percent(bins.error, 2)
+    )
 
 
-def mean_area(name: str, areas: Sequence[float], result: float) -> str:
+def write_mean_area(name: str, areas: Sequence[float], result: float) -> str:
     """Write out the plain mean of the classes' areas."""
     terms = _sum([f"{area:.3f}" for area in areas])
     return rf"\text{{macro-averaged {name}}} = \frac{{{terms}}}{{{len(areas)}}} = {result:.4f}"

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.metrics.predictions import Answers
+from playground.metrics.predictions import Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class History:
         return int((~self.right.any(axis=0)).sum()) if self.epochs else 0
 
 
-def by_loss(answers: Answers) -> NDArray[np.int64]:
+def order_by_loss(answers: Predictions) -> NDArray[np.int64]:
     """Order the images by their loss, -ln of the true class's probability, the highest first.
 
     Where 16 bits hold no difference any more, the image with the surer answer comes first.
@@ -55,8 +55,8 @@ def by_loss(answers: Answers) -> NDArray[np.int64]:
     return np.lexsort((-answers.confidence, answers.true_probs))
 
 
-def by_count(counts: NDArray[np.integer], answers: Answers) -> NDArray[np.int64]:
+def order_by_count(counts: NDArray[np.integer], answers: Predictions) -> NDArray[np.int64]:
     """Order the images that have a count at all, the highest first, and those alike by their loss."""
-    order = by_loss(answers)
+    order = order_by_loss(answers)
     order = order[counts[order] > 0]
     return order[np.argsort(-counts[order], kind="stable")]

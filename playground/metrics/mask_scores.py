@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from playground.metrics.scores import f1, iou
+from playground.metrics.scores import compute_f1, compute_iou
 
-FIGURES: Mapping[str, tuple[str, str]] = {
+MASK_METRICS: Mapping[str, tuple[str, str]] = {
     "iou": ("Mean IoU", "Intersection over union, a mean over the classes, counted over the whole test set."),
     "worst_iou": ("IoU of the worst class", "Over the whole test set."),
     "accuracy": ("Pixel accuracy", "The share of the pixels that are right."),
@@ -17,8 +17,8 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 """What two runs are compared by: {name: (title, what it is)}."""
 
 
-def figures(confusion: ArrayLike, boundary_f1: float | None) -> dict[str, float]:
-    """Return the figures of `FIGURES`, fractions.
+def compute_mask_metrics(confusion: ArrayLike, boundary_f1: float | None) -> dict[str, float]:
+    """Return the metrics of `MASK_METRICS`, fractions.
 
     Args:
         confusion: (K, K) counts of pixels, row = true class, column = predicted class.
@@ -26,11 +26,11 @@ def figures(confusion: ArrayLike, boundary_f1: float | None) -> dict[str, float]
     """
     counts = np.asarray(confusion)
     occurs = counts.sum(axis=1) > 0
-    overlap = iou(counts)[occurs]
+    overlap = compute_iou(counts)[occurs]
     return {
         "iou": float(overlap.mean()) if overlap.size else 0.0,
         "worst_iou": float(overlap.min()) if overlap.size else 0.0,
         "accuracy": float(np.trace(counts) / max(counts.sum(), 1)),
-        "dice": float(f1(counts)[occurs].mean()) if overlap.size else 0.0,
+        "dice": float(compute_f1(counts)[occurs].mean()) if overlap.size else 0.0,
         "boundary_f1": boundary_f1 or 0.0,
     }

@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.metrics.scores import confusion_matrix
+from playground.metrics.scores import count_confusion
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """What was answered, and what is true.
 
     Attributes:
@@ -44,4 +44,4 @@ class Answers:
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """The confusion matrix (K, K): row = true class, column = predicted class."""
-        return confusion_matrix(self.targets, self.preds, self.probs.shape[1])
+        return count_confusion(self.targets, self.preds, self.probs.shape[1])

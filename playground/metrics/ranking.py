@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.metrics.predictions import Answers
+from playground.metrics.predictions import Predictions
 
 Curve = Literal["roc", "pr"]
 
@@ -38,7 +38,7 @@ class Ranking:
     average_precision: float
 
 
-def rank(scores: NDArray, positive: NDArray[np.bool_]) -> Ranking | None:
+def rank_class(scores: NDArray, positive: NDArray[np.bool_]) -> Ranking | None:
     """Follow both curves over all thresholds; None where all images are of one kind, and there is nothing to tell.
 
     Args:
@@ -58,25 +58,25 @@ def rank(scores: NDArray, positive: NDArray[np.bool_]) -> Ranking | None:
     return Ranking(count, others, fpr, tpr, float(np.trapezoid(tpr, fpr)), precision, area)
 
 
-def rank_classes(answers: Answers) -> list[Ranking | None]:
+def rank_all_classes(answers: Predictions) -> list[Ranking | None]:
     """Rank each class against the rest by its own probability."""
-    return [rank(answers.probs[:, k], answers.targets == k) for k in range(answers.probs.shape[1])]
+    return [rank_class(answers.probs[:, k], answers.targets == k) for k in range(answers.probs.shape[1])]
 
 
-def rank_together(answers: Answers) -> Ranking | None:
+def rank_together(answers: Predictions) -> Ranking | None:
     """Rank all (image, class) pairs at once by their probability: the micro-average."""
     own = np.zeros(answers.probs.shape, bool)
     np.put_along_axis(own, answers.targets[:, None], True, 1)
-    return rank(answers.probs.ravel(), own.ravel())
+    return rank_class(answers.probs.ravel(), own.ravel())
 
 
-def macro(rankings: Sequence[Ranking | None], curve: Curve) -> float | None:
+def average_rankings(rankings: Sequence[Ranking | None], curve: Curve) -> float | None:
     """Return the plain mean of the classes' areas, of those that have one; None if none has."""
-    areas = [area(ranking, curve) for ranking in rankings if ranking]
+    areas = [compute_area(ranking, curve) for ranking in rankings if ranking]
     return float(np.mean(areas)) if areas else None
 
 
-def area(ranking: Ranking, curve: Curve) -> float:
+def compute_area(ranking: Ranking, curve: Curve) -> float:
     """Return the area below the ROC curve, or the average precision."""
     return ranking.auc if curve == "roc" else ranking.average_precision
 
@@ -91,7 +91,7 @@ class Counts:
     tn: int
 
 
-def counts_at(scores: NDArray, positive: NDArray[np.bool_], threshold: float) -> Counts:
+def count_at_threshold(scores: NDArray, positive: NDArray[np.bool_], threshold: float) -> Counts:
     """Count what is told right and wrong if everything with a score of at least the threshold is called positive."""
     called = scores >= threshold
     tp, fp = int((called & positive).sum()), int((called & ~positive).sum())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def confusion_matrix(targets: ArrayLike, preds: ArrayLike, num_classes: int) -> NDArray[np.int64]:
+def count_confusion(targets: ArrayLike, preds: ArrayLike, num_classes: int) -> NDArray[np.int64]:
     """Count (num_classes, num_classes): row = target, column = prediction.
 
     Args:
@@ -20,7 +20,7 @@ def confusion_matrix(targets: ArrayLike, preds: ArrayLike, num_classes: int) -> 
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def accuracy(confusion: ArrayLike) -> float:
+def compute_accuracy(confusion: ArrayLike) -> float:
     """Return the share of the diagonal, in [0, 1]; 0 for an empty matrix."""
     counts = np.asarray(confusion)
     return float(np.trace(counts) / max(counts.sum(), 1))
@@ -31,32 +31,32 @@ def _share(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def shares(confusion: ArrayLike, by: Literal["rows", "columns"]) -> NDArray[np.float64]:
+def normalise_counts(confusion: ArrayLike, by: Literal["rows", "columns"]) -> NDArray[np.float64]:
     """Divide each count by the sum of its row (of its true class) or of its column (of its prediction); 0/0 = 0."""
     counts = np.asarray(confusion, float)
     whole = counts.sum(axis=1 if by == "rows" else 0, keepdims=True)
     return np.divide(counts, whole, out=np.zeros(counts.shape), where=whole > 0)
 
 
-def precision(confusion: ArrayLike) -> NDArray[np.float64]:
+def compute_precision(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return for each class: of the predictions of it, the share that is right."""
     counts = np.asarray(confusion)
     return _share(np.diag(counts), counts.sum(axis=0))
 
 
-def recall(confusion: ArrayLike) -> NDArray[np.float64]:
+def compute_recall(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return for each class: of its images, the share that is found."""
     counts = np.asarray(confusion)
     return _share(np.diag(counts), counts.sum(axis=1))
 
 
-def f1(confusion: ArrayLike) -> NDArray[np.float64]:
+def compute_f1(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return for each class the harmonic mean of precision and recall; it equals the Dice coefficient."""
     counts = np.asarray(confusion)
     return _share(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
-def iou(confusion: ArrayLike) -> NDArray[np.float64]:
+def compute_iou(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return for each class intersection over union, over all that the matrix counts."""
     counts = np.asarray(confusion)
     return _share(np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts))
@@ -74,7 +74,7 @@ class Average:
     f1: float
 
 
-def average(confusion: ArrayLike, kind: Kind) -> Average:
+def average_classes(confusion: ArrayLike, kind: Kind) -> Average:
     """Return precision, recall and F1 over all classes.
 
     Args:
@@ -85,13 +85,15 @@ def average(confusion: ArrayLike, kind: Kind) -> Average:
     """
     counts = np.asarray(confusion)
     if kind == "micro":
-        return Average(*[accuracy(counts)] * 3)
+        return Average(*[compute_accuracy(counts)] * 3)
     weights = counts.sum(axis=1) if kind == "weighted" else (counts.sum(axis=0) + counts.sum(axis=1) > 0)
     whole = max(int(weights.sum()), 1)
-    return Average(*(float(figure(counts) @ weights / whole) for figure in (precision, recall, f1)))
+    return Average(
+        *(float(figure(counts) @ weights / whole) for figure in (compute_precision, compute_recall, compute_f1))
+    )
 
 
-def ranks(probs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
+def rank_true_classes(probs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
     """Return (N,): how many classes each image was taken for sooner than for its own; 0 where the answer is right.
 
     Of classes with the same probability the first comes first, as with `argmax`.
@@ -105,10 +107,10 @@ def ranks(probs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
     return ((shares > true) | ((shares == true) & earlier)).sum(axis=1)
 
 
-def top_k_counts(probs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
+def count_top_k(probs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
     """Return (K,): at k - 1 the number of images whose class is among the k likeliest.
 
     Args:
         probs: (N, K); targets: (N,) in [0, K).
     """
-    return np.bincount(ranks(probs, targets), minlength=np.asarray(probs).shape[1]).cumsum()
+    return np.bincount(rank_true_classes(probs, targets), minlength=np.asarray(probs).shape[1]).cumsum()

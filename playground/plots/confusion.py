@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from playground.metrics.scores import shares
+from playground.metrics.scores import normalise_counts
 from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, plain, shorten, to_json
 
 Show = Literal["counts", "rows", "columns"]
@@ -49,7 +49,7 @@ def confusion_heatmap(
     """
     values = np.asarray(counts, float)
     if show != "counts":
-        values = 100 * (values if difference else shares(values, show))
+        values = 100 * (values if difference else normalise_counts(values, show))
     diagonal = np.eye(len(values), dtype=bool)
     if difference:
         traces = [_cells(values, np.ones_like(diagonal), classes, show, signed=True)]

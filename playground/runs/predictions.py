@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.metrics.predictions import Answers
+from playground.metrics.predictions import Predictions
 from playground.runs.files import RunError
 from playground.runs.folder import RunFolder
 
 
-def read_answers(run: RunFolder, epoch: int, targets: NDArray[np.int64], num_classes: int) -> Answers:
+def read_predictions(run: RunFolder, epoch: int, targets: NDArray[np.int64], num_classes: int) -> Predictions:
     """Read what a run answered after an epoch.
 
     Args:
@@ -32,7 +32,7 @@ def read_answers(run: RunFolder, epoch: int, targets: NDArray[np.int64], num_cla
         )
     if not _are_probabilities(probs):
         raise RunError(f"The predictions of epoch {epoch} are damaged: they are no probabilities; choose another epoch")
-    return Answers(probs, targets)
+    return Predictions(probs, targets)
 
 
 def _are_probabilities(probs: NDArray[np.float32]) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from playground.data import store
 from playground.data.splits import split
 from playground.events import EpochRow
-from playground.metrics.scores import confusion_matrix
+from playground.metrics.scores import count_confusion
 from playground.runs import Feed, RunError, Status
 from playground.studies.control import PRUNED, slots
 from playground.studies.study import Member, StudyFolder
@@ -160,7 +160,7 @@ def out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
         preds = run.validation_predictions(result.status.epoch).argmax(1)
         if len(preds) != len(rows):
             raise RunError(f"{run.name} has predictions of {len(preds):,} images where its fold has {len(rows):,}")
-        counts = confusion_matrix(targets[rows], preds, data.info.num_classes)
+        counts = count_confusion(targets[rows], preds, data.info.num_classes)
         total = counts if total is None else total + counts
     return total
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from playground.config import TrainingConfig
 from playground.events import Scores
-from playground.metrics.baseline import Guess, guess
+from playground.metrics.baseline import Baseline, compute_baseline
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,12 +96,12 @@ class Task(ABC):
     def guess_score(self, shares: NDArray[np.float64]) -> float:
         """Return the metric of calling everything the most common class, given the classes' shares (K,)."""
 
-    def guess(self, training: TrainingConfig, confusion: ArrayLike) -> Guess:
+    def guess(self, training: TrainingConfig, confusion: ArrayLike) -> Baseline:
         """Return what guessing gets, given the counts over the test set (K, K), row = true class."""
         counts = np.asarray(confusion).sum(axis=1)
         # Images are taken to be as common in one class as in another; pixels seldom are.
         shares = counts / counts.sum() if self.skewed and counts.any() else np.full(len(counts), 1 / len(counts))
-        return guess(training, shares, self.guess_score(shares))
+        return compute_baseline(training, shares, self.guess_score(shares))
 
     @abstractmethod
     def count_correct(self, logits: "Tensor", targets: "Tensor") -> "Tensor":

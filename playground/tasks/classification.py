@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.events import Scores
-from playground.metrics.scores import confusion_matrix
+from playground.metrics.scores import count_confusion
 from playground.tasks.base import Judged, Metric, Outputs, Task
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ class Classification(Task):
         preds, probs = logits.argmax(1).cpu().numpy(), logits.softmax(1).half().cpu().numpy()
         truth = targets.cpu().numpy()
         scores = Scores(float(loss(logits, targets)), float((preds == truth).mean()))
-        return scores, confusion_matrix(truth, preds, logits.shape[1]), probs
+        return scores, count_confusion(truth, preds, logits.shape[1]), probs

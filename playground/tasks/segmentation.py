@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from playground.events import Scores
 from playground.metrics import IGNORE
-from playground.metrics.scores import confusion_matrix, iou
+from playground.metrics.scores import compute_iou, count_confusion
 from playground.tasks.base import Judged, Metric, Outputs, Task
 
 if TYPE_CHECKING:
@@ -62,21 +62,21 @@ class Segmentation(Task):
         """Return scores, the confusion matrix over all pixels and the first images' masks (n, H, W) uint8."""
         import torch
 
-        from playground.metrics.boundaries import boundary_f1, matches
+        from playground.metrics.boundaries import compute_boundary_f1, count_boundaries
 
         losses, images, confusion = 0.0, 0, np.zeros((0, 0), np.int64)
         edges, masks = torch.zeros(4, dtype=torch.float64), []
         for logits, targets in outputs:
             losses, images = losses + float(loss(logits, targets.long())) * len(targets), images + len(targets)
             preds = logits.argmax(1).byte()
-            edges += matches(preds, targets).cpu()
+            edges += count_boundaries(preds, targets).cpu()
             known = targets != IGNORE
-            counted = confusion_matrix(targets[known].cpu(), preds[known].cpu(), logits.shape[1])
+            counted = count_confusion(targets[known].cpu(), preds[known].cpu(), logits.shape[1])
             confusion = confusion + counted if confusion.size else counted
             if sum(map(len, masks)) < KEPT_MASKS:
                 masks.append(preds.cpu().numpy())
         accuracy = float(np.trace(confusion) / max(confusion.sum(), 1))
         occurs = confusion.sum(axis=1) > 0
-        mean_iou = float(iou(confusion)[occurs].mean()) if occurs.any() else 0.0
-        scores = Scores(losses / images, accuracy, mean_iou, boundary_f1(edges))
+        mean_iou = float(compute_iou(confusion)[occurs].mean()) if occurs.any() else 0.0
+        scores = Scores(losses / images, accuracy, mean_iou, compute_boundary_f1(edges))
         return scores, confusion, np.concatenate(masks)[:KEPT_MASKS]

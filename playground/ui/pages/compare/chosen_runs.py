@@ -88,8 +88,8 @@ def measures(views: Sequence[View]) -> list[str]:
     Unasked it is what the runs are judged by: the mean IoU if all of them label pixels, else the accuracy.
     """
     state, found = st.session_state, [curves.curves_of(view.run.config, view.feed.epochs) for view in views]
-    offered = [name for name in MEASURES if any(name in curves for curves in found)]
-    usual = "test_iou" if all("test_iou" in curves for curves in found) else "test_accuracy"
+    offered = [name for name in MEASURES if any(name in names for names in found)]
+    usual = "test_iou" if all("test_iou" in names for names in found) else "test_accuracy"
     drawn, before = state.get("compare_measure"), state.get(USUAL)
     if drawn not in offered or (drawn == before and before != usual):
         state["compare_measure"] = usual

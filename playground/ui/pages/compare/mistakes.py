@@ -11,7 +11,7 @@ from playground.comparison.mistakes import Pair
 from playground.comparison.significance import CERTAIN
 from playground.data.catalog import DataError
 from playground.data.store import Arrays
-from playground.metrics.scores import confusion_matrix, shares
+from playground.metrics.scores import count_confusion, normalise_counts
 from playground.plots.confusion import confusion_heatmap
 from playground.runs import RunError
 from playground.ui.common import session
@@ -36,11 +36,15 @@ def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> 
         # On the same images, where each is kept: the bundled run was judged on more of them while it trained.
         targets = np.asarray(data.test_targets)
         counts = [
-            confusion_matrix(targets, side.probs.argmax(1), len(classes)) for side in (a, b) if side.probs is not None
+            count_confusion(targets, side.probs.argmax(1), len(classes)) for side in (a, b) if side.probs is not None
         ]
     same_images = a.task.target == "mask" or counts[0].sum() == counts[1].sum()
     show = "rows" if a.task.target == "mask" or not same_images else _cells()
-    change = counts[1] - counts[0] if show == "counts" else shares(counts[1], "rows") - shares(counts[0], "rows")
+    change = (
+        counts[1] - counts[0]
+        if show == "counts"
+        else normalise_counts(counts[1], "rows") - normalise_counts(counts[0], "rows")
+    )
     with st.grid(3, min_column_width=330, gap="small", key="compare_matrices"):
         for side, matrix in zip((a, b), counts, strict=True):
             _matrix(matrix, classes, side.letter, f"{side.letter}, after epoch {side.epoch}", show, False)

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from playground.metrics import formulas
-from playground.metrics.calibration import Reliability, reliability
+from playground.metrics.calibration import Reliability, compute_reliability
 from playground.plots.evaluation import reliability_diagram
 from playground.ui.common import pickers
 from playground.ui.components.live_chart import live_chart
@@ -24,7 +24,7 @@ def draw(scene: Scene) -> None:
             persist_state="session",
             help="The answers are sorted by their confidence into so many bins; the error depends on it a little.",
         )
-        found = reliability(scene.answers.confidence, scene.answers.right, bins)
+        found = compute_reliability(scene.answers.confidence, scene.answers.right, bins)
         words(found, float(scene.answers.confidence.mean(dtype=float)), float(scene.answers.right.mean()))
     with left:
         figure = reliability_diagram(found.edges, found.counts, found.accuracy, found.confidence, scene.run.id)
@@ -51,7 +51,7 @@ def words(found: Reliability, sure: float, right: float) -> None:
         f"cases: on average it is **{leaning}**."
     )
     st.metric("Expected calibration error", pickers.percent(found.error, 2))
-    formula(formulas.calibration_error(found))
+    formula(formulas.write_calibration_error(found))
     st.caption(
         "$n_b$ of $N$ answers are in bin $b$; $\\mathrm{acc}_b$ of them are right, and $\\mathrm{conf}_b$ is their "
         f"mean confidence (Guo et al. 2017). The largest gap of one bin is {pickers.percent(found.largest_gap)}."

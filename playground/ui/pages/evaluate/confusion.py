@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from playground.metrics.confusion import images_of, largest_error
+from playground.metrics.confusion import find_images, find_largest_error
 from playground.plots.confusion import LABELLED, Show, confusion_heatmap
 from playground.ui.common import pickers
 from playground.ui.common.escape import escape
@@ -44,7 +44,7 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
         row, column = point["point"]
         st.session_state[TRUE], st.session_state[GUESS] = places[int(row)], places[int(column)]
 
-    worst = largest_error(scene.counts)
+    worst = find_largest_error(scene.counts)
     wrong = int(scene.counts.sum() - scene.counts.trace())
     alt = f"Confusion matrix of {count} classes after epoch {scene.epoch}: {wrong:,} mistakes"
     if wrong:
@@ -72,7 +72,7 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
 
 def cell(scene: Scene) -> tuple[int, int]:
     """Let a person choose a cell by its classes, and say what is in it; returns the true and the predicted class."""
-    worst = largest_error(scene.counts)
+    worst = find_largest_error(scene.counts)
     settle(scene.run.id, {TRUE: worst[0], GUESS: worst[1]})  # the most frequent mistake is another at each epoch
     columns = st.columns(2)
     with columns[0]:
@@ -101,7 +101,7 @@ def images(scene: Scene, true: int, guess: int) -> None:
     """Draw the images of a cell, and one of them closely."""
     if scene.answers is None:
         return
-    rows = images_of(scene.answers, true, guess).tolist()
+    rows = find_images(scene.answers, true, guess).tolist()
     if not rows:
         st.caption("No test image is in this cell.")
         return

@@ -14,9 +14,9 @@ import streamlit as st
 from playground.data import catalog
 from playground.data.catalog import DataError
 from playground.data.store import Arrays
-from playground.metrics.predictions import Answers
+from playground.metrics.predictions import Predictions
 from playground.runs import RunError, RunFolder
-from playground.runs.predictions import read_answers
+from playground.runs.predictions import read_predictions
 from playground.ui.common import run_views
 from playground.ui.pages.inside.context import test_set, weights_key
 
@@ -42,7 +42,7 @@ class Scene:
     epoch: int
     classes: tuple[str, ...]
     counts: np.ndarray
-    answers: Answers | None
+    answers: Predictions | None
     data: Arrays | None
     why: str
     written: str
@@ -93,8 +93,8 @@ def _written(run: RunFolder, epoch: int, data: Arrays) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _answers(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> Answers:
-    return read_answers(_run, _epoch, np.array(_data.test_targets, np.int64), _data.info.num_classes)
+def _answers(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> Predictions:
+    return read_predictions(_run, _epoch, np.array(_data.test_targets, np.int64), _data.info.num_classes)
 
 
 def _counted(run: RunFolder, epoch: int) -> np.ndarray | None:
@@ -124,9 +124,9 @@ def order(scene: Scene) -> np.ndarray:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _order(key: str, _counts: np.ndarray) -> np.ndarray:
-    from playground.metrics.confusion import similarity_order
+    from playground.metrics.confusion import order_by_similarity
 
-    return similarity_order(_counts)
+    return order_by_similarity(_counts)
 
 
 def rankings(scene: Scene) -> "tuple[list[Ranking | None], Ranking | None]":
@@ -136,10 +136,10 @@ def rankings(scene: Scene) -> "tuple[list[Ranking | None], Ranking | None]":
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _rankings(key: str, _answers: Answers) -> "tuple[list[Ranking | None], Ranking | None]":
-    from playground.metrics.ranking import rank_classes, rank_together
+def _rankings(key: str, _answers: Predictions) -> "tuple[list[Ranking | None], Ranking | None]":
+    from playground.metrics.ranking import rank_all_classes, rank_together
 
-    return rank_classes(_answers), rank_together(_answers)
+    return rank_all_classes(_answers), rank_together(_answers)
 
 
 def history(scene: Scene) -> "History":
@@ -160,7 +160,7 @@ def history(scene: Scene) -> "History":
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _preds(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> np.ndarray:
     targets = np.array(_data.test_targets, np.int64)
-    return read_answers(_run, _epoch, targets, _data.info.num_classes).preds.astype(np.int16)
+    return read_predictions(_run, _epoch, targets, _data.info.num_classes).preds.astype(np.int16)
 
 
 def today(scene: Scene, rows: Sequence[int]) -> np.ndarray:

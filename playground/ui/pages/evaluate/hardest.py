@@ -31,7 +31,9 @@ def draw(scene: Scene) -> None:
         st.caption("It takes two kept epochs to see an answer change.")
         return
     counts = {"flips": past.flips, "forgotten": past.forgotten}.get(order)
-    rows = (hardest.by_loss(scene.answers) if counts is None else hardest.by_count(counts, scene.answers)).tolist()
+    rows = (
+        hardest.order_by_loss(scene.answers) if counts is None else hardest.order_by_count(counts, scene.answers)
+    ).tolist()
     st.caption(explain(order, scene, past))
     if not rows:
         st.caption("No image has any.")

@@ -50,7 +50,7 @@ def head() -> tuple[RunFolder, Scene | None]:
         st.error(escape(str(error)), icon=":material/error:")
         return run, None
     right, total = int(scene.counts.trace()), int(scene.counts.sum())
-    share = pickers.percent(scores.accuracy(scene.counts))
+    share = pickers.percent(scores.compute_accuracy(scene.counts))
     st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {escape(scene.images)} are right, **{share}**.")
     if scene.why:
         st.info(escape(scene.why), icon=":material/image_not_supported:")

@@ -15,7 +15,7 @@ from playground.ui.pages.evaluate.context import Scene
 from playground.ui.pages.evaluate.controls import class_picker, formula, segments, settle
 
 CLASS, TABLE = "judge_class", "judge_table"
-FIGURES = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+FIGURES = {"precision": scores.compute_precision, "recall": scores.compute_recall, "f1": scores.compute_f1}
 TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 KINDS = {"macro": "every class counts the same", "micro": "every image counts the same", "weighted": "by images"}
 ROWS = 12
@@ -25,7 +25,7 @@ ROWS = 12
 def draw(scene: Scene) -> None:
     """Draw the view."""
     left, right = st.columns([1.5, 1], gap="medium")
-    worst = int(np.argmin(scores.f1(scene.counts)))
+    worst = int(np.argmin(scores.compute_f1(scene.counts)))
     settle(scene.run.id, {CLASS: worst})
     with right:
         chosen = class_picker("Class", CLASS, scene.classes, worst)
@@ -85,7 +85,7 @@ def one(scene: Scene, k: int) -> None:
         f"Of {row:,} images of {name}, **{tp:,}** were found (true positives, TP) and **{fn:,}** were missed (false "
         f"negatives, FN). **{fp:,}** others were taken for {name} (false positives, FP)."
     )
-    for text in (formulas.precision(tp, fp), formulas.recall(tp, fn), formulas.f1(tp, fp, fn)):
+    for text in (formulas.write_precision(tp, fp), formulas.write_recall(tp, fn), formulas.write_f1(tp, fp, fn)):
         formula(text)
 
 
@@ -93,7 +93,7 @@ def averages(scene: Scene) -> None:
     """Draw the averages over the classes, one of the three figures written out."""
     counts = scene.counts
     st.markdown("**Over all classes**")
-    averaged = {kind: scores.average(counts, cast(Kind, kind)) for kind in KINDS}
+    averaged = {kind: scores.average_classes(counts, cast(Kind, kind)) for kind in KINDS}
     st.table(
         {"Average": [f"{kind}: {meaning}" for kind, meaning in KINDS.items()]}
         | {
@@ -106,7 +106,7 @@ def averages(scene: Scene) -> None:
     counted = counts.sum(axis=0) + counts.sum(axis=1) > 0
     for kind, values in averaged.items():
         result, shares = getattr(values, name), FIGURES[name](counts)
-        formula(formulas.averaged(cast(Kind, kind), shares, counts.sum(axis=1), counted, result))
+        formula(formulas.write_average(cast(Kind, kind), shares, counts.sum(axis=1), counted, result))
     st.caption(
         f"$v_k$ is the {name.replace('f1', 'F1')} of class $k$, $n_k$ its number of images, $N$ all images. Each image "
         "gets one answer, so that the micro-averages of all three are the accuracy."
@@ -119,7 +119,7 @@ def top_k(scene: Scene) -> None:
     if scene.answers is None:
         st.caption("It needs the probabilities of the test images, which cannot be read here.")
         return
-    hits, total = scores.top_k_counts(scene.answers.probs, scene.answers.targets), len(scene.answers.targets)
+    hits, total = scores.count_top_k(scene.answers.probs, scene.answers.targets), len(scene.answers.targets)
     most = min(10, len(hits))
     k = st.slider(
         "k",
@@ -130,7 +130,7 @@ def top_k(scene: Scene) -> None:
         persist_state="session",
         help="An answer counts as right if the true class is among the k likeliest.",
     )
-    formula(formulas.top_k(k, int(hits[k - 1]), total))
+    formula(formulas.write_top_k(k, int(hits[k - 1]), total))
     live_chart(
         top_k_curve(hits[:most], total, k, scene.run.id),
         key="judge_top_k",

@@ -59,7 +59,7 @@ def one(scene: Scene, k: int, threshold: float) -> None:
         )
         return
     assert scene.answers, "the page asks only where there are answers"
-    counts = ranking.counts_at(scene.answers.probs[:, k], scene.answers.targets == k, threshold)
+    counts = ranking.count_at_threshold(scene.answers.probs[:, k], scene.answers.targets == k, threshold)
     recall, fall_out = counts.tp / found.positives, counts.fp / found.negatives
     called = counts.tp + counts.fp
     marks = {"roc": (fall_out, recall), "pr": (recall, counts.tp / called if called else 1.0)}
@@ -73,7 +73,7 @@ def one(scene: Scene, k: int, threshold: float) -> None:
                 chance=chance,
                 revision=f"{scene.run.id} {k}",
             )
-            chart(scene, kind, figure, f"of {name}", ranking.area(found, kind), f"{k} {threshold}")
+            chart(scene, kind, figure, f"of {name}", ranking.compute_area(found, kind), f"{k} {threshold}")
     st.markdown(
         f"At the threshold {threshold:.2f} **{called:,}** images are called {escape(name)}: **{counts.tp:,}** rightly "
         f"(TP) and **{counts.fp:,}** wrongly (FP); **{counts.fn:,}** of its images are missed (FN), and "
@@ -82,9 +82,9 @@ def one(scene: Scene, k: int, threshold: float) -> None:
     for column, text in zip(
         st.columns(3),
         (
-            formulas.false_positive_rate(counts),
-            formulas.recall(counts.tp, counts.fn),
-            formulas.precision(counts.tp, counts.fp),
+            formulas.write_false_positive_rate(counts),
+            formulas.write_recall(counts.tp, counts.fn),
+            formulas.write_precision(counts.tp, counts.fp),
         ),
         strict=True,
     ):
@@ -107,16 +107,16 @@ def everything(scene: Scene) -> None:
         return
     for kind, column in zip(TITLES, st.columns(2, gap="medium"), strict=True):
         known = [k for k, found in enumerate(classes) if found]
-        areas = {k: ranking.area(found, kind) for k in known if (found := classes[k])}
+        areas = {k: ranking.compute_area(found, kind) for k in known if (found := classes[k])}
         drawn = sorted(sorted(known, key=lambda k: areas[k])[:DRAWN])
         lines = [curve(found, kind, scene.classes[k], class_colour(k)) for k in drawn if (found := classes[k])]
         lines.append(curve(together, kind, "micro-average", TEST))
-        mean, micro = ranking.macro(classes, kind), ranking.area(together, kind)
+        mean, micro = ranking.average_rankings(classes, kind), ranking.compute_area(together, kind)
         with column:
             figure = ranking_curves(lines, kind, revision=scene.run.id)
             chart(scene, kind, figure, "of all classes", micro, "all")
             if mean is not None:
-                formula(formulas.mean_area(AREAS[kind], [areas[k] for k in known], mean))
+                formula(formulas.write_mean_area(AREAS[kind], [areas[k] for k in known], mean))
             st.markdown(f"Micro-averaged {AREAS[kind]}: **{micro:.4f}**")
     images, count = together.positives, len(classes)
     text = f"Each class against the rest. The micro-average ranks all {images:,} × {count:,} pairs of an image and a "
@@ -131,7 +131,7 @@ def everything(scene: Scene) -> None:
 def curve(found: "Ranking", kind: ranking.Curve, name: str, colour: str) -> Curve:
     """Return a line of the figure."""
     x, y = (found.fpr, found.tpr) if kind == "roc" else (found.tpr, found.precision)
-    return Curve(name, np.asarray(x), np.asarray(y), ranking.area(found, kind), colour)
+    return Curve(name, np.asarray(x), np.asarray(y), ranking.compute_area(found, kind), colour)
 
 
 def chart(scene: Scene, kind: ranking.Curve, figure: dict, whose: str, area: float, version: str) -> None:

@@ -12,7 +12,7 @@ from playground.data import catalog, shapes, store
 from playground.data.catalog import DataError
 from playground.events import EpochRow
 from playground.metrics import IGNORE, scores
-from playground.metrics.mask_scores import FIGURES
+from playground.metrics.mask_scores import MASK_METRICS
 from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
 from playground.plots.masks import as_rgb, clear_class, errors, laid_over
 from playground.runs import RunFolder
@@ -104,9 +104,9 @@ def _drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
 def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
     """Return the mean IoU of one image, over the classes of its truth."""
     known = truth != IGNORE
-    counts = scores.confusion_matrix(truth[known], pred[known], int(max(pred.max(), truth[known].max(initial=0))) + 1)
+    counts = scores.count_confusion(truth[known], pred[known], int(max(pred.max(), truth[known].max(initial=0))) + 1)
     occurs = counts.sum(1) > 0
-    return float(scores.iou(counts)[occurs].mean()) if occurs.any() else 0.0
+    return float(scores.compute_iou(counts)[occurs].mean()) if occurs.any() else 0.0
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)
@@ -178,10 +178,10 @@ def _figures(run: RunFolder, epoch: int) -> None:
         st.markdown(f"**All test images together**, after epoch {epoch}")
         with st.grid(3, min_column_width=120, gap="small"):
             for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
-                title, help = FIGURES[name]
+                title, help = MASK_METRICS[name]
                 st.metric(title, percent(found[name]), help=help)
     values = {name: [figures_of(row)[name] for row in rows] for name in CURVES}
-    spoken = ", ".join(f"{FIGURES[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
+    spoken = ", ".join(f"{MASK_METRICS[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
     live_chart(
         _curve([row.epoch for row in rows], values, epoch, run.id),
         key="segment_curve",
@@ -195,7 +195,12 @@ def _curve(epochs: list[int], values: dict[str, list[float]], epoch: int, revisi
     x = np.array(epochs, float)
     traces = [
         line(
-            x, 100 * np.array(values[name]), FIGURES[name][0], colour, mode="lines+markers", hovertemplate="%{y:.1f} %"
+            x,
+            100 * np.array(values[name]),
+            MASK_METRICS[name][0],
+            colour,
+            mode="lines+markers",
+            hovertemplate="%{y:.1f} %",
         )
         for name, colour in CURVES.items()
     ]
@@ -218,8 +223,8 @@ def _per_class(run: RunFolder, epoch: int, classes: tuple[str, ...]) -> None:
         return
     counts = np.asarray(row.confusion)
     share = counts.sum(1) / max(counts.sum(), 1)
-    columns = {"Pixels": share, "IoU": scores.iou(counts), "Dice": scores.f1(counts)}
-    columns |= {"Precision": scores.precision(counts), "Recall": scores.recall(counts)}
+    columns = {"Pixels": share, "IoU": scores.compute_iou(counts), "Dice": scores.compute_f1(counts)}
+    columns |= {"Precision": scores.compute_precision(counts), "Recall": scores.compute_recall(counts)}
     st.dataframe(
         {"Class": classes} | {name: 100 * values for name, values in columns.items()},
         hide_index=True,

@@ -231,12 +231,12 @@ def _areas(labels: np.ndarray, classes: tuple[str, ...], version: str) -> None:
 
 def _score(labels: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> None:
     """Say how much of a scene is right: over all of its pixels, and class by class."""
-    confusion = scores.confusion_matrix(truth, labels, len(classes))
+    confusion = scores.count_confusion(truth, labels, len(classes))
     present = np.flatnonzero(confusion.sum(0) + confusion.sum(1))
-    iou = scores.iou(confusion)
+    iou = scores.compute_iou(confusion)
     each = ", ".join(f"{classes[k]} {percent(float(iou[k]), 0)}" for k in present)
     st.markdown(
-        f"**{percent(scores.accuracy(confusion))}** of the pixels are right; mean IoU "
+        f"**{percent(scores.compute_accuracy(confusion))}** of the pixels are right; mean IoU "
         f"**{percent(float(iou[present].mean()))}**.",
         help="IoU is the intersection over the union of where the network sees a class and where it is, over all "
         f"pixels of this scene; its mean is over the {len(present)} classes that occur in either: {escape(each)}.",

@@ -8,7 +8,7 @@ from playground.comparison.remedies import REMEDIES, SCALES, Remedy, figures_of
 from playground.errors import PlaygroundError
 from playground.jobs import client
 from playground.metrics import IGNORE
-from playground.metrics.mask_scores import FIGURES
+from playground.metrics.mask_scores import MASK_METRICS
 from playground.plots.masks import as_rgb, errors
 from playground.runs import RunFolder
 from playground.ui.common import person, pickers, run_views
@@ -157,13 +157,13 @@ def _judged(
 
 def _table(before: dict[str, float], after: dict[str, float], remedy: Remedy) -> None:
     """Draw the figures side by side; the one that should move stands first."""
-    order = sorted(FIGURES, key=lambda name: name != remedy.figure)
+    order = sorted(MASK_METRICS, key=lambda name: name != remedy.metric)
     with st.grid(len(order), min_column_width=150, gap="small", key="segment_before_after"):
         for name in order:
-            title, help = FIGURES[name]
+            title, help = MASK_METRICS[name]
             change = 100 * (after[name] - before[name])
             st.metric(
-                f"**{title}**, should rise" if name == remedy.figure else title,
+                f"**{title}**, should rise" if name == remedy.metric else title,
                 percent(after[name]),
                 f"{change:+.1f} points, from {percent(before[name])}",
                 delta_color="normal" if abs(change) >= 0.05 else "off",

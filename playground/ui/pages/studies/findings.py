@@ -6,7 +6,7 @@ import streamlit as st
 
 from playground.config import KNOBS, RunConfig
 from playground.data import catalog
-from playground.metrics.scores import accuracy
+from playground.metrics.scores import compute_accuracy
 from playground.plots import studies as figures
 from playground.plots.confusion import confusion_heatmap
 from playground.runs import RunError
@@ -151,7 +151,7 @@ def _confusion(folder: StudyFolder, feed: StudyFeed) -> None:
             else "The confusion matrix appears when the first fold is finished."
         )
         return
-    share = percent(accuracy(counts))
+    share = percent(compute_accuracy(counts))
     live_chart(
         confusion_heatmap(counts, classes, title="Out of fold", revision=folder.id),
         key="study_confusion",
