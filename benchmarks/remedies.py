@@ -16,7 +16,7 @@ from statistics import mean, stdev
 def trained(options: argparse.Namespace) -> None:
     """Train each remedy's two networks, seed by seed, and print the figures of both."""
     from playground import runs
-    from playground.comparison.remedies import REMEDIES, figures_of
+    from playground.comparison.remedies import REMEDIES, read_mask_metrics
     from playground.config import from_flat
     from playground.events import EpochRow
     from playground.jobs.slots import Slot
@@ -32,7 +32,7 @@ def trained(options: argparse.Namespace) -> None:
             for config in remedy.configs(from_flat({"seed": seed}, base)):
                 run = runs.create(config, remedy.title)
                 work(run, Slot("cpu", 2))
-                sides.append(figures_of([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
+                sides.append(read_mask_metrics([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
             found.append(sides)
         print(f"\n{remedy.title}: {dict(remedy.without)} -> {dict(remedy.remedied)}", flush=True)
         for figure in MASK_METRICS:

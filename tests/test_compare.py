@@ -12,10 +12,10 @@ from rows_support import make_row
 
 from playground import runs
 from playground.comparison import curves, masks, settings
-from playground.comparison.costs import reached
-from playground.comparison.curves import curves_of, series
-from playground.comparison.mistakes import mcnemar, pair
-from playground.comparison.significance import Member, groups, holm, p_words, welch
+from playground.comparison.costs import sum_up_costs
+from playground.comparison.curves import list_curves, read_curve
+from playground.comparison.mistakes import compare_predictions, run_mcnemar_test
+from playground.comparison.significance import Member, correct_by_holm, group_members, run_welch_test, write_p_value
 from playground.config import RunConfig, from_flat
 from playground.geometry import layers
 from playground.metrics import IGNORE
@@ -32,19 +32,19 @@ def test_only_the_knobs_that_differ_in_the_order_of_the_form():
         from_flat({"learning_rate": 0.02, "flip": True, "channels": "8-16"}),
         from_flat({"learning_rate": 0.01, "flip": True}),
     ]
-    assert settings.differing_knobs(configs) == {
+    assert settings.find_differences(configs) == {
         "channels": [(16, 32, 64), (8, 16), (16, 32, 64)],
         "learning_rate": [0.01, 0.02, 0.01],
     }
-    assert settings.differing_knobs(configs[:1]) == settings.differing_knobs([]) == {}
+    assert settings.find_differences(configs[:1]) == settings.find_differences([]) == {}
 
 
 def test_a_run_keeps_its_colour_while_others_come_and_go():
-    first = curves.colours({}, ["a", "b", "c"])
+    first = curves.assign_colours({}, ["a", "b", "c"])
     assert first == {"a": 0, "b": 1, "c": 2}
-    second = curves.colours(first, ["b", "c"])
+    second = curves.assign_colours(first, ["b", "c"])
     assert second == {"b": 1, "c": 2}
-    assert curves.colours(second, ["d", "b", "c", "e"]) == {"d": 0, "b": 1, "c": 2, "e": 3}
+    assert curves.assign_colours(second, ["d", "b", "c", "e"]) == {"d": 0, "b": 1, "c": 2, "e": 3}
 
 
 # Curves
@@ -79,14 +79,14 @@ EPOCHS = [
     ],
 )
 def test_a_curve_over_each_axis(axis, split, figure, x, y):
-    found = series(PROGRESS, EPOCHS, axis=axis, split=split, figure=figure, per_epoch=80)
+    found = read_curve(PROGRESS, EPOCHS, axis=axis, split=split, figure=figure, per_epoch=80)
     np.testing.assert_allclose(found, [x, y])
 
 
 def test_a_curve_that_is_not_there_is_empty():
     without = [replace(row, val=None) for row in EPOCHS]
     for rows, axis, per_epoch in ((without, "epoch", 80), (EPOCHS, "images", None), ([], "step", 80)):
-        x, y = series({}, rows, axis=axis, split="val", figure="loss", per_epoch=per_epoch)
+        x, y = read_curve({}, rows, axis=axis, split="val", figure="loss", per_epoch=per_epoch)
         assert len(x) == len(y) == 0
 
 
@@ -103,27 +103,27 @@ PIXELS = [pixel_row(0, 0.5, 0.9), pixel_row(1, 0.8, 0.6), pixel_row(2, 0.9, 0.5)
 
 
 def test_curves_of_runs_that_label_pixels():
-    x, y = series({}, PIXELS, axis="epoch", split="test", figure="iou", per_epoch=None)
+    x, y = read_curve({}, PIXELS, axis="epoch", split="test", figure="iou", per_epoch=None)
     np.testing.assert_allclose([x, y], [[0, 1, 2], [0.9, 0.6, 0.5]])
-    assert series({}, PIXELS, axis="epoch", split="test", figure="boundary_f1", per_epoch=None)[1][0] == 0.45
+    assert read_curve({}, PIXELS, axis="epoch", split="test", figure="boundary_f1", per_epoch=None)[1][0] == 0.45
     for rows, split in ((PIXELS, "val"), (EPOCHS, "test"), ([*EPOCHS, pixel_row(3, 0.9, 0.5)][:3], "val")):
-        assert len(series({}, rows, axis="epoch", split=split, figure="iou", per_epoch=None)[0]) == 0
+        assert len(read_curve({}, rows, axis="epoch", split=split, figure="iou", per_epoch=None)[0]) == 0
 
 
 def test_which_curves_a_run_has():
     everywhere = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
     held_back = everywhere | {"val_loss", "val_accuracy"}
-    assert curves_of(RunConfig(), EPOCHS) == held_back
-    assert curves_of(RunConfig(), [replace(row, val=None) for row in EPOCHS]) == everywhere
-    assert curves_of(RunConfig(), PIXELS) == everywhere | {"test_iou", "test_boundary_f1"}
+    assert list_curves(RunConfig(), EPOCHS) == held_back
+    assert list_curves(RunConfig(), [replace(row, val=None) for row in EPOCHS]) == everywhere
+    assert list_curves(RunConfig(), PIXELS) == everywhere | {"test_iou", "test_boundary_f1"}
     # Before the first epoch the config tells.
-    assert curves_of(from_flat({"validation_share": 0.1}), []) == held_back
-    assert curves_of(from_flat({"validation_share": 0.0, "folds": 3}), []) == held_back
-    assert curves_of(from_flat({"validation_share": 0.0, "dataset": "shapes"}), []) == everywhere | {
+    assert list_curves(from_flat({"validation_share": 0.1}), []) == held_back
+    assert list_curves(from_flat({"validation_share": 0.0, "folds": 3}), []) == held_back
+    assert list_curves(from_flat({"validation_share": 0.0, "dataset": "shapes"}), []) == everywhere | {
         "test_iou",
         "test_boundary_f1",
     }
-    assert curves_of(from_flat({"validation_share": 0.0, "dataset": "no-longer-here"}), []) == everywhere
+    assert list_curves(from_flat({"validation_share": 0.0, "dataset": "no-longer-here"}), []) == everywhere
 
 
 def curve(number, count=10):
@@ -163,7 +163,7 @@ def test_many_points_are_thinned_out_and_accuracy_is_in_per_cent():
 
 def test_figures_and_costs_by_hand():
     config = from_flat({"images_per_class": 10, "validation_share": 0.2})  # 80 images an epoch
-    found = reached(config, Status("finished", seconds=4.5, parameters=7), PROGRESS, EPOCHS)
+    found = sum_up_costs(config, Status("finished", seconds=4.5, parameters=7), PROGRESS, EPOCHS)
     assert found.final == {"train": 0.6, "val": 0.5, "test": 0.3}
     # The earliest of equals on the validation images; the other splits as they were at that epoch.
     assert (found.best_epoch, found.best) == (1, {"train": 0.4, "val": 0.5, "test": 0.35})
@@ -179,14 +179,14 @@ def test_figures_and_costs_by_hand():
 
 def test_a_run_that_gained_nothing_has_no_cost_a_point():
     epochs = [EPOCHS[0], epoch_row(1, 0.1, None, 0.1, 2.0)]
-    found = reached(RunConfig(), Status("queued"), PROGRESS, epochs)
+    found = sum_up_costs(RunConfig(), Status("queued"), PROGRESS, epochs)
     assert found.points is found.seconds_per_point is found.macs_per_point is None
-    empty = reached(RunConfig(), Status("queued"), {}, [])
+    empty = sum_up_costs(RunConfig(), Status("queued"), {}, [])
     assert (empty.final, empty.best, empty.epochs, empty.seconds_per_point) == ({}, {}, 0, None)
 
 
 def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
-    found = reached(from_flat({"dataset": "shapes"}), Status("queued", seconds=8.0), {}, PIXELS)
+    found = sum_up_costs(from_flat({"dataset": "shapes"}), Status("queued", seconds=8.0), {}, PIXELS)
     assert found.task.name == "segmentation"
     # Nothing is held back, so no epoch is chosen: the test images may not choose.
     assert (found.best_epoch, found.best) == (2, {"train": 0.9, "test": 0.5})
@@ -196,12 +196,14 @@ def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
     assert found.points == pytest.approx(10)
     assert found.seconds_per_point == pytest.approx(0.8)
     few = from_flat({"dataset": "shapes", "images_per_class": 10, "validation_share": 0.2})
-    assert reached(few, Status("queued"), {}, PIXELS).images == 2 * 8  # of all images, which are of no class as a whole
-    assert reached(RunConfig(), Status("queued"), PROGRESS, EPOCHS).task.name == "classification"
+    assert (
+        sum_up_costs(few, Status("queued"), {}, PIXELS).images == 2 * 8
+    )  # of all images, which are of no class as a whole
+    assert sum_up_costs(RunConfig(), Status("queued"), PROGRESS, EPOCHS).task.name == "classification"
 
 
 def test_a_deleted_data_set_leaves_what_was_measured():
-    found = reached(from_flat({"dataset": "no-longer-here"}), Status("queued", parameters=7), PROGRESS, EPOCHS)
+    found = sum_up_costs(from_flat({"dataset": "no-longer-here"}), Status("queued", parameters=7), PROGRESS, EPOCHS)
     assert found.macs is found.images is found.macs_per_point is None
     assert (found.parameters, found.final["test"]) == (7, 0.3)
 
@@ -210,7 +212,7 @@ def test_the_demo():
     demo = runs.demo_run()
     feed = Feed(demo)
     feed.update()
-    found = reached(demo.config, feed.status, feed.progress, feed.epochs)
+    found = sum_up_costs(demo.config, feed.status, feed.progress, feed.epochs)
     assert (found.best["val"], found.best_epoch) == (0.905, 24)
     assert found.final["test"] == 0.8953
     assert found.images == 24 * 49_000
@@ -225,7 +227,7 @@ def member(label, value, changes=(), **knobs):
 
 
 def test_groups_differ_in_more_than_seed_and_fold():
-    found = groups(
+    found = group_members(
         [
             member("a0", 0.6, seed=0),
             member("b0", 0.7, seed=0, kernel_size=5),
@@ -242,52 +244,52 @@ def test_groups_differ_in_more_than_seed_and_fold():
 
 
 def test_a_repeat_of_the_same_seed_counts_once():
-    (found,) = groups([member("new", 0.6, seed=3), member("old", 0.6, seed=3), member("other", 0.7, seed=4)])
+    (found,) = group_members([member("new", 0.6, seed=3), member("old", 0.6, seed=3), member("other", 0.7, seed=4)])
     assert found.labels == ("new", "other")
 
 
 def test_welch_against_its_formula():
     a, b = [0.61, 0.63, 0.62], [0.58, 0.60, 0.55, 0.61]
-    found = welch(a, b)
+    found = run_welch_test(a, b)
     va, vb = np.var(a, ddof=1) / 3, np.var(b, ddof=1) / 4
     t = (np.mean(a) - np.mean(b)) / math.sqrt(va + vb)
     degrees = (va + vb) ** 2 / (va**2 / 2 + vb**2 / 3)
     assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
     assert (found.t, found.degrees) == pytest.approx((t, degrees))
     assert found.p == pytest.approx(2 * scipy.stats.t.sf(t, degrees))
-    assert welch(b, a).t == pytest.approx(-t)
+    assert run_welch_test(b, a).t == pytest.approx(-t)
     known = scipy.stats.ttest_ind(a, b, equal_var=False)
     assert (found.t, found.degrees, found.p) == pytest.approx((known.statistic, known.df, known.pvalue))
 
 
 def test_one_seed_cannot_tell():
-    assert welch([0.6], [0.7, 0.71]) is None
-    assert welch([0.6, 0.61], [0.7]) is None
+    assert run_welch_test([0.6], [0.7, 0.71]) is None
+    assert run_welch_test([0.6, 0.61], [0.7]) is None
 
 
 def test_groups_without_any_spread_have_nothing_to_be_held_against():
-    assert welch([0.5, 0.5], [0.5, 0.5]) is None
-    assert welch([0.5, 0.5], [0.6, 0.6]) is None
-    assert welch([0.5, 0.5], [0.6, 0.7]) is not None
+    assert run_welch_test([0.5, 0.5], [0.5, 0.5]) is None
+    assert run_welch_test([0.5, 0.5], [0.6, 0.6]) is None
+    assert run_welch_test([0.5, 0.5], [0.6, 0.7]) is not None
 
 
 def test_no_p_value_is_zero():
-    assert p_words(0.0123) == "p = 0.012"
-    assert p_words(mcnemar(5000, 0)) == "p < 1e-300"
+    assert write_p_value(0.0123) == "p = 0.012"
+    assert write_p_value(run_mcnemar_test(5000, 0)) == "p < 1e-300"
 
 
 def test_a_group_says_whether_seeds_or_folds_set_its_runs_apart():
     folds = [member(f"f{i}", 0.5, folds=3, fold=i) for i in range(3)]
     seeds = [member(f"s{i}", 0.6, seed=i) for i in range(2)]
     both = [member(f"b{i}", 0.7, folds=2, fold=i, seed=i) for i in range(2)]
-    found = groups([*folds, *seeds, *both, member("one", 0.8, kernel_size=5)])
+    found = group_members([*folds, *seeds, *both, member("one", 0.8, kernel_size=5)])
     assert [sorted(group.apart) for group in found] == [[], ["folds", "seeds"], ["seeds"], ["folds"]]
 
 
 def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.6, 0.9]) == [1, 1]
-    assert holm([]) == []
+    assert correct_by_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert correct_by_holm([0.6, 0.9]) == [1, 1]
+    assert correct_by_holm([]) == []
 
 
 # Two runs
@@ -297,7 +299,7 @@ def test_holm_by_hand():
 def test_mcnemar_against_the_binomial_sum(b, c):
     n = b + c
     tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) * 2
-    assert mcnemar(b, c) == pytest.approx(min(1.0, tail / 2**n), rel=1e-9)
+    assert run_mcnemar_test(b, c) == pytest.approx(min(1.0, tail / 2**n), rel=1e-9)
 
 
 def one_hot(guesses, sure=0.9):
@@ -311,30 +313,30 @@ def test_each_image_is_of_one_kind():
     a = one_hot([0, 1, 2, 0, 1, 1, 3, 1])
     b = one_hot([0, 0, 0, 3, 2, 1, 3, 2])
     a[1] = [0.3, 0.4, 0.2, 0.1]  # right by a hair: less telling than image 2
-    found = pair(a, b, targets)
+    found = compare_predictions(a, b, targets)
     assert found.both == 2
     assert found.only_a.tolist() == [2, 1]
     assert found.only_b.tolist() == [3]
     assert found.same_mistake == 1
     assert found.different_mistakes.tolist() == [4, 7]
     assert found.images == len(targets)
-    assert found.p == mcnemar(2, 1)
-    swapped = pair(b, a, targets)
+    assert found.p == run_mcnemar_test(2, 1)
+    swapped = compare_predictions(b, a, targets)
     assert swapped.only_b.tolist() == [2, 1]
 
 
 def test_runs_on_different_images_are_no_pair():
     with pytest.raises(ValueError, match="same test images"):
-        pair(one_hot([0, 1]), one_hot([0, 1, 2]), [0, 1])
+        compare_predictions(one_hot([0, 1]), one_hot([0, 1, 2]), [0, 1])
     with pytest.raises(ValueError, match="same test images"):
-        pair(one_hot([0, 1]), one_hot([0, 1]), [0, 1, 2])
+        compare_predictions(one_hot([0, 1]), one_hot([0, 1]), [0, 1, 2])
 
 
 # Two runs that label pixels
 
 
 def test_the_overlap_of_each_class_by_hand():
-    found = masks.overlaps([[6, 2, 1], [1, 3, 0], [0, 0, 0]])
+    found = masks.compute_overlaps([[6, 2, 1], [1, 3, 0], [0, 0, 0]])
     np.testing.assert_allclose(found, [6 / 10, 3 / 6, np.nan])  # what no pixel is of has none
 
 
@@ -345,9 +347,9 @@ def test_images_by_how_much_two_masks_differ():
     a[1] = 1  # all wrong, and B right
     b[0, 0] = 1  # of three pixels that have a class one wrong
     b[2] = [[0, 1], [1, 0]]
-    found = masks.masks(a, b, truth)
+    found = masks.compare_masks(a, b, truth)
     np.testing.assert_allclose(found.right_a, [1, 0, 1, 0])  # of an image without any class nothing is right
     np.testing.assert_allclose(found.right_b, [2 / 3, 1, 1 / 2, 0])
     assert found.order.tolist() == [1, 2, 0, 3]
     with pytest.raises(ValueError, match="same test images"):
-        masks.masks(a, b[:, :1], truth)
+        masks.compare_masks(a, b[:, :1], truth)

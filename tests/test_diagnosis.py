@@ -486,16 +486,16 @@ def test_many_saturated_layers_are_one_card():
 
 def test_dead_units_of_a_real_network():
     from playground.inference.load import dataset_of, load_model
-    from playground.interpret.dead_units import health
+    from playground.interpret.dead_units import examine_units
 
     demo = runs.demo_run()
     _, mean, std = dataset_of(demo)
     images = arrays("cifar10-mini").test_images[:100]
-    sound = health(load_model(demo, 24), images, mean, std)
+    sound = examine_units(load_model(demo, 24), images, mean, std)
     assert examine_units(sound, sound, 24, STUCK_CARD) == []
     net = copy.deepcopy(load_model(demo, 24))  # the other is kept in memory for all
     next(tensor for name, tensor in net.state_dict().items() if "block2" in name and "norm1.bias" in name).fill_(-100.0)
-    found = examine_units(sound, health(net, images, mean, std), 24, STUCK_CARD)
+    found = examine_units(sound, examine_units(net, images, mean, std), 24, STUCK_CARD)
     assert found[0].title == "Dead units in block2.act1"
 
 

@@ -17,7 +17,7 @@ from playground.inference import load
 from playground.inference.classify import predict
 from playground.inference.errors import InferenceError
 from playground.inference.load import load_model
-from playground.interpret.trace import trace
+from playground.interpret.trace import trace_image
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
@@ -66,7 +66,7 @@ def test_predict_and_inside_compute_in_one_precision(trained):
     images = arrays("cifar10-mini").test_images[:300]
     told = predict(run, 1, images)
     net, (_, mean, std) = load_model(run, 1), load.dataset_of(run)
-    inside = np.stack([trace(net, image, mean, std).probs for image in images])
+    inside = np.stack([trace_image(net, image, mean, std).probs for image in images])
     np.testing.assert_allclose(told, inside, atol=1e-5)
     second, first = np.sort(told, axis=1)[:, -2:].T
     clear = first - second > 1e-5

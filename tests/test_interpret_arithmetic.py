@@ -12,9 +12,9 @@ from playground.choices import ACTIVATIONS
 from playground.config import KNOBS, ModelConfig, from_flat
 from playground.geometry import GeometryError
 from playground.interpret import InterpretError, ops
-from playground.interpret.arithmetic import explain, places_of
-from playground.interpret.receptive_field import Field, field, unravel
-from playground.interpret.trace import trace
+from playground.interpret.arithmetic import explain_number, find_inputs
+from playground.interpret.receptive_field import ReceptiveField, compute_receptive_field, unravel_index
+from playground.interpret.trace import trace_image
 from playground.models import build
 
 torch.set_num_threads(1)
@@ -128,7 +128,7 @@ def test_every_layer_and_every_number_is_that_of_torch(number):
     knobs = KNOBS_DRAWN[number]
     net, image, mean, std = network(knobs, seed=number)
     model = from_flat({k: v for k, v in knobs.items() if k != "input"}).model
-    traced, draw = trace(net, image, mean, std), random.Random(number)
+    traced, draw = trace_image(net, image, mean, std), random.Random(number)
     pixels = torch.from_numpy(image)[None] / 255
     maps = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     weights = net.state_dict()
@@ -143,7 +143,7 @@ def test_every_layer_and_every_number_is_that_of_torch(number):
     np.testing.assert_allclose(traced.probs, F.softmax(maps, 1)[0], atol=1e-5)
     for output in traced.outputs:
         for place in places(output.shape, draw):
-            told = explain(net, traced, output.name, place)
+            told = explain_number(net, traced, output.name, place)
             assert told.traced == output.values[place]
             assert told.step.output == pytest.approx(told.traced, abs=tolerance(told)), (output.name, place)
             assert (told.kind, told.index) == (output.kind, place)
@@ -151,7 +151,7 @@ def test_every_layer_and_every_number_is_that_of_torch(number):
 
 def test_a_trace_names_its_layers_in_order():
     net, image, mean, std = network({"channels": "2", "norm": "batch", "fc_width": 3})
-    traced = trace(net, image, mean, std)
+    traced = trace_image(net, image, mean, std)
     assert traced.names == ("input", *(layer.name for layer in net.chain), "softmax")
     assert traced.before("block1.conv1").name == "input" and traced.before("softmax").name == "output"
     assert traced.logits.shape == traced.probs.shape == (4,)
@@ -160,8 +160,8 @@ def test_a_trace_names_its_layers_in_order():
 
 def test_the_parts_of_a_convolution_add_up():
     net, image, mean, std = network({"kernel_size": 3, "padding": "1", "dilation": 1, "channels": "5", "stride": 2})
-    traced = trace(net, image, mean, std)
-    step = explain(net, traced, "block1.conv1", (4, 0, 3)).step
+    traced = trace_image(net, image, mean, std)
+    step = explain_number(net, traced, "block1.conv1", (4, 0, 3)).step
     assert isinstance(step, ops.ConvStep)
     np.testing.assert_array_equal(step.rows, [-1, 0, 1])
     np.testing.assert_array_equal(step.columns, [5, 6, 7])
@@ -187,8 +187,8 @@ def test_a_maximum_says_which_number_was_taken():
 
 def test_the_parts_of_a_fully_connected_unit_add_up_and_say_where_they_come_from():
     net, image, mean, std = network({"channels": "2-4", "fc_width": 6}, size=16)
-    traced = trace(net, image, mean, std)
-    told = explain(net, traced, "fc1", (2,), most=5)
+    traced = trace_image(net, image, mean, std)
+    told = explain_number(net, traced, "fc1", (2,), most=5)
     step = told.step
     assert isinstance(step, ops.LinearStep)
     assert told.source == "flatten"
@@ -197,9 +197,9 @@ def test_the_parts_of_a_fully_connected_unit_add_up_and_say_where_they_come_from
     everything = traced["flatten"].values * net.state_dict()["fc1.weight"][2].numpy()
     assert np.abs(step.products[-1]) >= np.sort(np.abs(everything))[-5] - 1e-7
     assert step.output == pytest.approx(step.products.sum() + step.rest_sum + step.bias)
-    for place, value in zip(places_of(traced, "fc1", step.units), step.inputs, strict=True):
+    for place, value in zip(find_inputs(traced, "fc1", step.units), step.inputs, strict=True):
         assert traced["block2.dropout"].values[place] == value
-    assert places_of(traced, "output", np.array([3])) == [(3,)]
+    assert find_inputs(traced, "output", np.array([3])) == [(3,)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -241,7 +241,7 @@ def test_a_field_is_what_moves_the_number(number):
         maps[(0, *place)].backward()
         assert pixels.grad is not None
         seen = np.argwhere(pixels.grad[0].sum(0).numpy() != 0)
-        told = field(net.chain, layer.name, place)
+        told = compute_receptive_field(net.chain, layer.name, place)
         if not len(seen):
             assert told.clipped and told.empty
             continue
@@ -254,34 +254,36 @@ INPUT = (1, 77, 77), 3
 
 def test_fields_at_the_edge_and_after_the_flattening():
     net, *_ = network({"kernel_size": 5, "channels": "2", "pooling": "none", "fc_width": 4}, size=9)
-    assert field(net.chain, "block1.conv1", (0, 0, 8)) == Field(6, 0, 9, 3, True)
-    assert field(net.chain, "block1.conv1", (1, 4, 4)) == Field(2, 2, 7, 7, False)
-    assert field(net.chain, "input", (2, 3, 4)) == Field(4, 3, 5, 4, False)
-    assert field(net.chain, "flatten", (81 + 4 * 9 + 4,)) == Field(2, 2, 7, 7, False)
-    whole = Field(0, 0, 9, 9, True)
-    assert {field(net.chain, name, (0,)) for name in ("fc1", "fc1_act", "output", "softmax")} == {whole}
-    assert unravel(81 + 4 * 9 + 5, (2, 9, 9)) == (1, 4, 5)
+    assert compute_receptive_field(net.chain, "block1.conv1", (0, 0, 8)) == ReceptiveField(6, 0, 9, 3, True)
+    assert compute_receptive_field(net.chain, "block1.conv1", (1, 4, 4)) == ReceptiveField(2, 2, 7, 7, False)
+    assert compute_receptive_field(net.chain, "input", (2, 3, 4)) == ReceptiveField(4, 3, 5, 4, False)
+    assert compute_receptive_field(net.chain, "flatten", (81 + 4 * 9 + 4,)) == ReceptiveField(2, 2, 7, 7, False)
+    whole = ReceptiveField(0, 0, 9, 9, True)
+    assert {compute_receptive_field(net.chain, name, (0,)) for name in ("fc1", "fc1_act", "output", "softmax")} == {
+        whole
+    }
+    assert unravel_index(81 + 4 * 9 + 5, (2, 9, 9)) == (1, 4, 5)
     # Of three taps two pixels apart the first is padding, and the second is not at the edge.
     holes, *_ = network({"kernel_size": 3, "dilation": 2, "channels": "2", "pooling": "none"}, size=9)
-    assert field(holes.chain, "block1.conv1", (0, 1, 4)) == Field(2, 1, 7, 4, True)
+    assert compute_receptive_field(holes.chain, "block1.conv1", (0, 1, 4)) == ReceptiveField(2, 1, 7, 4, True)
     blind, *_ = network({"kernel_size": 1, "padding": "3", "channels": "1", "pooling": "none"}, size=9)
-    assert field(blind.chain, "block1.conv1", (0, 0, 0)).empty
+    assert compute_receptive_field(blind.chain, "block1.conv1", (0, 0, 0)).empty
 
 
 def test_a_network_that_diverged_is_still_shown():
     net, image, mean, std = network({"channels": "2", "fc_width": 0})
     net.state_dict()["block1_conv1.weight"].fill_(float("nan"))
-    traced = trace(net, image, mean, std)
+    traced = trace_image(net, image, mean, std)
     assert np.isnan(traced["block1.conv1"].low) and np.isnan(traced.probs).all()
     for output in traced.outputs:
-        explain(net, traced, output.name, (0,) * len(output.shape))
+        explain_number(net, traced, output.name, (0,) * len(output.shape))
 
 
 def test_a_network_in_training_is_shown_as_it_predicts():
     net, image, mean, std = network({"channels": "2", "fc_width": 0, "dropout": 0.9, "norm": "batch"})
-    wanted = trace(net, image, mean, std).probs
+    wanted = trace_image(net, image, mean, std).probs
     net.train()
-    np.testing.assert_array_equal(trace(net, image, mean, std).probs, wanted)
+    np.testing.assert_array_equal(trace_image(net, image, mean, std).probs, wanted)
     assert net.training
 
 
@@ -299,7 +301,7 @@ def test_a_network_in_training_is_shown_as_it_predicts():
 def test_what_is_not_there_is_refused_in_one_line(name, index, says):
     net, image, mean, std = network({"channels": "2"})
     with pytest.raises(InterpretError, match=says) as caught:
-        explain(net, trace(net, image, mean, std), name, index)
+        explain_number(net, trace_image(net, image, mean, std), name, index)
     assert "\n" not in str(caught.value)
 
 
@@ -307,11 +309,11 @@ def test_images_of_another_kind_are_refused():
     net, image, mean, std = network({"channels": "2"})
     for wrong in (image[:1], image[:, :5], image.astype(np.float32), image[0]):
         with pytest.raises(InterpretError, match="this network takes uint8"):
-            trace(net, wrong, mean, std)
+            trace_image(net, wrong, mean, std)
     with pytest.raises(InterpretError, match="3 channels, their mean has 1"):
-        trace(net, image, (0.5,), std)
+        trace_image(net, image, (0.5,), std)
     with pytest.raises(InterpretError, match="A Linear cannot be looked into"):
-        trace(torch.nn.Linear(2, 2), image, mean, std)
+        trace_image(torch.nn.Linear(2, 2), image, mean, std)
     other, *_ = network({"channels": "4"})
     with pytest.raises(InterpretError, match="another network"):
-        explain(other, trace(net, image, mean, std), "output", (0,))
+        explain_number(other, trace_image(net, image, mean, std), "output", (0,))

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 from playground.config import from_flat
 from playground.interpret import InterpretError, attribution
-from playground.interpret.attribution import METHODS, attribute, overlay
-from playground.interpret.network import prepare
-from playground.interpret.trace import trace
+from playground.interpret.attribution import METHODS, attribute, draw_overlay
+from playground.interpret.network import prepare_image
+from playground.interpret.trace import trace_image
 from playground.models import build
 from playground.ui.pages.inside.attribution import sum_words
 
@@ -48,7 +48,7 @@ def differences(net, pixels: torch.Tensor, target: int, step: float = 1e-4) -> t
 @pytest.mark.parametrize("channels", [1, 3])
 def test_saliency_and_input_x_gradient_are_differences(channels, target):
     net, image, mean, std = network(channels)
-    pixels = prepare(net, image[None], mean, std)
+    pixels = prepare_image(net, image[None], mean, std)
     gradient = differences(net, pixels, target)
     found = attribute(net, image, mean, std, "saliency", target)
     np.testing.assert_allclose(found.values, gradient.abs().amax(0), rtol=1e-3, atol=1e-6)
@@ -63,7 +63,7 @@ def test_integrated_gradients_are_a_sum_over_the_way_and_complete():
     net, image, mean, std = network()
     found = attribute(net, image, mean, std, "integrated_gradients", 2)
     assert found.values.sum() == pytest.approx(found.score - found.baseline, abs=1e-4)
-    pixels = prepare(net, image[None], mean, std)
+    pixels = prepare_image(net, image[None], mean, std)
     assert found.baseline == pytest.approx(float(scores(net, torch.zeros_like(pixels), 2)[0]), abs=1e-5)
     parts = torch.arange(0.5, 400)[:, None, None, None] / 400
     way = (parts * pixels).double().requires_grad_()
@@ -96,7 +96,7 @@ def test_grad_cam_by_hand(layer):
     net, image, mean, std = network()
     found = attribute(net, image, mean, std, "grad_cam", 1, layer)
     assert found.layer == (layer or "block2.conv1")
-    maps = prepare(net, image[None], mean, std)
+    maps = prepare_image(net, image[None], mean, std)
     modules = dict(zip([step.name for step in net.chain], net.children(), strict=True))
     after = list(modules).index(found.layer) + 1
     for module in list(modules.values())[:after]:
@@ -116,7 +116,7 @@ def test_grad_cam_by_hand(layer):
 def test_occlusion_by_brute_force(window, stride):
     net, image, mean, std = network()
     found = attribute(net, image, mean, std, "occlusion", 3, window=window, stride=stride)
-    pixels = prepare(net, image[None], mean, std)
+    pixels = prepare_image(net, image[None], mean, std)
     window, stride = window or 1, stride or 1
     before = float(scores(net, pixels, 3)[0])
     total, count = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
@@ -144,16 +144,16 @@ def test_every_method_takes_every_network(method, knobs):
     found = attribute(net, image, mean, std, method, 0)
     assert found.values.shape == (SIZE, SIZE) and found.values.dtype == np.float32
     assert np.isfinite(found.values).all()
-    assert overlay(image, found.values, found.signed).shape == (SIZE, SIZE, 3)
+    assert draw_overlay(image, found.values, found.signed).shape == (SIZE, SIZE, 3)
 
 
 def test_the_network_that_others_use_is_left_alone():
     net, image, mean, std = network()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    wanted = trace(net, image, mean, std).probs
+    wanted = trace_image(net, image, mean, std).probs
 
     def work(method):
-        return attribute(net, image, mean, std, method, 1).values, trace(net, image, mean, std).probs
+        return attribute(net, image, mean, std, method, 1).values, trace_image(net, image, mean, std).probs
 
     alone = {method: work(method)[0] for method in METHODS}
     with ThreadPoolExecutor(4) as pool:
@@ -204,14 +204,14 @@ def test_what_cannot_be_is_refused_in_one_line(changes, says):
 def test_an_overlay_goes_from_the_image_to_the_colours():
     image = np.full((1, 2, 2), 40, np.uint8)
     values = np.array([[-1.0, 0.0], [1.0, np.nan]], np.float32)
-    assert (overlay(image, values, True, 0) == 40).all()
-    full = overlay(image, values, True, 1)
+    assert (draw_overlay(image, values, True, 0) == 40).all()
+    full = draw_overlay(image, values, True, 1)
     assert full[0, 0, 2] > full[0, 0, 0] and full[1, 0, 0] > full[1, 0, 2]  # blue against, red for
     assert full[0, 1].tolist() == [247, 247, 247] and full[1, 1].tolist() == [40, 40, 40]
-    only_for = overlay(image, np.abs(np.nan_to_num(values)), True, 1)
+    only_for = draw_overlay(image, np.abs(np.nan_to_num(values)), True, 1)
     assert only_for[0, 1].tolist() == [247, 247, 247]
     with pytest.raises(InterpretError, match="does not lie on an image"):
-        overlay(image, values[:1], True)
+        draw_overlay(image, values[:1], True)
 
 
 def test_a_network_that_diverged_gives_no_numbers_rather_than_an_error():
@@ -219,4 +219,4 @@ def test_a_network_that_diverged_gives_no_numbers_rather_than_an_error():
     net.state_dict()["output.weight"].fill_(float("nan"))
     found = attribute(net, image, mean, std, "saliency", 0)
     assert np.isnan(found.low)
-    np.testing.assert_array_equal(overlay(image, found.values, found.signed), image.transpose(1, 2, 0))
+    np.testing.assert_array_equal(draw_overlay(image, found.values, found.signed), image.transpose(1, 2, 0))

@@ -14,8 +14,8 @@ from playground.events import Epoch, to_row
 from playground.inference.classify import predict
 from playground.inference.load import load_model
 from playground.interpret import InterpretError
-from playground.interpret.edit import Edit, edited, edited_network, preset, save
-from playground.interpret.trace import trace
+from playground.interpret.edit import Edit, choose_preset, edit_kernel, edit_network, save_edit
+from playground.interpret.trace import trace_image
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.models import build
@@ -60,7 +60,7 @@ def first_of(data, count):
 
 @pytest.mark.parametrize("size", range(1, 12))
 def test_presets_of_any_size(size):
-    made = {name: preset(name, size) for name in PRESETS}
+    made = {name: choose_preset(name, size) for name in PRESETS}
     for name, total in {"blur": 1, "sharpen": 1, "edge": 0, "emboss": 1}.items():
         assert made[name].shape == (size, size) and made[name].dtype == np.float32
         assert made[name].sum() == pytest.approx(total, abs=1e-5)  # what even ground becomes
@@ -71,44 +71,44 @@ def test_presets_of_any_size(size):
     if size > 1:
         assert made["emboss"][0, 0] < 0 < made["emboss"][-1, -1]
     like = np.full((size, size), 0.1)
-    assert np.linalg.norm(preset("blur", size, like)) == pytest.approx(np.linalg.norm(like), rel=1e-5)
+    assert np.linalg.norm(choose_preset("blur", size, like)) == pytest.approx(np.linalg.norm(like), rel=1e-5)
 
 
 def test_the_usual_kernels_of_three():
-    np.testing.assert_allclose(preset("edge", 3) * 9, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], atol=1e-6)
-    np.testing.assert_allclose(preset("sharpen", 3) * 9, [[-1, -1, -1], [-1, 17, -1], [-1, -1, -1]], atol=1e-6)
-    np.testing.assert_allclose(preset("emboss", 3) * 4, [[-2, -1, 0], [-1, 4, 1], [0, 1, 2]], atol=1e-6)
+    np.testing.assert_allclose(choose_preset("edge", 3) * 9, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], atol=1e-6)
+    np.testing.assert_allclose(choose_preset("sharpen", 3) * 9, [[-1, -1, -1], [-1, 17, -1], [-1, -1, -1]], atol=1e-6)
+    np.testing.assert_allclose(choose_preset("emboss", 3) * 4, [[-2, -1, 0], [-1, 4, 1], [0, 1, 2]], atol=1e-6)
     with pytest.raises(InterpretError, match="there are blur, sharpen, edge, emboss"):
-        preset("swirl", 3)
+        choose_preset("swirl", 3)
 
 
 def test_only_the_named_kernel_changes_and_only_in_the_copy(run):
     before = run.weights(2)
-    after = edited(before, "block1.conv1", 2, 1, SQUARE)
+    after = edit_kernel(before, "block1.conv1", 2, 1, SQUARE)
     assert after.keys() == before.keys()
     np.testing.assert_array_equal(after["block1_conv1.weight"][2, 1], SQUARE)
     after["block1_conv1.weight"][2, 1] = before["block1_conv1.weight"][2, 1]
     for name, array in run.weights(2).items():
         np.testing.assert_array_equal(before[name], array)
         np.testing.assert_array_equal(after[name], array)
-    every = edited(before, "block2.conv1", 0, None, SQUARE)["block2_conv1.weight"]
+    every = edit_kernel(before, "block2.conv1", 0, None, SQUARE)["block2_conv1.weight"]
     assert (every[0] == np.array(SQUARE)).all() and (every[1:] == before["block2_conv1.weight"][1:]).all()
 
 
 def test_maps_and_prediction_follow_an_edit_at_once_and_a_reset_brings_them_back(run):
     net, data = load_model(run, 2), arrays("cifar10-mini")
     image, mean, std = data.test_images[0], data.info.mean, data.info.std
-    wanted = trace(net, image, mean, std)
-    edits = [Edit.of("block1.conv1", 1, None, preset("edge", 3)), Edit.of("block1.conv1", 1, 0, SQUARE)]
-    changed = trace(edited_network(net, edits), image, mean, std)
-    kernel = edited_network(net, edits).get_parameter("block1_conv1.weight")[1]
+    wanted = trace_image(net, image, mean, std)
+    edits = [Edit.of("block1.conv1", 1, None, choose_preset("edge", 3)), Edit.of("block1.conv1", 1, 0, SQUARE)]
+    changed = trace_image(edit_network(net, edits), image, mean, std)
+    kernel = edit_network(net, edits).get_parameter("block1_conv1.weight")[1]
     np.testing.assert_array_equal(kernel[0], SQUARE)
-    np.testing.assert_array_equal(kernel[1], preset("edge", 3))
+    np.testing.assert_array_equal(kernel[1], choose_preset("edge", 3))
     same = [c for c in range(4) if np.array_equal(changed["block1.conv1"].values[c], wanted["block1.conv1"].values[c])]
     assert same == [0, 2, 3]
     assert not np.allclose(changed.probs, wanted.probs)
-    np.testing.assert_array_equal(trace(edited_network(net, []), image, mean, std).probs, wanted.probs)
-    np.testing.assert_array_equal(trace(net, image, mean, std).probs, wanted.probs)
+    np.testing.assert_array_equal(trace_image(edit_network(net, []), image, mean, std).probs, wanted.probs)
+    np.testing.assert_array_equal(trace_image(net, image, mean, std).probs, wanted.probs)
     assert len({*edits, Edit.of("block1.conv1", 1, 0, np.array(SQUARE))}) == 2
 
 
@@ -116,7 +116,7 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
     data = arrays("cifar10-mini")
     files = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     edits = [Edit.of("block1.conv1", 1, None, SQUARE)]
-    child = save(run, 1, edits, data, data.info.mean, data.info.std, "mine")
+    child = save_edit(run, 1, edits, data, data.info.mean, data.info.std, "mine")
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == files
     assert {found.id for found in list_runs() if not found.read_only} == {run.id, child.id}
     assert child.about.parent == run.id and child.name == "mine"
@@ -153,12 +153,12 @@ def test_a_kernel_saved_unchanged_has_the_loss_it_had(run):
             parent.save_epoch(event.epoch, weights, event.test_probs)
         parent.set_status(state="finished", epoch=2, epochs=2)
     kernel = parent.weights(2)["block1_conv1.weight"][0, 0]
-    child = save(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], data, data.info.mean, data.info.std)
+    child = save_edit(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], data, data.info.mean, data.info.std)
     assert child.rows()[0].test.loss == pytest.approx(events[-1].test.loss, rel=1e-5)
     parent.describe(predictions_dataset="shapes")
     other = dataclasses.replace(data, info=dataclasses.replace(data.info, name="other"))
     with pytest.raises(InterpretError, match="weighs classes by the images of cifar10-mini, which are not here"):
-        save(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], other, data.info.mean, data.info.std)
+        save_edit(parent, 2, [Edit.of("block1.conv1", 0, 0, kernel)], other, data.info.mean, data.info.std)
 
 
 def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
@@ -171,7 +171,7 @@ def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
 
     monkeypatch.setattr(runs.RunFolder, "save_epoch", spy)
     rest = first_of(data, 8), data.info.mean, data.info.std
-    child = save(run, 1, [Edit.of("block1.conv1", 0, 0, SQUARE)], *rest)
+    child = save_edit(run, 1, [Edit.of("block1.conv1", 0, 0, SQUARE)], *rest)
     assert seen == [(True, "queued")] and child.status().state == "finished"
 
 
@@ -179,7 +179,7 @@ def test_a_child_is_judged_on_the_images_its_parent_was(run):
     other = dataclasses.replace(run.dataset, mean=(0.4,) * 3, std=(0.3,) * 3)
     run.describe(predictions_dataset="cifar10-mini", dataset=other)
     data = arrays("cifar10-mini")
-    child = save(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], first_of(data, 50), (0.4,) * 3, (0.3,) * 3)
+    child = save_edit(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], first_of(data, 50), (0.4,) * 3, (0.3,) * 3)
     assert child.dataset == other and child.predictions_dataset == "cifar10-mini"
     assert child.name == "parent, edited"
 
@@ -189,12 +189,12 @@ def test_nothing_is_left_of_a_run_that_could_not_be_saved(run, monkeypatch):
     rest = first_of(data, 8), data.info.mean, data.info.std
     edit = Edit.of("block1.conv1", 0, 0, SQUARE)
     with pytest.raises(InterpretError, match="Nothing was edited"):
-        save(run, 1, [], *rest)
+        save_edit(run, 1, [], *rest)
     with pytest.raises(RunError, match="keeps epochs 0 to 2"):
-        save(run, 9, [edit], *rest)
+        save_edit(run, 9, [edit], *rest)
     monkeypatch.setattr(runs.RunFolder, "save_epoch", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        save(run, 1, [edit], *rest)
+        save_edit(run, 1, [edit], *rest)
     assert [found.id for found in list_runs() if not found.read_only] == [run.id]
 
 
@@ -216,7 +216,7 @@ def test_nothing_is_left_of_a_run_that_could_not_be_saved(run, monkeypatch):
 def test_an_edit_that_does_not_fit_is_refused_in_one_line(change, says):
     net = build(SMALL.model, (3, 32, 32), 10).eval()
     weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
-    for attempt in (lambda: edited(weights, *change), lambda: edited_network(net, [Edit.of(*change)])):
+    for attempt in (lambda: edit_kernel(weights, *change), lambda: edit_network(net, [Edit.of(*change)])):
         with pytest.raises(InterpretError, match=says) as caught:
             attempt()
         assert "\n" not in str(caught.value)

@@ -10,11 +10,18 @@ import torch
 from playground.choices import ACTIVATIONS, NORMS
 from playground.config import TrainingConfig, from_flat
 from playground.interpret import InterpretError
-from playground.interpret.dead_units import health
-from playground.interpret.kernels import gradients, histogram, in_colour, kernels, kernels_of, weights
-from playground.interpret.network import Budget, batch_size, outputs, prepare, private
-from playground.interpret.top_activations import most_exciting
-from playground.interpret.trace import trace
+from playground.interpret.dead_units import examine_units
+from playground.interpret.kernels import (
+    compute_gradients,
+    draw_in_colour,
+    make_histogram,
+    read_kernels,
+    read_layer_kernels,
+    read_weights,
+)
+from playground.interpret.network import Budget, choose_batch_size, compute_outputs, copy_network, prepare_image
+from playground.interpret.top_activations import find_top_activations
+from playground.interpret.trace import trace_image
 from playground.models import build
 from playground.training.losses import loss_function
 
@@ -33,49 +40,49 @@ def network(**knobs):
 
 def test_kernels_are_those_of_the_network_and_a_copy():
     net = network(kernel_size=4)
-    found = kernels(net, "block2.conv1")
+    found = read_kernels(net, "block2.conv1")
     assert found.shape == (4, 3, 4, 4) and found.flags.c_contiguous
     wanted = net.state_dict()["block2_conv1.weight"].numpy().copy()
     np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(kernels_of(net, "block2.conv1", 3), wanted[3])
+    np.testing.assert_array_equal(read_layer_kernels(net, "block2.conv1", 3), wanted[3])
     found[:] = 0
-    np.testing.assert_array_equal(kernels(net, "block2.conv1"), wanted)
-    assert list(weights(net)) == ["block1.conv1", "block2.conv1", "fc1", "output"]
+    np.testing.assert_array_equal(read_kernels(net, "block2.conv1"), wanted)
+    assert list(read_weights(net)) == ["block1.conv1", "block2.conv1", "fc1", "output"]
     with pytest.raises(InterpretError, match=r"no conv 'fc1'; there are block1\.conv1, block2\.conv1$"):
-        kernels(net, "fc1")
+        read_kernels(net, "fc1")
     with pytest.raises(InterpretError, match="no map 4; it has 0 to 3"):
-        kernels_of(net, "block2.conv1", 4)
+        read_layer_kernels(net, "block2.conv1", 4)
 
 
 def test_colours_of_kernels():
     made = np.zeros((2, 3, 2, 2), np.float32)
     made[0, 0, 0, 0], made[0, 2, 1, 1], made[1, 1, 0, 1] = 2, -1, 0.5
-    each, together = in_colour(made), in_colour(made, each=False)
+    each, together = draw_in_colour(made), draw_in_colour(made, each=False)
     assert each.shape == (2, 2, 2, 3) and each.dtype == np.uint8
     assert each[0, 0, 0].tolist() == [255, 128, 128] and each[0, 1, 1].tolist() == [128, 128, 64]
     assert each[1, 0, 1].tolist() == [128, 255, 128] and together[1, 0, 1].tolist() == [128, 159, 128]
-    assert (in_colour(made * 0) == 128).all()
+    assert (draw_in_colour(made * 0) == 128).all()
     with pytest.raises(InterpretError, match="Kernels over 1 channels"):
-        in_colour(made[:, :1])
+        draw_in_colour(made[:, :1])
 
 
 def test_histograms_count_every_finite_value_once():
     values = np.array([-1.0, 0, 0, 3, np.nan, np.inf])
-    found = histogram(values, 4)
+    found = make_histogram(values, 4)
     assert found.counts.tolist() == [1, 2, 0, 1] and found.total == 4
     assert (found.low, found.high, found.mean) == (-1, 3, 0.5)
-    assert histogram(np.array([np.nan])).total == 0
-    assert histogram(np.full(5, 2.0)).counts.sum() == 5
+    assert make_histogram(np.array([np.nan])).total == 0
+    assert make_histogram(np.full(5, 2.0)).counts.sum() == 5
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("megabytes", [0, 256])
 def test_gradients_are_those_of_the_mean_loss(loss, megabytes):
     net, config = network(norm="batch", dropout=0.5), TrainingConfig(loss=loss, label_smoothing=0.1)
-    found = gradients(net, IMAGES, TARGETS, MEAN, STD, loss_function(config), megabytes)
+    found = compute_gradients(net, IMAGES, TARGETS, MEAN, STD, loss_function(config), megabytes)
     other = copy.deepcopy(net).requires_grad_()
-    loss_function(config)(other(prepare(net, IMAGES, MEAN, STD)), torch.from_numpy(TARGETS)).backward()
-    assert list(found) == list(weights(net))
+    loss_function(config)(other(prepare_image(net, IMAGES, MEAN, STD)), torch.from_numpy(TARGETS)).backward()
+    assert list(found) == list(read_weights(net))
     for name, gradient in found.items():
         wanted = other.get_parameter(name.replace(".", "_") + ".weight").grad
         np.testing.assert_allclose(gradient, wanted, rtol=1e-3, atol=1e-6)
@@ -85,9 +92,9 @@ def test_gradients_are_those_of_the_mean_loss(loss, megabytes):
 def test_gradients_need_a_target_for_each_image():
     net, loss = network(), loss_function(TrainingConfig())
     with pytest.raises(InterpretError, match="20 images have 3 targets"):
-        gradients(net, IMAGES, TARGETS[:3], MEAN, STD, loss)
+        compute_gradients(net, IMAGES, TARGETS[:3], MEAN, STD, loss)
     with pytest.raises(InterpretError, match="they are 0 to 3"):
-        gradients(net, IMAGES, TARGETS + 1, MEAN, STD, loss)
+        compute_gradients(net, IMAGES, TARGETS + 1, MEAN, STD, loss)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -101,26 +108,28 @@ def test_flat_units_are_found_and_the_others_are_not(activation, norm):
         module = net.get_submodule(before.replace(".", "_"))
         module.weight.data[:2] = 0
         module.bias.data[0], module.bias.data[1] = -9.0, 9.0
-    found = health(net, IMAGES, MEAN, STD)
+    found = examine_units(net, IMAGES, MEAN, STD)
     assert [each.layer for each in found] == ["block1.act1", "block2.act1", "fc1_act"]
     wanted = (activation != "leaky_relu", ACTIVATIONS[activation].bounded)
     for each in found:
         assert tuple(each.flat[:2]) == wanted, each.layer
         assert each.images == len(IMAGES) and each.meaning
-        values = np.stack([trace(net, image, MEAN, STD)[each.layer].values for image in IMAGES])
+        values = np.stack([trace_image(net, image, MEAN, STD)[each.layer].values for image in IMAGES])
         flat = ACTIVATIONS[activation].is_flat(torch.from_numpy(values)).numpy().reshape(20, len(each.share), -1)
         np.testing.assert_allclose(each.share, flat.mean((0, 2)))
         assert ((each.share == 1) == each.flat).all()
         assert each.sentence == f"{each.layer}: {each.count} of {len(each.flat)} units are {each.word}"
-    assert all((a.share == b.share).all() for a, b in zip(found, health(net, IMAGES, MEAN, STD, SMALL), strict=True))
+    assert all(
+        (a.share == b.share).all() for a, b in zip(found, examine_units(net, IMAGES, MEAN, STD, SMALL), strict=True)
+    )
 
 
 @pytest.mark.parametrize("layer", ["block1.conv1", "block2.pool", "flatten", "fc1_act", "output"])
 @pytest.mark.parametrize("budget", [None, SMALL])
 def test_the_most_exciting_images_are_those_of_a_plain_loop(layer, budget):
     net = network()
-    found = most_exciting(net, IMAGES, MEAN, STD, layer, top=4, budget=budget)
-    maps = np.stack([trace(net, image, MEAN, STD)[layer].values for image in IMAGES])
+    found = find_top_activations(net, IMAGES, MEAN, STD, layer, top=4, budget=budget)
+    maps = np.stack([trace_image(net, image, MEAN, STD)[layer].values for image in IMAGES])
     units = maps.shape[1]
     assert found.images.shape == found.values.shape == (units, 4) and found.seen == 20
     highest = maps.reshape(20, units, -1).max(2)
@@ -141,38 +150,38 @@ def test_the_most_exciting_images_are_those_of_a_plain_loop(layer, budget):
 def test_of_equally_exciting_images_the_earlier_comes_first():
     net = network(activation="relu")
     net.state_dict()["block1_conv1.weight"].zero_()
-    found = most_exciting(net, IMAGES, MEAN, STD, "block1.conv1", top=30, budget=SMALL)
+    found = find_top_activations(net, IMAGES, MEAN, STD, "block1.conv1", top=30, budget=SMALL)
     assert found.images.tolist() == [list(range(20))] * 3
 
 
 def test_a_pass_stays_within_its_time_and_memory():
     net = network(channels="512-512", kernel_size=1)
-    assert batch_size(net, Budget(megabytes=4)) < batch_size(net, Budget(megabytes=32)) <= 256
-    assert batch_size(net, Budget(megabytes=0)) == 1
+    assert choose_batch_size(net, Budget(megabytes=4)) < choose_batch_size(net, Budget(megabytes=32)) <= 256
+    assert choose_batch_size(net, Budget(megabytes=0)) == 1
     many = np.zeros((400, 3, 12, 12), np.uint8)
     started = time.monotonic()
-    starts = [start for start, *_ in outputs(net, many, MEAN, STD, ["output"], Budget(seconds=0, megabytes=2))]
+    starts = [start for start, *_ in compute_outputs(net, many, MEAN, STD, ["output"], Budget(seconds=0, megabytes=2))]
     assert starts == [0] and time.monotonic() - started < 20
-    assert most_exciting(net, many, MEAN, STD, "output", budget=Budget(seconds=0, megabytes=2)).seen < 400
+    assert find_top_activations(net, many, MEAN, STD, "output", budget=Budget(seconds=0, megabytes=2)).seen < 400
 
 
 def test_a_pass_leaves_the_gradient_switch_of_its_reader_alone():
-    for _ in outputs(network(), IMAGES, MEAN, STD, ["output"], SMALL):
+    for _ in compute_outputs(network(), IMAGES, MEAN, STD, ["output"], SMALL):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 
 def test_a_pass_needs_images_and_layers():
     with pytest.raises(InterpretError, match="no images"):
-        health(network(), IMAGES[:0], MEAN, STD)
+        examine_units(network(), IMAGES[:0], MEAN, STD)
     with pytest.raises(InterpretError, match="no layer 'conv1'"):
-        most_exciting(network(), IMAGES, MEAN, STD, "conv1")
+        find_top_activations(network(), IMAGES, MEAN, STD, "conv1")
 
 
 def test_a_private_copy_shares_all_weights_but_those_replaced():
     net = network(norm="batch")
-    other = private(net, {"fc1.bias": torch.ones(5)})
+    other = copy_network(net, {"fc1.bias": torch.ones(5)})
     for name, tensor in net.state_dict().items():
         assert (other.state_dict()[name].data_ptr() == tensor.data_ptr()) == (name != "fc1.bias")
     assert other.get_parameter("fc1.bias").tolist() == [1] * 5
-    pixels = prepare(net, IMAGES, MEAN, STD)
+    pixels = prepare_image(net, IMAGES, MEAN, STD)
     assert not torch.equal(net(pixels), other(pixels))

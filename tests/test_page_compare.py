@@ -11,8 +11,8 @@ from rows_support import make_row
 from ui_support import app_home, click, errors, make_run, open_page, run, texts, unpacked, worked_on
 
 from playground import runs
-from playground.comparison.mistakes import mcnemar
-from playground.comparison.significance import holm, welch
+from playground.comparison.mistakes import run_mcnemar_test
+from playground.comparison.significance import correct_by_holm, run_welch_test
 from playground.config import from_flat
 from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
@@ -236,9 +236,9 @@ def test_folds_are_no_seeds_and_the_plain_p_stands_beside_the_corrected_one():
     ]
     at = open_compare(*runs_, view="luck")
     assert list(at.dataframe[1].value["They differ in"]) == ["folds"] * 3
-    tests = [welch(found[16], found[size]) for size in (9, 8)]
+    tests = [run_welch_test(found[16], found[size]) for size in (9, 8)]
     lines = [line for line in texts(at).splitlines() if "** against **" in line]
-    for line, test, corrected in zip(lines, tests, holm([test.p for test in tests]), strict=True):
+    for line, test, corrected in zip(lines, tests, correct_by_holm([test.p for test in tests]), strict=True):
         assert f"other folds alone would make so large a difference in {100 * test.p:.2g} % of cases" in line
         assert f"(p = {test.p:.2g}; p = {corrected:.2g} after Holm's correction for 2 comparisons" in line
         assert "seed" not in line
@@ -267,7 +267,7 @@ def test_two_runs_are_compared_image_by_image():
     right = [folder.predictions(3).argmax(1) == targets for folder in (a, b)]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     assert f"{only_a:,} images are right with A alone, {only_b:,} with B alone: **more than chance**" in texts(at)
-    assert f"p = {mcnemar(only_a, only_b):.2g}" in texts(at)
+    assert f"p = {run_mcnemar_test(only_a, only_b):.2g}" in texts(at)
     for key in ("A", "B", "change"):
         assert "Confusion matrix" in str(at.get_by_key(f"compare_matrix_{key}").proto)
     at.get_by_key("compare_kind").set_value("only_b")

@@ -14,8 +14,8 @@ from playground.config import from_flat
 from playground.data.store import arrays
 from playground.inference.classify import predict
 from playground.inference.load import dataset_of, load_model
-from playground.interpret.arithmetic import explain
-from playground.interpret.trace import trace
+from playground.interpret.arithmetic import explain_number
+from playground.interpret.trace import trace_image
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
@@ -65,7 +65,7 @@ def pictures(at, key: str) -> list[dict]:
 
 def traced(folder: RunFolder, epoch: int, row: int = 0):
     _, mean, std = dataset_of(folder)
-    return trace(load_model(folder, epoch), arrays("cifar10-mini").test_images[row], mean, std)
+    return trace_image(load_model(folder, epoch), arrays("cifar10-mini").test_images[row], mean, std)
 
 
 def code(at) -> str:
@@ -100,7 +100,7 @@ def test_the_arithmetic_is_that_of_the_chosen_number(trained, name):
         at.number_input(key="inside_column").set_value(5)
         run(at)
         place = (2, 3, 5)
-    assert code(at) == explain(load_model(trained, 2), expected, name, place).step.numbers
+    assert code(at) == explain_number(load_model(trained, 2), expected, name, place).step.numbers
     assert not errors(at)
 
 

@@ -286,11 +286,11 @@ def test_mean_and_deviation_of_the_folds(crossvalidation):
     assert feed.update() and not feed.update()
     assert feed.state == "finished" and feed.done == 1 and feed.seconds_left() is None
     accuracies = [member.run.rows()[-1]["val"].accuracy for member in crossvalidation.members()]
-    assert [result.accuracy for result in feed.results] == accuracies
+    assert [result.score for result in feed.results] == accuracies
     mean, std = mean_std(accuracies)
     assert (mean, std) == pytest.approx((statistics.mean(accuracies), statistics.stdev(accuracies)))
     top = best(feed.results)
-    assert top.accuracy == max(accuracies) and top.member.number == accuracies.index(max(accuracies))
+    assert top.score == max(accuracies) and top.member.number == accuracies.index(max(accuracies))
 
 
 def test_the_out_of_fold_matrix_is_scikit_learn_s(crossvalidation):
@@ -307,7 +307,7 @@ def test_the_out_of_fold_matrix_is_scikit_learn_s(crossvalidation):
         expected += confusion_matrix(every[rows[held_back]], preds, labels=range(10))
     assert np.array_equal(counts, expected)
     assert counts.sum() == 80, "each image once"
-    hits = sum(r.accuracy * len(r.member.run.validation_predictions(3)) for r in feed.results)
+    hits = sum(r.score * len(r.member.run.validation_predictions(3)) for r in feed.results)
     assert counts.trace() == pytest.approx(hits)
 
 

@@ -94,7 +94,7 @@ def test_it_ends_with_as_many_as_were_asked_for_and_has_learned_their_accuracy()
     feed = StudyFeed(folder)
     feed.update()
     assert feed.state == "finished"
-    assert sorted(result.accuracy for result in feed.results) == pytest.approx(sorted(told))
+    assert sorted(result.score for result in feed.results) == pytest.approx(sorted(told))
 
 
 def test_a_run_behind_the_median_is_stopped_and_says_so():

@@ -61,7 +61,7 @@ def test_a_cross_validation_to_its_end():
     feed = watch(control.start(Study("folds", tiny(), 3)))
     assert [result.state for result in feed.results] == ["finished"] * 3
     assert out_of_fold(feed.results).sum() == 80
-    mean, std = mean_std([result.accuracy for result in feed.results])
+    mean, std = mean_std([result.score for result in feed.results])
     assert 0 <= mean <= 1 and std is not None
     assert {result.status.threads for result in feed.results} == {1}
 
@@ -84,8 +84,8 @@ def test_a_sweep_with_pruning_to_its_end_though_its_driver_is_killed():
         trial = trials[result.member.number]
         assert trial.state.name == {"pruned": "PRUNED"}.get(result.state, "COMPLETE")
         if result.finished:
-            assert trial.value == pytest.approx(result.accuracy)
-    assert best(feed.results).accuracy == max(r.accuracy for r in feed.results if r.finished)
+            assert trial.value == pytest.approx(result.score)
+    assert best(feed.results).score == max(r.score for r in feed.results if r.finished)
     control.go_on(folder)
     assert not locks.is_held(folder.path / "lock"), "a study that is done has no driver"
 

@@ -7,7 +7,7 @@ import pytest
 from test_training import config, make_data
 
 from playground import tasks
-from playground.comparison.curves import curves_of
+from playground.comparison.curves import list_curves
 from playground.config import RunConfig, from_flat
 from playground.data.catalog import DatasetInfo
 from playground.events import Epoch, to_row
@@ -90,8 +90,8 @@ def test_a_name_that_is_no_task_is_refused():
 
 def test_curves_are_those_that_a_task_measures():
     labels, masks = ({"validation_share": 0.0, "dataset": name} for name in ("cifar10", "shapes"))
-    assert curves_of(from_flat(labels), []) == {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
-    assert curves_of(from_flat(masks), []) - curves_of(from_flat(labels), []) == {"test_iou", "test_boundary_f1"}
+    assert list_curves(from_flat(labels), []) == {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+    assert list_curves(from_flat(masks), []) - list_curves(from_flat(labels), []) == {"test_iou", "test_boundary_f1"}
 
 
 def test_guessing_gets_what_the_commonest_class_gets():

@@ -9,6 +9,7 @@ from playground import interrupts
 from playground.cli.parser import FAILED
 from playground.cli.train import add_knob
 from playground.config import KNOBS, RunConfig, from_flat
+from playground.data import catalog
 from playground.jobs import client
 from playground.metrics.scores import compute_accuracy
 from playground.presets import PRESETS
@@ -77,11 +78,11 @@ def _crossval(options: argparse.Namespace) -> int:
     finished = [result for result in feed.results if result.finished]
     counts = out_of_fold(finished)
     if counts is not None:
-        mean, std = mean_std([result.accuracy or 0.0 for result in finished])
+        mean, std = mean_std([result.score or 0.0 for result in finished])
         spread = "" if std is None else f" ± {100 * std:.1f}"
-        print(
-            f"accuracy {100 * mean:.1f}{spread} % over {len(finished)} folds; out of fold {compute_accuracy(counts):.1%}"
-        )
+        whole = compute_accuracy(counts)
+        metric = catalog.task_of(study.base.data.dataset).metric.name
+        print(f"{metric} {100 * mean:.1f}{spread} % over {len(finished)} folds; out of fold {whole:.1%}")
     return 0 if len(finished) == options.folds else FAILED
 
 
@@ -134,8 +135,8 @@ def _follow(folder: StudyFolder, feed: StudyFeed) -> None:
 
 def _table(feed: StudyFeed) -> None:
     print(f"{'accuracy':>8}  {'test':>6}  {'epochs':>6}  {'seconds':>7}  {'state':9}  values")
-    for result in sorted(feed.results, key=lambda result: -(result.accuracy or 0)):
-        shown = [f"{'' if x is None else f'{x:.1%}':>{w}}" for x, w in ((result.accuracy, 8), (result.test, 6))]
+    for result in sorted(feed.results, key=lambda result: -(result.score or 0)):
+        shown = [f"{'' if x is None else f'{x:.1%}':>{w}}" for x, w in ((result.score, 8), (result.test, 6))]
         epochs, seconds = (result.status.epoch, result.status.seconds) if result.status else (0, 0.0)
         values = " ".join(f"{k}={v}" for k, v in result.member.values.items() if k != "folds")
         print(f"{shown[0]}  {shown[1]}  {epochs:6d}  {seconds:7.1f}  {result.state:9}  {values}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.comparison.curves import images_per_epoch, task_of
+from playground.comparison.curves import count_images_per_epoch, find_task
 from playground.config import ConfigError, RunConfig
 from playground.data.catalog import DataError
 from playground.events import EpochRow, best_row
@@ -19,7 +19,7 @@ to the weights (Kaplan et al. 2020, section 2.1, count the same)."""
 
 
 @dataclass(frozen=True)
-class Reached:
+class RunCosts:
     """What a run reached and what that took.
 
     Attributes:
@@ -65,22 +65,22 @@ class Reached:
         return self.training_macs / self.points if self.points and self.training_macs is not None else None
 
 
-def reached(
+def sum_up_costs(
     config: RunConfig, status: Status, progress: Mapping[str, Sequence[float]], epochs: Sequence[EpochRow]
-) -> Reached:
+) -> RunCosts:
     """Sum up a run from its rows (see `runs.Feed`)."""
     trained = [row for row in epochs if row.epoch > 0]
     chosen = best_row(trained)
     done = max([*progress.get("epoch", ())[-1:], *(row.epoch for row in epochs[-1:]), 0.0])
     speeds = progress.get("images_per_second", ())
-    macs, parameters, per_epoch = None, status.parameters, images_per_epoch(config)
+    macs, parameters, per_epoch = None, status.parameters, count_images_per_epoch(config)
     try:
         chain = estimate.network(config)
         macs, parameters = sum(layer.macs for layer in chain), sum(layer.parameters for layer in chain)
     except (ConfigError, DataError):
         pass  # a data set of one's own that was deleted: what was measured stays
-    task, counts = task_of(config, epochs), epochs[-1].confusion if epochs else None
-    return Reached(
+    task, counts = find_task(config, epochs), epochs[-1].confusion if epochs else None
+    return RunCosts(
         task=task,
         final=trained[-1].scores if trained else {},
         best=chosen.scores if chosen else {},

@@ -16,28 +16,28 @@ from playground.tasks import Task, of_rows
 SPLITS = ("train", "val", "test")
 
 
-def task_of(config: RunConfig, epochs: Sequence[EpochRow]) -> Task:
+def find_task(config: RunConfig, epochs: Sequence[EpochRow]) -> Task:
     """Return a run's task: that of its epoch rows, or before the first that of its data set."""
     return of_rows(epochs) or catalog.task_of(config.data.dataset)
 
 
-def curves_of(config: RunConfig, epochs: Sequence[EpochRow]) -> set[str]:
+def list_curves(config: RunConfig, epochs: Sequence[EpochRow]) -> set[str]:
     """Return the names of the curves that a run has, or before its first epoch will have: "test_loss" and so on."""
     data = config.data
     held_back = any(row.get("val") for row in epochs) if epochs else bool(data.folds or data.validation_share)
-    measures = task_of(config, epochs).measures
+    measures = find_task(config, epochs).measures
     judged = {f"{split}_{name}" for split in (("test", "val") if held_back else ("test",)) for name in measures}
     return judged | {"train_loss", "train_accuracy"}
 
 
-def colours(before: Mapping[str, int], ids: Sequence[str]) -> dict[str, int]:
+def assign_colours(before: Mapping[str, int], ids: Sequence[str]) -> dict[str, int]:
     """Give each run the number of a colour: the one it had `before`, else the lowest that is free."""
     kept = {run: before[run] for run in ids if run in before}
     free = (number for number in count() if number not in kept.values())
     return {run: kept[run] if run in kept else next(free) for run in dict.fromkeys(ids)}
 
 
-def series(
+def read_curve(
     progress: Mapping[str, Sequence[float]],
     epochs: Sequence[EpochRow],
     *,
@@ -67,7 +67,7 @@ def series(
     return np.array(x, float) * (per_epoch or 1 if axis == "images" else 1), np.array(y, float)
 
 
-def images_per_epoch(config: RunConfig) -> int | None:
+def count_images_per_epoch(config: RunConfig) -> int | None:
     """Return about how many images an epoch goes over; None where the data set is not known here."""
     try:
         return estimate.images_to_train(config)

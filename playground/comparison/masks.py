@@ -10,13 +10,13 @@ from playground.metrics.scores import compute_iou
 from playground.runs import RunError
 
 
-def overlaps(confusion: ArrayLike) -> NDArray[np.float64]:
+def compute_overlaps(confusion: ArrayLike) -> NDArray[np.float64]:
     """Return each class's intersection over union; NaN for one that no pixel is of, which does not count in a mean."""
     return np.where(np.asarray(confusion).sum(axis=1) > 0, compute_iou(confusion), np.nan)
 
 
 @dataclass(frozen=True)
-class Masks:
+class MaskComparison:
     """What two runs A and B make of the same test images' pixels.
 
     Attributes:
@@ -29,7 +29,7 @@ class Masks:
     order: NDArray[np.int64]
 
 
-def masks(first: NDArray[np.uint8], second: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Masks:
+def compare_masks(first: NDArray[np.uint8], second: NDArray[np.uint8], truth: NDArray[np.uint8]) -> MaskComparison:
     """Compare two runs' masks, each (n, H, W); one may have more images than the other, and those do not count.
 
     Raises:
@@ -42,4 +42,4 @@ def masks(first: NDArray[np.uint8], second: NDArray[np.uint8], truth: NDArray[np
     right_a, right_b = (
         ((found[:count] == truth[:count]) & known).sum((1, 2)) / known.sum((1, 2)).clip(1) for found in (first, second)
     )
-    return Masks(right_a, right_b, np.argsort(-np.abs(right_b - right_a), kind="stable"))
+    return MaskComparison(right_a, right_b, np.argsort(-np.abs(right_b - right_a), kind="stable"))

@@ -9,7 +9,7 @@ from playground.runs import RunError
 
 
 @dataclass(frozen=True)
-class Pair:
+class PredictionComparison:
     """What two runs A and B make of the same test images. All are row numbers of the test set.
 
     Attributes:
@@ -32,7 +32,9 @@ class Pair:
         return self.both + len(self.only_a) + len(self.only_b) + self.same_mistake + len(self.different_mistakes)
 
 
-def pair(probs_a: NDArray[np.floating], probs_b: NDArray[np.floating], targets: ArrayLike) -> Pair:
+def compare_predictions(
+    probs_a: NDArray[np.floating], probs_b: NDArray[np.floating], targets: ArrayLike
+) -> PredictionComparison:
     """Compare two runs image by image.
 
     Args:
@@ -52,17 +54,17 @@ def pair(probs_a: NDArray[np.floating], probs_b: NDArray[np.floating], targets: 
     only_a, only_b = np.flatnonzero(right_a & ~right_b), np.flatnonzero(right_b & ~right_a)
     both_wrong = ~right_a & ~right_b
     apart = np.flatnonzero(both_wrong & (guess_a != guess_b))
-    return Pair(
+    return PredictionComparison(
         both=int((right_a & right_b).sum()),
         only_a=only_a[np.argsort(-margin[only_a], kind="stable")],
         only_b=only_b[np.argsort(margin[only_b], kind="stable")],
         same_mistake=int((both_wrong & (guess_a == guess_b)).sum()),
         different_mistakes=apart[np.argsort(-sure[apart], kind="stable")],
-        p=mcnemar(len(only_a), len(only_b)),
+        p=run_mcnemar_test(len(only_a), len(only_b)),
     )
 
 
-def mcnemar(only_a: int, only_b: int) -> float:
+def run_mcnemar_test(only_a: int, only_b: int) -> float:
     """Return the exact two-sided p-value of McNemar's test (1947).
 
     If both were equally good, each image that one alone gets right would fall to either like a fair coin.

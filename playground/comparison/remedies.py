@@ -73,6 +73,6 @@ REMEDIES: Mapping[str, Remedy] = {
 }
 
 
-def figures_of(row: EpochRow) -> dict[str, float]:
+def read_mask_metrics(row: EpochRow) -> dict[str, float]:
     """Return the figures of an epoch on the test images."""
     return compute_mask_metrics(row.confusion, row.test.boundary_f1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from playground.comparison.settings import without_seed
+from playground.comparison.settings import drop_seed
 from playground.config import RunConfig
 
-CERTAIN = 0.05
+ALPHA = 0.05
 """A difference that luck alone would make less often than this is called more than luck."""
 
 
@@ -47,12 +47,12 @@ class Group:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
-def groups(members: Sequence[Member]) -> list[Group]:
+def group_members(members: Sequence[Member]) -> list[Group]:
     """Put runs together whose configs, and changes on the way, are equal but for seed and fold; the best mean first."""
     found: dict[Any, dict[tuple[int, int], Member]] = {}
     for member in members:
         training, data = member.config.training, member.config.data
-        same = without_seed(member.config), member.changes
+        same = drop_seed(member.config), member.changes
         found.setdefault(same, {}).setdefault((training.seed, data.fold), member)
     made = [
         Group(config, tuple(m.label for m in kept.values()), tuple(m.value for m in kept.values()), _apart(kept))
@@ -68,7 +68,7 @@ def _apart(seeds_and_folds: Iterable[tuple[int, int]]) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Welch:
+class WelchTest:
     """Welch's t-test of two groups' means.
 
     Attributes:
@@ -82,7 +82,7 @@ class Welch:
     p: float
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Welch | None:
+def run_welch_test(first: Sequence[float], second: Sequence[float]) -> WelchTest | None:
     """Test whether two groups' means differ, without assuming that they spread alike (Welch 1947).
 
     Returns:
@@ -99,15 +99,15 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Welch | None:
     t = difference / sum(errors) ** 0.5
     counts = (len(first), len(second))
     degrees = sum(errors) ** 2 / sum(error**2 / (n - 1) for error, n in zip(errors, counts, strict=True))
-    return Welch(difference, t, degrees, float(2 * stdtr(degrees, -abs(t))))
+    return WelchTest(difference, t, degrees, float(2 * stdtr(degrees, -abs(t))))
 
 
-def p_words(p: float) -> str:
+def write_p_value(p: float) -> str:
     """Write a p-value with two digits; it may be too small for a number, but it is never 0."""
     return f"p = {p:.2g}" if p > 0 else "p < 1e-300"
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for how many there are (Holm 1979): of many differences, one is soon large by luck."""
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty(len(p_values))

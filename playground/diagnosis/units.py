@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from playground.diagnosis.finding import Finding, percent
 
 if TYPE_CHECKING:
-    from playground.interpret.dead_units import Health
+    from playground.interpret.dead_units import UnitHealth
 
 FLAT_UNITS = 0.5
 """Dead or saturated: this share of a layer's units. Healthy networks have up to half of a layer's units dead, and with
@@ -69,7 +69,7 @@ def summarise_units(before: "Sequence[Health]", after: "Sequence[Health]") -> st
     return f"Most units are {worst.word} in {worst.layer}: {worst.count} of {len(worst.flat)}, and {first} at first."
 
 
-def _share(layer: "Health") -> float:
+def _share(layer: "UnitHealth") -> float:
     """Return the share of a layer's units that are flat; of saturated ones that of the values, if it is larger."""
     units = layer.count / len(layer.flat) if len(layer.flat) else 0.0
     # A unit that lies flat for most images learns from few: half of all values is as bad as some units wholly.

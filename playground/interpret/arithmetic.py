@@ -11,9 +11,9 @@ from playground.choices import ACTIVATIONS, norm_of
 from playground.geometry import Layer
 from playground.interpret import ops
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import opened
+from playground.interpret.network import open_network
 from playground.interpret.ops import Step
-from playground.interpret.receptive_field import Field, check_index, field, unravel
+from playground.interpret.receptive_field import ReceptiveField, check_index, compute_receptive_field, unravel_index
 from playground.interpret.trace import Trace
 
 
@@ -36,10 +36,10 @@ class Arithmetic:
     source: str
     step: Step
     traced: float
-    field: Field
+    field: ReceptiveField
 
 
-def explain(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most: int = 8) -> Arithmetic:
+def explain_number(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most: int = 8) -> Arithmetic:
     """Write out the arithmetic that made one number.
 
     Args:
@@ -54,7 +54,7 @@ def explain(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most:
     """
     output = trace[name]
     place = check_index(name, output.shape, index)
-    pairs = {layer.name: (layer, module) for layer, module in opened(net)}
+    pairs = {layer.name: (layer, module) for layer, module in open_network(net)}
     if tuple(layer for layer, _ in pairs.values()) != trace.chain:
         raise InterpretError("This trace is of another network; trace the image again")
     if name == "input":
@@ -65,21 +65,27 @@ def explain(net: nn.Module, trace: Trace, name: str, index: Sequence[int], most:
         source = fed.name
         step = ops.softmax(fed.values, place[0]) if name == "softmax" else _step(*pairs[name], fed.values, place, most)
     return Arithmetic(
-        name, output.kind, place, source, step, float(output.values[place]), field(trace.chain, name, place)
+        name,
+        output.kind,
+        place,
+        source,
+        step,
+        float(output.values[place]),
+        compute_receptive_field(trace.chain, name, place),
     )
 
 
-def activation_name(module: nn.Module) -> str:
+def name_activation(module: nn.Module) -> str:
     """Return the knob's value of an activation's module, such as "relu"."""
     return next(name for name, entry in ACTIVATIONS.items() if type(module) is entry.module_class)
 
 
-def places_of(trace: Trace, name: str, units: np.ndarray) -> list[tuple[int, ...]]:
+def find_inputs(trace: Trace, name: str, units: np.ndarray) -> list[tuple[int, ...]]:
     """Return where inputs of a fully connected layer come from: (map, row, column) of the last maps, else (unit,)."""
     fed = trace.before(name)
     if fed.name != "flatten":
         return [(int(unit),) for unit in units]
-    return [unravel(int(unit), trace.before("flatten").shape) for unit in units]
+    return [unravel_index(int(unit), trace.before("flatten").shape) for unit in units]
 
 
 def _taps(layer: Layer, position: int) -> np.ndarray:
@@ -99,7 +105,7 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
             gamma, beta = float(made.weight[place[0]]), float(made.bias[place[0]])
             return ops.norm(entry, float(fed[place]), mean, variance, made.eps, gamma, beta)
         case "activation":
-            return ops.activation(activation_name(module), float(fed[place]))
+            return ops.activation(name_activation(module), float(fed[place]))
         case "pool":
             maximum = isinstance(module, nn.MaxPool2d)
             assert maximum or isinstance(module, nn.AvgPool2d), "another pooling needs its own arithmetic"
@@ -108,7 +114,7 @@ def _step(layer: Layer, module: nn.Module, fed: np.ndarray, place: tuple[int, ..
             assert isinstance(module, nn.Linear)
             return ops.linear(fed, module.weight[place[0]].detach().numpy(), float(module.bias[place[0]]), most)
         case "flatten":
-            source = unravel(place[0], fed.shape)
+            source = unravel_index(place[0], fed.shape)
             return ops.same(float(fed[source]), source, "the maps' numbers, one after the other")
         case "dropout":
             return ops.same(float(fed[place]), place, "nothing is dropped outside training")

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from playground.interpret.colormap import indices, limits, palette
+from playground.interpret.colormap import choose_limits, make_palette, quantise
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import check_class, find, opened, prepare, private
+from playground.interpret.network import check_class, copy_network, find_module, open_network, prepare_image
 
 Method = Literal["saliency", "input_x_gradient", "integrated_gradients", "grad_cam", "occlusion"]
 METHODS: dict[Method, tuple[str, str]] = {
@@ -111,8 +111,8 @@ def attribute(
         raise InterpretError(f"There is no method {method!r}; there are {', '.join(METHODS)}")
     check_class(net, class_index)
     # captum hooks into layers, and gradients need modules of their own: other people use the network meanwhile.
-    own = private(net).eval()
-    pixels = prepare(own, np.asarray(image)[None], mean, std)
+    own = copy_network(net).eval()
+    pixels = prepare_image(own, np.asarray(image)[None], mean, std)
     layer = _cam_layer(own, layer) if method == "grad_cam" else ""
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
         with torch.no_grad():
@@ -131,8 +131,8 @@ def attribute(
 
 def _cam_layer(net: nn.Module, layer: str) -> str:
     if layer:
-        return find(net, layer, "conv", "norm", "activation", "pool", "dropout")[0].name
-    return next(step.name for step, _ in reversed(opened(net)) if step.kind == "conv")
+        return find_module(net, layer, "conv", "norm", "activation", "pool", "dropout")[0].name
+    return next(step.name for step, _ in reversed(open_network(net)) if step.kind == "conv")
 
 
 def _computed(
@@ -161,7 +161,7 @@ def _grad_cam(net: nn.Module, pixels: Tensor, target: int, layer: str) -> Tensor
     """Selvaraju et al., "Grad-CAM", 2017: the maps weighted by their mean gradient, added up, cut off below 0."""
     from captum.attr import LayerAttribution, LayerGradCam
 
-    found, module = find(net, layer)
+    found, module = find_module(net, layer)
     if len(found.out_shape) != 3:
         raise InterpretError(f"{layer} has no maps; Grad-CAM takes a layer before the flattening")
     coarse = LayerGradCam(net, module).attribute(pixels, target=target, relu_attributions=True)
@@ -189,7 +189,7 @@ def _occlusion(net: nn.Module, pixels: Tensor, target: int, window: int, stride:
     return found[0, 0]
 
 
-def overlay(image: np.ndarray, values: np.ndarray, signed: bool, opacity: float = 0.6) -> np.ndarray:
+def draw_overlay(image: np.ndarray, values: np.ndarray, signed: bool, opacity: float = 0.6) -> np.ndarray:
     """Lay the colours of an attribution over its image: blue against and red for, or dark to yellow without a sign.
 
     Args:
@@ -206,9 +206,9 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool, opacity: float 
     if values.shape != image.shape[1:]:
         raise InterpretError(f"A map of {values.shape} does not lie on an image of {image.shape[1:]}")
     back = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0).astype(np.float32)
-    found = limits([values], "layer")[0]
+    found = choose_limits([values], "layer")[0]
     if signed and not found.signed:  # nothing speaks against the class, but white still means nothing
         found = type(found)(-found.high, found.high, True)
-    colours = palette(found.signed)[indices(values, found)].astype(np.float32)
+    colours = make_palette(found.signed)[quantise(values, found)].astype(np.float32)
     weight = np.where(np.isnan(values), 0, np.clip(opacity, 0, 1))[..., None].astype(np.float32)
     return np.rint(back + (colours - back) * weight).astype(np.uint8)

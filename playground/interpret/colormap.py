@@ -33,7 +33,7 @@ NO_NUMBER, CLEAR = 254, 255
 
 
 @dataclass(frozen=True)
-class Limits:
+class ColorLimits:
     """Which values get the first and the last colour.
 
     Attributes:
@@ -95,7 +95,7 @@ class Sheet:
         return (number, y_inside // self.zoom, x_inside // self.zoom) if inside and number < self.count else None
 
 
-def limits(layers: Sequence[np.ndarray], scope: Scope) -> list[Limits]:
+def choose_limits(layers: Sequence[np.ndarray], scope: Scope) -> list[ColorLimits]:
     """Return the limits of each layer's colours. Values that are not finite do not count.
 
     Whether the scale has a sign is decided for a whole layer, or for all of them where the scope is "global", so that
@@ -118,7 +118,7 @@ def limits(layers: Sequence[np.ndarray], scope: Scope) -> list[Limits]:
     return [one] * len(found)
 
 
-def _limits(values: np.ndarray, each: bool) -> Limits:
+def _limits(values: np.ndarray, each: bool) -> ColorLimits:
     finite = np.where(np.isfinite(values), values, 0)
     axes = (1, 2) if each else None
     low, high = finite.min(axes, keepdims=each), finite.max(axes, keepdims=each)
@@ -126,13 +126,13 @@ def _limits(values: np.ndarray, each: bool) -> Limits:
     return _made(np.atleast_1d(np.maximum(-low, high) if signed else high), signed)
 
 
-def _made(high: np.ndarray, signed: bool) -> Limits:
+def _made(high: np.ndarray, signed: bool) -> ColorLimits:
     high = np.where(high > 0, high, 1).astype(np.float64)  # nothing but zeros: any scale will do
-    return Limits(-high if signed else np.zeros_like(high), high, signed)
+    return ColorLimits(-high if signed else np.zeros_like(high), high, signed)
 
 
 @lru_cache
-def palette(signed: bool) -> np.ndarray:
+def make_palette(signed: bool) -> np.ndarray:
     """Return uint8 (256, 3): `LEVELS` colours from low to high, grey for no number, white for the gaps."""
     anchors = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (DIVERGING if signed else SEQUENTIAL)])
     places = np.linspace(0, len(anchors) - 1, LEVELS)
@@ -144,7 +144,7 @@ def palette(signed: bool) -> np.ndarray:
     return table
 
 
-def indices(values: np.ndarray, limits: Limits) -> np.ndarray:
+def quantise(values: np.ndarray, limits: ColorLimits) -> np.ndarray:
     """Return uint8 entries of the palette, of the values' shape; beyond the limits the last colour is taken."""
     shifted = np.subtract(values, limits.low, dtype=np.float64)
     shifted *= (LEVELS - 1) / (limits.high - limits.low)
@@ -154,9 +154,9 @@ def indices(values: np.ndarray, limits: Limits) -> np.ndarray:
     return np.rint(shifted, out=shifted).astype(np.uint8)
 
 
-def sheet(
+def make_sheet(
     values: np.ndarray,
-    limits: Limits | None = None,
+    limits: ColorLimits | None = None,
     columns: int = 0,
     zoom: int = 1,
     gap: int = 1,
@@ -172,7 +172,7 @@ def sheet(
         gap: pixels between two thumbnails.
     """
     chosen = limits or _of_one(values, scope)
-    maps = indices(values, chosen)
+    maps = quantise(values, chosen)
     maps = maps.reshape(-1, 1, 1) if maps.ndim == 1 else maps
     count, height, width = maps.shape
     if zoom > 1:
@@ -185,8 +185,8 @@ def sheet(
     pixels = canvas.reshape(rows, columns, *canvas.shape[1:]).transpose(0, 2, 1, 3)
     pixels = pixels.reshape(rows * (tile[0] + gap), columns * (tile[1] + gap))
     pixels = np.ascontiguousarray(pixels[: len(pixels) - gap, : pixels.shape[1] - gap])
-    return Sheet(pixels, palette(chosen.signed), columns, count, tile, zoom, gap)
+    return Sheet(pixels, make_palette(chosen.signed), columns, count, tile, zoom, gap)
 
 
-def _of_one(values: np.ndarray, scope: Scope) -> Limits:
-    return limits([values], scope)[0]
+def _of_one(values: np.ndarray, scope: Scope) -> ColorLimits:
+    return choose_limits([values], scope)[0]

@@ -7,12 +7,12 @@ import numpy as np
 from torch import nn
 
 from playground.choices import ACTIVATIONS
-from playground.interpret.arithmetic import activation_name
-from playground.interpret.network import Budget, opened, outputs
+from playground.interpret.arithmetic import name_activation
+from playground.interpret.network import Budget, compute_outputs, open_network
 
 
 @dataclass(frozen=True)
-class Health:
+class UnitHealth:
     """The units of one activation, over the images seen. A unit of a convolution is a whole map.
 
     Attributes:
@@ -41,9 +41,9 @@ class Health:
         return f"{self.layer}: {self.count} of {len(self.flat)} units are {self.word}"
 
 
-def health(
+def examine_units(
     net: nn.Module, images: np.ndarray, mean: Sequence[float], std: Sequence[float], budget: Budget | None = None
-) -> list[Health]:
+) -> list[UnitHealth]:
     """Look for dead and saturated units in every activation, in one pass over the images.
 
     Args:
@@ -53,14 +53,16 @@ def health(
         InterpretError: there are no images, or they have another shape.
     """
     rules = {
-        layer.name: ACTIVATIONS[activation_name(module)] for layer, module in opened(net) if layer.kind == "activation"
+        layer.name: ACTIVATIONS[name_activation(module)]
+        for layer, module in open_network(net)
+        if layer.kind == "activation"
     }
     if not rules:
         return []
     counts: dict[str, np.ndarray] = {}
     places: dict[str, int] = {}
     seen: dict[str, int] = dict.fromkeys(rules, 0)
-    for _, name, maps in outputs(net, images, mean, std, list(rules), budget):
+    for _, name, maps in compute_outputs(net, images, mean, std, list(rules), budget):
         flat = rules[name].is_flat(maps).flatten(2) if maps.ndim == 4 else rules[name].is_flat(maps)[..., None]
         counts[name] = counts.get(name, 0) + flat.sum((0, 2)).numpy()
         places[name] = flat.shape[2]
@@ -69,5 +71,5 @@ def health(
     for name, rule in rules.items():
         total = seen[name] * places[name]
         flat = counts[name] == total
-        found.append(Health(name, rule.unit_word, rule.unit_meaning, counts[name] / total, flat, seen[name]))
+        found.append(UnitHealth(name, rule.unit_word, rule.unit_meaning, counts[name] / total, flat, seen[name]))
     return found

@@ -16,7 +16,7 @@ from playground.data.store import Arrays
 from playground.events import Epoch, EpochRow, Scores, Snapshot, to_row
 from playground.inference.load import load_model
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import MAX_BATCH, find, prepare, private
+from playground.interpret.network import MAX_BATCH, copy_network, find_module, prepare_image
 from playground.metrics.scores import compute_accuracy, count_confusion
 from playground.people import MACHINE
 from playground.runs import RunFolder
@@ -61,7 +61,7 @@ class Edit:
         return f"{self.layer}, map {self.out_channel}, from {source}"
 
 
-def preset(name: Preset, size: int, like: np.ndarray | None = None) -> np.ndarray:
+def choose_preset(name: Preset, size: int, like: np.ndarray | None = None) -> np.ndarray:
     """Return a well-known kernel of any size.
 
     Blur is the mean of the window. Edge is the centre less the mean: 0 on even ground. Sharpen is the centre plus
@@ -91,7 +91,7 @@ def preset(name: Preset, size: int, like: np.ndarray | None = None) -> np.ndarra
     return made.astype(np.float32)
 
 
-def edited(
+def edit_kernel(
     weights: Mapping[str, np.ndarray], layer: str, out_channel: int, in_channel: int | None, values: ArrayLike
 ) -> dict[str, np.ndarray]:
     """Return weights with one kernel replaced; what is passed in stays as it is.
@@ -110,7 +110,7 @@ def edited(
     return {**weights, name: _replaced(layer, weights[name], out_channel, in_channel, values)}
 
 
-def edited_network(net: nn.Module, edits: Sequence[Edit]) -> nn.Module:
+def edit_network(net: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     """Return a network with the edits made, in order; all other weights are shared with `net`, which is unchanged.
 
     Raises:
@@ -118,7 +118,7 @@ def edited_network(net: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     """
     changed: dict[str, np.ndarray] = {}
     for edit in edits:
-        _, module = find(net, edit.layer, "conv")
+        _, module = find_module(net, edit.layer, "conv")
         assert isinstance(module, nn.Conv2d)
         name = _weight_name(edit.layer)
         before = changed.get(name, module.weight.detach().numpy())
@@ -126,10 +126,10 @@ def edited_network(net: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     tensors = {
         name: torch.from_numpy(kernel).contiguous(memory_format=torch.channels_last) for name, kernel in changed.items()
     }
-    return private(net, tensors).eval()
+    return copy_network(net, tensors).eval()
 
 
-def save(
+def save_edit(
     run: RunFolder,
     epoch: int,
     edits: Sequence[Edit],
@@ -159,8 +159,8 @@ def save(
         raise InterpretError(f"The loss weighs classes by the images of {run.config.data.dataset}, which are not here")
     weights = run.weights(epoch)
     for edit in edits:
-        weights = edited(weights, edit.layer, edit.out_channel, edit.in_channel, edit.values)
-    logits = _logits(run, edited_network(load_model(run, epoch), edits), data.test_images, mean, std)
+        weights = edit_kernel(weights, edit.layer, edit.out_channel, edit.in_channel, edit.values)
+    logits = _logits(run, edit_network(load_model(run, epoch), edits), data.test_images, mean, std)
     event = _judged(run, epoch, logits, data)
     lines = [f"Edited after epoch {epoch} of {run.name}:", *(edit.sentence for edit in edits)]
     note = "\n".join(lines)[:2000]
@@ -213,7 +213,7 @@ def _logits(run: RunFolder, net: nn.Module, images: np.ndarray, mean: Sequence[f
     parts = []
     for start in range(0, len(images), MAX_BATCH):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            parts.append(net(prepare(net, images[start : start + MAX_BATCH], mean, std)).float())
+            parts.append(net(prepare_image(net, images[start : start + MAX_BATCH], mean, std)).float())
     return torch.cat(parts)
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import Budget, chain_of, outputs
+from playground.interpret.network import Budget, chain_modules, compute_outputs
 
 MAX_FEATURES = 2048
 """Larger maps, where no fully connected layer follows them, are averaged over squares until they are this few."""
@@ -48,7 +48,7 @@ class Plane:
     shares: tuple[float, float]
 
 
-def features(
+def compute_features(
     net: nn.Module, images: np.ndarray, mean: Sequence[float], std: Sequence[float], budget: Budget | None = None
 ) -> Features:
     """Collect what the output layer is fed for each image.
@@ -59,7 +59,7 @@ def features(
     Raises:
         InterpretError: there are no images, or the network's numbers are not finite.
     """
-    chain = chain_of(net)
+    chain = chain_modules(net)
     last = chain[-2]
     averaged = last.kind == "flatten" and last.out_shape[0] > MAX_FEATURES
     size = (0, 0)
@@ -68,7 +68,7 @@ def features(
         side = int((MAX_FEATURES // last.out_shape[0]) ** 0.5)
         size = (min(side, last.out_shape[1]), min(side, last.out_shape[2]))
     found = []
-    for _, _, maps in outputs(net, images, mean, std, [last.name], budget):
+    for _, _, maps in compute_outputs(net, images, mean, std, [last.name], budget):
         small = F.adaptive_avg_pool2d(maps, size) if averaged else maps
         found.append(small.flatten(1).contiguous().numpy())
     values = np.concatenate(found)
@@ -77,7 +77,7 @@ def features(
     return Features(values, averaged)
 
 
-def plane(values: np.ndarray) -> Plane:
+def project_to_plane(values: np.ndarray) -> Plane:
     """Project onto the first two principal components. The same values give the same points.
 
     Subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness", 2011, algorithm 4.4) from fixed
@@ -106,7 +106,7 @@ def plane(values: np.ndarray) -> Plane:
     return Plane((points * np.where(signs == 0, 1, signs)).astype(np.float32), (shares[0], shares[1]))
 
 
-def neighbours(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+def find_neighbours(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Lay points out so that neighbours stay neighbours (t-SNE: van der Maaten & Hinton 2008). Deterministic.
 
     Args:
@@ -130,7 +130,7 @@ def neighbours(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return (found - found.mean(0)).astype(np.float32)
 
 
-def aligned(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def align_planes(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Turn and mirror points so that they lie as near to a reference as they can (orthogonal Procrustes).
 
     Schönemann, "A generalized solution of the orthogonal Procrustes problem", 1966. Distances between points stay.

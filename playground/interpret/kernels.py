@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import chain_of, find, opened, prepare, private
+from playground.interpret.network import chain_modules, copy_network, find_module, open_network, prepare_image
 from playground.training.losses import LossFunction
 
 
@@ -30,30 +30,30 @@ class Histogram:
     total: int
 
 
-def kernels(net: nn.Module, layer: str) -> np.ndarray:
+def read_kernels(net: nn.Module, layer: str) -> np.ndarray:
     """Return a convolution's kernels: float32 (out_channels, in_channels, k, k). A copy.
 
     Raises:
         InterpretError: there is no such convolution.
     """
-    _, module = find(net, layer, "conv")
+    _, module = find_module(net, layer, "conv")
     assert isinstance(module, nn.Conv2d)
     return np.array(module.weight.detach().numpy(), order="C")
 
 
-def kernels_of(net: nn.Module, layer: str, out_channel: int) -> np.ndarray:
+def read_layer_kernels(net: nn.Module, layer: str, out_channel: int) -> np.ndarray:
     """Return the kernels of one output map, one for each input map: float32 (in_channels, k, k).
 
     Raises:
         InterpretError: there is no such convolution or map.
     """
-    found = kernels(net, layer)
+    found = read_kernels(net, layer)
     if not 0 <= out_channel < len(found):
         raise InterpretError(f"{layer} has no map {out_channel}; it has 0 to {len(found) - 1}")
     return found[out_channel]
 
 
-def in_colour(kernels: np.ndarray, each: bool = True) -> np.ndarray:
+def draw_in_colour(kernels: np.ndarray, each: bool = True) -> np.ndarray:
     """Show kernels over three channels as colour images: grey is 0, brighter is more of that channel.
 
     Args:
@@ -74,16 +74,16 @@ def in_colour(kernels: np.ndarray, each: bool = True) -> np.ndarray:
     return np.rint(127.5 + 127.5 * scaled).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def weights(net: nn.Module) -> dict[str, np.ndarray]:
+def read_weights(net: nn.Module) -> dict[str, np.ndarray]:
     """Return the kernels and matrices by their layer's name, as views that must not be written to."""
     return {
         layer.name: module.weight.detach().numpy()
-        for layer, module in opened(net)
+        for layer, module in open_network(net)
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
 
 
-def gradients(
+def compute_gradients(
     net: nn.Module,
     images: np.ndarray,
     targets: np.ndarray,
@@ -106,17 +106,17 @@ def gradients(
     """
     _check_targets(net, len(images), targets)
     fresh = {name: nn.Parameter(tensor.detach()) for name, tensor in net.named_parameters()}
-    own = private(net, fresh).eval()
-    floats = sum(np.prod(layer.out_shape) for layer in chain_of(own))
+    own = copy_network(net, fresh).eval()
+    floats = sum(np.prod(layer.out_shape) for layer in chain_modules(own))
     size = int(np.clip(megabytes * 2**20 // (8 * floats), 1, len(images)))
     wanted = torch.from_numpy(np.asarray(targets, np.int64))
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         for start in range(0, len(images), size):
-            batch = prepare(own, images[start : start + size], mean, std)
+            batch = prepare_image(own, images[start : start + size], mean, std)
             part = loss(own(batch), wanted[start : start + size])
             (part * (len(batch) / len(images))).backward()
     found = {}
-    for layer, module in opened(own):
+    for layer, module in open_network(own):
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:
             found[layer.name] = np.ascontiguousarray(module.weight.grad.numpy())
     return found
@@ -125,12 +125,12 @@ def gradients(
 def _check_targets(net: nn.Module, images: int, targets: np.ndarray) -> None:
     if not images or images != len(targets):
         raise InterpretError(f"{images} images have {len(targets)} targets; take one target for each image")
-    classes = chain_of(net)[-1].out_shape[0]
+    classes = chain_modules(net)[-1].out_shape[0]
     if targets.min() < 0 or targets.max() >= classes:
         raise InterpretError(f"A target is no class of this network; they are 0 to {classes - 1}")
 
 
-def histogram(values: np.ndarray, bins: int = 61) -> Histogram:
+def make_histogram(values: np.ndarray, bins: int = 61) -> Histogram:
     """Count values in equal bins from the lowest to the highest. Values that are not finite do not count."""
     finite = np.asarray(values, np.float64).ravel()
     finite = finite[np.isfinite(finite)]

@@ -30,7 +30,7 @@ class Budget:
     megabytes: int = 128
 
 
-def opened(net: nn.Module) -> list[tuple[Layer, nn.Module]]:
+def open_network(net: nn.Module) -> list[tuple[Layer, nn.Module]]:
     """Return the layers beside their modules, in evaluation mode.
 
     Raises:
@@ -40,36 +40,38 @@ def opened(net: nn.Module) -> list[tuple[Layer, nn.Module]]:
         raise InterpretError(f"A {type(net).__name__} cannot be looked into; a network of blocks in a chain can")
     chain, modules = net.chain, net.children()
     if net.training:
-        modules = private(net).eval().children()
+        modules = copy_network(net).eval().children()
     return list(zip(chain, modules, strict=True))
 
 
-def chain_of(net: nn.Module) -> tuple[Layer, ...]:
+def chain_modules(net: nn.Module) -> tuple[Layer, ...]:
     """Return the layers alone."""
-    return tuple(layer for layer, _ in opened(net))
+    return tuple(layer for layer, _ in open_network(net))
 
 
-def find(net: nn.Module, name: str, *kinds: str) -> tuple[Layer, nn.Module]:
+def find_module(net: nn.Module, name: str, *kinds: str) -> tuple[Layer, nn.Module]:
     """Return the layer of that name and its module.
 
     Raises:
         InterpretError: there is none, or it is none of `kinds` (where any are given).
     """
-    pairs = opened(net)
+    pairs = open_network(net)
     fitting = {layer.name: (layer, module) for layer, module in pairs if not kinds or layer.kind in kinds}
     if name not in fitting:
-        raise InterpretError(f"This network has no {' or '.join(kinds) or 'layer'} {name[:60]!r}; {listed(fitting)}")
+        raise InterpretError(
+            f"This network has no {' or '.join(kinds) or 'layer'} {name[:60]!r}; {list_layers(fitting)}"
+        )
     return fitting[name]
 
 
-def listed(names: Iterable[str]) -> str:
+def list_layers(names: Iterable[str]) -> str:
     """Say what there is, at most eight by name."""
     names = list(names)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f"there are {', '.join(names[:8])}{more}" if names else "there are none"
 
 
-def private(net: nn.Module, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
+def copy_network(net: nn.Module, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
     """Copy the modules but not the weights: hooks and gradients of the copy do not show in the original.
 
     Args:
@@ -85,13 +87,13 @@ def private(net: nn.Module, replaced: Mapping[str, Tensor] | None = None) -> nn.
     return copy.deepcopy(net, memo | {id(net.chain): net.chain})
 
 
-def prepare(net: nn.Module, images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def prepare_image(net: nn.Module, images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Make of uint8 images (N, C, H, W) what the network reads: float32, normalised.
 
     Raises:
         InterpretError: the images or the normalisation have other channels or another size than the network's input.
     """
-    shape = chain_of(net)[0].in_shape
+    shape = chain_modules(net)[0].in_shape
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
         wanted = " × ".join(map(str, shape))
         raise InterpretError(f"The images are {images.dtype} {images.shape}; this network takes uint8 (N, {wanted})")
@@ -106,20 +108,20 @@ def check_class(net: nn.Module, class_index: int) -> int:
     Raises:
         InterpretError: it does not.
     """
-    classes = chain_of(net)[-1].out_shape[0]
+    classes = chain_modules(net)[-1].out_shape[0]
     if not 0 <= class_index < classes:
         raise InterpretError(f"There is no class {class_index}; this network knows 0 to {classes - 1}")
     return class_index
 
 
-def batch_size(net: nn.Module, budget: Budget) -> int:
+def choose_batch_size(net: nn.Module, budget: Budget) -> int:
     """Return how many images fit the budget's memory at once."""
     # A layer's input and output, and about as much again inside the convolution.
-    floats = max(2 * (np.prod(layer.in_shape) + np.prod(layer.out_shape)) for layer in chain_of(net))
+    floats = max(2 * (np.prod(layer.in_shape) + np.prod(layer.out_shape)) for layer in chain_modules(net))
     return int(np.clip(budget.megabytes * 2**20 // (4 * floats), 1, MAX_BATCH))
 
 
-def outputs(
+def compute_outputs(
     net: nn.Module,
     images: np.ndarray,
     mean: Sequence[float],
@@ -141,18 +143,18 @@ def outputs(
         InterpretError: there are no images, or no such layer.
     """
     budget = budget or Budget()
-    pairs = opened(net)
+    pairs = open_network(net)
     for name in names:
-        find(net, name)
+        find_module(net, name)
     if not len(images):
         raise InterpretError("There are no images to look at; choose a data set that has some")
     last = max(i for i, (layer, _) in enumerate(pairs) if layer.name in names)
-    size, started = batch_size(net, budget), time.monotonic()
+    size, started = choose_batch_size(net, budget), time.monotonic()
     for start in range(0, len(images), size):
         if start and time.monotonic() - started > budget.seconds:
             return
         # Not inference_mode around the yields: it would leak into whoever iterates.
-        maps = prepare(net, images[start : start + size], mean, std)
+        maps = prepare_image(net, images[start : start + size], mean, std)
         for layer, module in pairs[: last + 1]:
             with torch.no_grad(), torch.autocast("cpu", enabled=False):
                 maps = module(maps)

@@ -8,7 +8,7 @@ from playground.interpret.errors import InterpretError
 
 
 @dataclass(frozen=True)
-class Field:
+class ReceptiveField:
     """A rectangle of the input image, in pixels; `right` and `bottom` are one past the last.
 
     Attributes:
@@ -43,13 +43,13 @@ def check_index(name: str, shape: Sequence[int], index: Sequence[int]) -> tuple[
     return tuple(int(i) for i in index)
 
 
-def unravel(unit: int, shape: Sequence[int]) -> tuple[int, int, int]:
+def unravel_index(unit: int, shape: Sequence[int]) -> tuple[int, int, int]:
     """Return (map, row, column) of a unit that the flattening made from maps of `shape` (C, H, W)."""
     _, height, width = shape
     return unit // (height * width), unit // width % height, unit % width
 
 
-def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
+def compute_receptive_field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> ReceptiveField:
     """Return what one number of a layer's output sees of the input image.
 
     Args:
@@ -68,7 +68,7 @@ def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
     place = check_index(name, shapes[name], index)
     if name == "input":
         _, row, column = place
-        return Field(column, row, column + 1, row + 1, False)
+        return ReceptiveField(column, row, column + 1, row + 1, False)
     names = [layer.name for layer in chain]
     flat = next(i for i, layer in enumerate(chain) if layer.kind == "flatten")
     step = len(chain) if name == "softmax" else names.index(name)
@@ -78,12 +78,12 @@ def field(chain: Sequence[Layer], name: str, index: Sequence[int]) -> Field:
         _, row, column = place
         rows, columns = range(row, row + 1), range(column, column + 1)
     elif step == flat:
-        _, row, column = unravel(place[0], chain[flat].in_shape)
+        _, row, column = unravel_index(place[0], chain[flat].in_shape)
         rows, columns = range(row, row + 1), range(column, column + 1)
     before = chain[: min(step, flat) + 1]
     top, bottom, above = _seen(before, rows, axis=1)
     left, right, beside = _seen(before, columns, axis=2)
-    return Field(left, top, right, bottom, above or beside)
+    return ReceptiveField(left, top, right, bottom, above or beside)
 
 
 def _seen(chain: Sequence[Layer], places: Sequence[int], axis: int) -> tuple[int, int, bool]:

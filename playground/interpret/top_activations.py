@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from playground.geometry import Layer
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import Budget, chain_of, outputs
-from playground.interpret.receptive_field import Field, field
+from playground.interpret.network import Budget, chain_modules, compute_outputs
+from playground.interpret.receptive_field import ReceptiveField, compute_receptive_field
 
 
 @dataclass(frozen=True)
-class Exciting:
+class TopActivation:
     """For each map (or unit) of a layer the images with its highest values, highest first; each image counts once.
 
     Attributes:
@@ -32,7 +32,7 @@ class Exciting:
     places: np.ndarray | None
     seen: int
 
-    def field(self, unit: int, rank: int) -> Field:
+    def field(self, unit: int, rank: int) -> ReceptiveField:
         """Return what the maximum of the unit's rank-th image sees of that image.
 
         Raises:
@@ -42,10 +42,10 @@ class Exciting:
         if not (0 <= unit < units and 0 <= rank < ranks):
             raise InterpretError(f"{self.layer} has maps 0 to {units - 1} and images 0 to {ranks - 1} for each")
         index = (unit,) if self.places is None else (unit, *self.places[unit, rank])
-        return field(self.chain, self.layer, index)
+        return compute_receptive_field(self.chain, self.layer, index)
 
 
-def most_exciting(
+def find_top_activations(
     net: nn.Module,
     images: np.ndarray,
     mean: Sequence[float],
@@ -53,7 +53,7 @@ def most_exciting(
     layer: str,
     top: int = 9,
     budget: Budget | None = None,
-) -> Exciting:
+) -> TopActivation:
     """Find for every map of a layer the images that excite it most, in one pass over the images.
 
     Args:
@@ -66,7 +66,7 @@ def most_exciting(
     """
     best: tuple[Tensor, Tensor, Tensor] | None = None
     seen, width = 0, 0
-    for start, _, maps in outputs(net, images, mean, std, [layer], budget):
+    for start, _, maps in compute_outputs(net, images, mean, std, [layer], budget):
         width = maps.shape[-1] if maps.ndim == 4 else 0
         flat = (maps.flatten(2) if width else maps[..., None]).nan_to_num(nan=-torch.inf)
         values, spots = flat.max(2)
@@ -79,4 +79,4 @@ def most_exciting(
     assert best is not None, "there was at least one batch"
     values, rows, spots = (tensor.T.contiguous().numpy() for tensor in best)
     places = np.stack([spots // width, spots % width], 2) if width else None
-    return Exciting(layer, chain_of(net), rows, values, places, seen)
+    return TopActivation(layer, chain_modules(net), rows, values, places, seen)

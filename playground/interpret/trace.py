@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from playground.geometry import Layer
 from playground.interpret.errors import InterpretError
-from playground.interpret.network import listed, opened, prepare
+from playground.interpret.network import list_layers, open_network, prepare_image
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class Trace:
 
     def _position(self, name: str) -> int:
         if name not in self.names:
-            raise InterpretError(f"This network has no layer {name[:60]!r}; {listed(self.names)}")
+            raise InterpretError(f"This network has no layer {name[:60]!r}; {list_layers(self.names)}")
         return self.names.index(name)
 
 
-def trace(net: nn.Module, image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Trace:
+def trace_image(net: nn.Module, image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Trace:
     """Send an image through a network and keep what each layer makes of it.
 
     Everything is float32, with no autocast, as in `inference.predict`.
@@ -104,8 +104,8 @@ def trace(net: nn.Module, image: np.ndarray, mean: Sequence[float], std: Sequenc
     Raises:
         InterpretError: the image has another shape, or the network is no chain of layers.
     """
-    pairs = opened(net)
-    maps = prepare(net, np.asarray(image)[None], mean, std)
+    pairs = open_network(net)
+    maps = prepare_image(net, np.asarray(image)[None], mean, std)
     outputs = [_output("input", "input", maps)]
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         for layer, module in pairs:

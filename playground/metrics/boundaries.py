@@ -61,7 +61,7 @@ def count_boundaries(preds: Tensor, targets: Tensor) -> Tensor:
 
 
 def compute_boundary_f1(counts: Tensor) -> float:
-    """Return the harmonic mean of the boundary's precision and recall, from the sums of `count_boundaries`; 0 for none."""
+    """Return the harmonic mean of precision and recall, from the sums of `count_boundaries`; 0 for none."""
     right, found, seen, true = counts.tolist()
     precision, recall = right / max(found, 1), seen / max(true, 1)
     return 2 * precision * recall / (precision + recall) if right and seen else 0.0

@@ -23,15 +23,14 @@ class Result:
 
     Attributes:
         status: None if the run was deleted.
-        accuracy: after its latest epoch, on the validation images (the test images where none are held back), as a
-            fraction; None before the first. Each run's best epoch would flatter it. Where pixels are labelled, the
-            mean IoU.
+        score: its task's metric after its latest epoch, on the validation images (the test images where none are held
+            back), a fraction; None before the first. Each run's best epoch would flatter it.
         test: the same on the test images.
     """
 
     member: Member
     status: Status | None
-    accuracy: float | None = None
+    score: float | None = None
     test: float | None = None
 
     @property
@@ -133,8 +132,8 @@ def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def best(results: Sequence[Result]) -> Result | None:
-    """Return the finished member with the highest accuracy, the earliest of equals."""
-    scored = [(result.accuracy, result) for result in results if result.finished and result.accuracy is not None]
+    """Return the finished member with the highest score, the earliest of equals."""
+    scored = [(result.score, result) for result in results if result.finished and result.score is not None]
     return max(scored, key=lambda pair: (pair[0], -pair[1].member.number))[1] if scored else None
 
 

@@ -20,7 +20,7 @@ from playground.ui.common.run_views import View
 from playground.ui.pages.inside.context import test_set, weights_key
 
 if TYPE_CHECKING:
-    from playground.interpret.dead_units import Health
+    from playground.interpret.dead_units import UnitHealth
 
 LOOKS = {"error": ("red", "error"), "warning": ("orange", "warning"), "info": ("blue", "info")}
 EXAMINED = 500
@@ -72,14 +72,16 @@ def units_of(run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
         DataError, RunError, InferenceError, InterpretError: they cannot be examined; the first line says why.
     """
     from playground.inference.load import dataset_of, load_model
-    from playground.interpret.dead_units import health
+    from playground.interpret.dead_units import examine_units
     from playground.interpret.network import Budget
 
     _, mean, std = dataset_of(run)
     data = test_set(run)
     rows = round_the_classes(np.asarray(data.test_targets), EXAMINED)
     images = np.asarray(data.test_images[rows])
-    first, last = (health(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch))
+    first, last = (
+        examine_units(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch)
+    )
     return first, last
 
 
@@ -133,7 +135,7 @@ def cards(view: View, *, key: str) -> None:
             text = diagnosis.explain_silence(view.run.config, view.status, feed.epochs, feed.changes)
             icon = "check_circle" if text.startswith(diagnosis.SOUND) else "hourglass_empty"
             st.caption(f":material/{icon}: {text}", width="content")
-        if "inside" not in curves.task_of(view.run.config, feed.epochs).pages or not view.run.epochs():
+        if "inside" not in curves.find_task(view.run.config, feed.epochs).pages or not view.run.epochs():
             return
         if units:
             st.caption(diagnosis.summarise_units(*units), width="content")

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from playground.interpret.colormap import Limits, Sheet, sheet
-from playground.interpret.receptive_field import Field
+from playground.interpret.colormap import ColorLimits, Sheet, make_sheet
+from playground.interpret.receptive_field import ReceptiveField
 
 _mount = st.components.v2.component(
     "cnn_playground_sheets",
@@ -71,13 +71,13 @@ def of_sheet(made: Sheet, name: str, alt: str, *, title: str = "", note: str = "
     return Picture(name, title, note, png_url(made.png()), alt, (width, height), made.tile, **layout | more)  # ty: ignore[invalid-argument-type]
 
 
-def tidy_sheet(values: np.ndarray, limits: Limits | None = None, columns: int = 0) -> Sheet:
+def tidy_sheet(values: np.ndarray, limits: ColorLimits | None = None, columns: int = 0) -> Sheet:
     """Lay maps (C, H, W) or units (units,) side by side, tiny ones enlarged."""
     side = values.shape[-1] if values.ndim == 3 else 1
-    return sheet(values, limits, columns, zoom=max(1, _LEAST // side), gap=1 if side >= _LEAST else 2)
+    return make_sheet(values, limits, columns, zoom=max(1, _LEAST // side), gap=1 if side >= _LEAST else 2)
 
 
-def of_image(pixels: np.ndarray, name: str, alt: str, field: Field | None = None, **more: object) -> Picture:
+def of_image(pixels: np.ndarray, name: str, alt: str, field: ReceptiveField | None = None, **more: object) -> Picture:
     """Make a picture of an image, uint8 (H, W, 3) or (C, H, W); `field` is framed on it."""
     colour = pixels if pixels.shape[-1] == 3 else np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0)
     file = io.BytesIO()

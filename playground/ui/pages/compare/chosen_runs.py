@@ -87,7 +87,7 @@ def measures(views: Sequence[View]) -> list[str]:
 
     Unasked it is what the runs are judged by: the mean IoU if all of them label pixels, else the accuracy.
     """
-    state, found = st.session_state, [curves.curves_of(view.run.config, view.feed.epochs) for view in views]
+    state, found = st.session_state, [curves.list_curves(view.run.config, view.feed.epochs) for view in views]
     offered = [name for name in MEASURES if any(name in names for names in found)]
     usual = "test_iou" if all("test_iou" in names for names in found) else "test_accuracy"
     drawn, before = state.get("compare_measure"), state.get(USUAL)
@@ -139,7 +139,7 @@ def picker() -> None:
 
 def names(chosen: Sequence[RunFolder]) -> list[str]:
     """Return a short label for each run, no two the same: its name, or for a run without one what sets it apart."""
-    apart = settings.differing_knobs([run.config for run in chosen])
+    apart = settings.find_differences([run.config for run in chosen])
     found: list[str] = []
     for run in chosen:
         label = run.name
@@ -153,6 +153,6 @@ def names(chosen: Sequence[RunFolder]) -> list[str]:
 
 def numbers(chosen: Sequence[RunFolder]) -> list[int]:
     """Return the number of each run's colour, which it keeps for as long as it is chosen."""
-    kept = curves.colours(st.session_state.get("compare_colours", {}), [run.id for run in chosen])
+    kept = curves.assign_colours(st.session_state.get("compare_colours", {}), [run.id for run in chosen])
     st.session_state["compare_colours"] = kept
     return [kept[run.id] for run in chosen]

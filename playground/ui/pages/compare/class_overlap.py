@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from playground.comparison import masks
-from playground.comparison.masks import Masks
+from playground.comparison.masks import MaskComparison
 from playground.data.catalog import DataError
 from playground.errors import PlaygroundError
 from playground.plots.masks import as_rgb, clear_class, laid_over
@@ -29,14 +29,14 @@ def draw(a: Side, b: Side, classes: Sequence[str], same: bool) -> None:
         a, b: the two, of the same classes.
         same: whether they were judged on the same test images.
     """
-    first, second = masks.overlaps(a.counts), masks.overlaps(b.counts)
+    first, second = masks.compute_overlaps(a.counts), masks.compute_overlaps(b.counts)
     st.markdown(verdict(_mean(first), _mean(second), same))
     _table(first, second, classes)
     if not same or a.masks is None or b.masks is None:  # why there are none was said where they were read
         return
     try:
         images, truth = test_images(a.run, a.masks[: len(b.masks)])
-        found = masks.masks(a.masks, b.masks, truth)
+        found = masks.compare_masks(a.masks, b.masks, truth)
     except DataError as error:
         st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")
     except PlaygroundError as error:
@@ -85,7 +85,9 @@ def _table(first: np.ndarray, second: np.ndarray, classes: Sequence[str]) -> Non
     st.caption("Intersection over union of each class, over all test images; pixels without a class do not count.")
 
 
-def _pictures(a: Side, b: Side, found: Masks, images: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> None:
+def _pictures(
+    a: Side, b: Side, found: MaskComparison, images: np.ndarray, truth: np.ndarray, classes: Sequence[str]
+) -> None:
     """Draw the images whose masks are kept, those first on which the two differ most, and one of them large."""
     assert a.masks is not None and b.masks is not None
     order = found.order.tolist()
@@ -123,7 +125,7 @@ def better(first: float, second: float) -> str:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _strip(key: str, chosen: int, _found: Masks, _images: np.ndarray) -> list[Picture]:
+def _strip(key: str, chosen: int, _found: MaskComparison, _images: np.ndarray) -> list[Picture]:
     pictures = []
     for i in _found.order.tolist():
         note = better(_found.right_a[i], _found.right_b[i])

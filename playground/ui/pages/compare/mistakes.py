@@ -7,8 +7,8 @@ import streamlit as st
 
 from playground import images
 from playground.comparison import mistakes, significance
-from playground.comparison.mistakes import Pair
-from playground.comparison.significance import CERTAIN
+from playground.comparison.mistakes import PredictionComparison
+from playground.comparison.significance import ALPHA
 from playground.data.catalog import DataError
 from playground.data.store import Arrays
 from playground.metrics.scores import count_confusion, normalise_counts
@@ -81,16 +81,16 @@ def _matrix(counts: np.ndarray, classes: Sequence[str], key: str, title: str, sh
     )
 
 
-def verdict(found: Pair, a: Side, b: Side) -> str:
+def verdict(found: PredictionComparison, a: Side, b: Side) -> str:
     """Say which is better on the images, and whether that could be chance."""
     only_a, only_b = len(found.only_a), len(found.only_b)
     accuracies = [percent((found.both + only) / found.images) for only in (only_a, only_b)]
-    word = "more than chance" if found.p < CERTAIN else "could be chance"
+    word = "more than chance" if found.p < ALPHA else "could be chance"
     return (
         f"On the same {found.images:,} test images **A** gets {accuracies[0]} right and **B** {accuracies[1]}. "
         f"{only_a:,} images are right with A alone, {only_b:,} with B alone: **{word}** "
-        f"(McNemar's exact test, {significance.p_words(found.p)}). It says how these two trained networks differ on "
-        "such images; whether the knobs did it, only more seeds can tell."
+        f"(McNemar's exact test, {significance.write_p_value(found.p)}). It says how these two trained networks differ "
+        "on such images; whether the knobs did it, only more seeds can tell."
     )
 
 
@@ -134,7 +134,7 @@ def _disagreements(a: Side, b: Side, data: Arrays) -> None:
     """Draw the verdict and the images that the two take for different things."""
     assert a.probs is not None and b.probs is not None
     targets = np.asarray(data.test_targets)
-    found = mistakes.pair(a.probs, b.probs, targets)
+    found = mistakes.compare_predictions(a.probs, b.probs, targets)
     st.markdown(verdict(found, a, b))
     rows = {kind: getattr(found, kind) for kind in KINDS}
     kind = st.segmented_control(

@@ -76,13 +76,13 @@ def _figure(
     without: dict[str, list[str]] = {}
     for view, name, number in zip(_views, _names, _numbers, strict=True):
         with view.lock:
-            x, y = curves.series(
+            x, y = curves.read_curve(
                 view.feed.progress,
                 view.feed.epochs,
                 axis=axis,
                 split=split,
                 figure=figure,
-                per_epoch=curves.images_per_epoch(view.run.config),
+                per_epoch=curves.count_images_per_epoch(view.run.config),
             )
         if len(x):
             drawn.append(Curve(name, number, x, y))
@@ -97,10 +97,10 @@ def _figure(
 
 def _why(view: View, measure: str) -> str:
     """Say why a run has no such curve."""
-    if measure in curves.curves_of(view.run.config, view.feed.epochs):
+    if measure in curves.list_curves(view.run.config, view.feed.epochs):
         return "have no point of it yet"
     split, name = measure.split("_", 1)
-    task = curves.task_of(view.run.config, view.feed.epochs)
+    task = curves.find_task(view.run.config, view.feed.epochs)
     return "hold back no images" if split == "val" and name in task.measures else f"label {task.labelled}"
 
 
@@ -119,6 +119,6 @@ def draw(views: Sequence[View], names: Sequence[str], numbers: Sequence[int]) ->
     )
     for why, labels in without.items():
         st.caption(f"Without this curve, because they {why}: {escape(', '.join(labels))}.")
-    tasks = {curves.task_of(view.run.config, view.feed.epochs) for view in views}
+    tasks = {curves.find_task(view.run.config, view.feed.epochs) for view in views}
     if measure.endswith("accuracy") and any(task.metric.key != "accuracy" for task in tasks):
         st.caption("Of runs that label pixels, accuracy is the share of the pixels that are right.")

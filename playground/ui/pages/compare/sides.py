@@ -55,7 +55,7 @@ def look_at(view: View, letter: str, name: str, best: bool) -> Side | None:
     if kept and epoch not in kept:  # long runs thin out what they keep
         distance = [abs(one - epoch) for one in kept]
         epoch = kept[distance.index(min(distance))]
-    said, task = None, curves.task_of(view.run.config, view.feed.epochs)
+    said, task = None, curves.find_task(view.run.config, view.feed.epochs)
     if kept:
         try:
             written = view.run.prediction_file(epoch).stat().st_mtime_ns

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from playground.comparison import settings, significance
-from playground.comparison.significance import CERTAIN, Group, Member, p_words
+from playground.comparison.significance import ALPHA, Group, Member, write_p_value
 from playground.config import flatten
 from playground.tasks import TASKS, Task
 from playground.ui.common.pickers import percent
@@ -37,7 +37,7 @@ def members(views: Sequence[View], names: Sequence[str]) -> list[Member]:
 
 def titles(groups: Sequence[Group]) -> list[str]:
     """Say what sets each group apart: by its knobs, or by the names of its runs."""
-    apart = list(settings.differing_knobs([group.config for group in groups]))
+    apart = list(settings.find_differences([group.config for group in groups]))
     found: list[str] = []
     for group in groups:
         flat = flatten(group.config)
@@ -49,8 +49,8 @@ def titles(groups: Sequence[Group]) -> list[str]:
 
 def verdicts(groups: Sequence[Group], titles: Sequence[str]) -> list[str]:
     """Compare the group with the best mean with each other one, in a sentence each."""
-    tests = [significance.welch(groups[0].values, group.values) for group in groups[1:]]
-    corrected = iter(significance.holm([test.p for test in tests if test]))
+    tests = [significance.run_welch_test(groups[0].values, group.values) for group in groups[1:]]
+    corrected = iter(significance.correct_by_holm([test.p for test in tests if test]))
     many = sum(map(bool, tests))
     lines = []
     for test, group, title in zip(tests, groups[1:], titles[1:], strict=True):
@@ -60,12 +60,12 @@ def verdicts(groups: Sequence[Group], titles: Sequence[str]) -> list[str]:
             lines.append(f":material/help: {pair}: {ONE_SEED if alone else NO_SPREAD}")
             continue
         p = next(corrected)
-        icon, word = (":material/check:", "more than luck") if p < CERTAIN else (":material/casino:", "could be luck")
-        also = f"; {p_words(p)} after Holm's correction for {many} comparisons, which decides" if many > 1 else ""
+        icon, word = (":material/check:", "more than luck") if p < ALPHA else (":material/casino:", "could be luck")
+        also = f"; {write_p_value(p)} after Holm's correction for {many} comparisons, which decides" if many > 1 else ""
         lines.append(
             f"{icon} {pair}: {100 * test.difference:+.2f} points, **{word}**. Welch's t = {test.t:.2f} with "
             f"{test.degrees:.1f} degrees of freedom: {_others(groups[0], group)} alone would make so large a "
-            f"difference in {_often(test.p)} ({p_words(test.p)}{also})."
+            f"difference in {_often(test.p)} ({write_p_value(test.p)}{also})."
         )
     if any("folds" in group.apart for group in groups):
         lines.append(FOLDS)
@@ -93,7 +93,7 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
         found = members([view for view, _ in some], [name for _, name in some])
         counted += len(found)
         if found:
-            _groups(significance.groups(found), task)
+            _groups(significance.group_members(found), task)
     if left := len(views) - counted:
         st.caption(f"{left} of {len(views)} runs are not finished, and do not count here.")
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from playground.comparison import costs, settings
-from playground.comparison.costs import Reached
+from playground.comparison.costs import RunCosts
 from playground.config import KNOBS, flatten
 from playground.data.store import title_of
 from playground.tasks import TASKS, Task
@@ -42,12 +42,12 @@ def knob_value(name: str, value: Any) -> str:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _reached(path: str, version: int, _view: View) -> Reached:
+def _reached(path: str, version: int, _view: View) -> RunCosts:
     with _view.lock:
-        return costs.reached(_view.run.config, _view.feed.status, _view.feed.progress, _view.feed.epochs)
+        return costs.sum_up_costs(_view.run.config, _view.feed.status, _view.feed.progress, _view.feed.epochs)
 
 
-def reached(view: View) -> Reached:
+def reached(view: View) -> RunCosts:
     """Return a run's figures."""
     return _reached(str(view.run.path), view.feed.version, view)
 
@@ -55,7 +55,7 @@ def reached(view: View) -> Reached:
 def knob_rows(views: Sequence[View]) -> dict[str, list[str]]:
     """Return {label: value in each run} of the knobs that differ at the start, or were changed on the way."""
     began, ended = [view.run.config for view in views], [view.config for view in views]
-    apart = settings.differing_knobs(began + ended)
+    apart = settings.find_differences(began + ended)
     pairs = [(flatten(a), flatten(b)) for a, b in zip(began, ended, strict=True)]
     rows = {}
     for name in apart:
@@ -67,7 +67,7 @@ def knob_rows(views: Sequence[View]) -> dict[str, list[str]]:
     return rows
 
 
-def _reached_rows(found: Sequence[Reached]) -> dict[str, list[str]]:
+def _reached_rows(found: Sequence[RunCosts]) -> dict[str, list[str]]:
     """Return the best and final figures, of runs of each task in rows of their own.
 
     A dash where a run has none.
@@ -91,7 +91,7 @@ def measured(task: Task, split: str = "test") -> str:
     return f"{task.unit} accuracy"
 
 
-def _best(one: Reached, split: str) -> str:
+def _best(one: RunCosts, split: str) -> str:
     return f"{percent(one.best[split])} (epoch {one.best_epoch})" if split in one.best else "–"
 
 

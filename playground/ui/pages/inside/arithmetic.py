@@ -103,9 +103,9 @@ def _conv(step: ConvStep, source: str) -> None:
 
 
 def _linear(scene: Scene, trace: "Trace", found: "Arithmetic", step: LinearStep) -> None:
-    from playground.interpret.arithmetic import places_of
+    from playground.interpret.arithmetic import find_inputs
 
-    places = [", ".join(map(str, place)) for place in places_of(trace, found.name, step.units)]
+    places = [", ".join(map(str, place)) for place in find_inputs(trace, found.name, step.units)]
     numbers = {"input": step.inputs, "weight": step.weights, "product": step.products}
     columns = {name: [shown(float(value)) for value in values] for name, values in numbers.items()}
     head = "from map, row, column" if places and "," in places[0] else "from unit"

@@ -60,7 +60,7 @@ def _layer(scene: Scene, number: int) -> str:
 
 
 def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
-    from playground.interpret.attribution import METHODS, Method, overlay
+    from playground.interpret.attribution import METHODS, Method, draw_overlay
 
     label, default = SIDES[number]
     methods = list(get_args(Method))
@@ -81,7 +81,7 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
     name, about = METHODS[method]
     note = f"from {shown(found.low)} to {shown(found.high)}; score {shown(found.score)}"
     alt = f"{name} for {scene.classes[class_index]}, laid over {scene.title}: {note}"
-    laid = overlay(big.transpose(2, 0, 1), values, found.signed, opacity)
+    laid = draw_overlay(big.transpose(2, 0, 1), values, found.signed, opacity)
     title = f"{name}: {scene.classes[class_index]}"
     sheets([of_image(laid, "", alt, title=title, note=note, width=320)], key=f"inside_why_{number}", label=title)
     st.caption(about)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from playground.interpret.arithmetic import Arithmetic
     from playground.interpret.attribution import Attribution, Method
-    from playground.interpret.dead_units import Health
+    from playground.interpret.dead_units import UnitHealth
     from playground.interpret.edit import Edit
     from playground.interpret.kernels import Histogram
-    from playground.interpret.top_activations import Exciting
+    from playground.interpret.top_activations import TopActivation
     from playground.interpret.trace import Trace
 
 GRADIENT_IMAGES = 128
@@ -112,19 +112,19 @@ def trace(scene: Scene, edits: "Sequence[Edit]" = ()) -> "Trace":
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _trace(key: str, _scene: Scene, _edits: "tuple[Edit, ...]") -> "Trace":
-    from playground.interpret.trace import trace as traced
+    from playground.interpret.trace import trace_image as traced
 
     net = _scene.net
     if _edits:
-        from playground.interpret.edit import edited_network
+        from playground.interpret.edit import edit_network
 
-        net = edited_network(net, _edits)
+        net = edit_network(net, _edits)
     return traced(net, _scene.seen, _scene.mean, _scene.std)
 
 
 def explain(scene: Scene, name: str, place: Sequence[int]) -> "Arithmetic":
     """Write out one number of the image's trace."""
-    from playground.interpret.arithmetic import explain as explained
+    from playground.interpret.arithmetic import explain_number as explained
 
     return explained(scene.net, trace(scene), name, place)
 
@@ -157,18 +157,20 @@ def _probabilities(key: str, _scene: Scene, _epoch: int) -> np.ndarray:
     return predict(_scene.run, _epoch, _scene.seen[None])[0]
 
 
-def exciting(scene: Scene, layer: str) -> "Exciting":
+def exciting(scene: Scene, layer: str) -> "TopActivation":
     """Return the test images that excite each map of a layer most."""
     return _exciting(f"{scene.weights_key} {layer}", scene, layer)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Looking at the test images …")
-def _exciting(key: str, _scene: Scene, _layer: str) -> "Exciting":
+def _exciting(key: str, _scene: Scene, _layer: str) -> "TopActivation":
     from playground.interpret.network import Budget
-    from playground.interpret.top_activations import most_exciting
+    from playground.interpret.top_activations import find_top_activations
 
     data = test_set(_scene.run)
-    return most_exciting(_scene.net, data.test_images, _scene.mean, _scene.std, _layer, budget=Budget(seconds=10))
+    return find_top_activations(
+        _scene.net, data.test_images, _scene.mean, _scene.std, _layer, budget=Budget(seconds=10)
+    )
 
 
 def health(scene: Scene) -> "list[Health]":
@@ -178,7 +180,7 @@ def health(scene: Scene) -> "list[Health]":
 
 @st.cache_resource(max_entries=128, show_spinner="Looking at the test images …")
 def _health(key: str, _scene: Scene) -> "list[Health]":
-    from playground.interpret.dead_units import health as examined
+    from playground.interpret.dead_units import examine_units as examined
     from playground.interpret.network import Budget
 
     data = test_set(_scene.run)
@@ -192,7 +194,7 @@ def histograms(scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
-    from playground.interpret.kernels import gradients, histogram, weights
+    from playground.interpret.kernels import compute_gradients, make_histogram, read_weights
     from playground.training.losses import loss_function
 
     slopes: dict[str, np.ndarray] = {}
@@ -202,7 +204,7 @@ def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogra
         data = None
     if data:
         some = round_the_classes(np.asarray(data.test_targets), GRADIENT_IMAGES)
-        slopes = gradients(
+        slopes = compute_gradients(
             _scene.net,
             data.test_images[some],
             data.test_targets[some],
@@ -211,6 +213,6 @@ def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogra
             loss_function(_scene.run.config.training),
         )
     return {
-        name: (histogram(values), histogram(slopes[name]) if name in slopes else None)
-        for name, values in weights(_scene.net).items()
+        name: (make_histogram(values), make_histogram(slopes[name]) if name in slopes else None)
+        for name, values in read_weights(_scene.net).items()
     }

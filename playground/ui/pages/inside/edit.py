@@ -49,20 +49,20 @@ def _reset(run: RunFolder) -> None:
 
 
 def _preset(run: RunFolder, name: str, place: "tuple[str, int, int | None]", kernel: np.ndarray) -> None:
-    from playground.interpret.edit import Edit, preset
+    from playground.interpret.edit import Edit, choose_preset
 
-    _put(run, Edit.of(*place, preset(name, len(kernel), like=kernel)))  # ty: ignore[invalid-argument-type]
+    _put(run, Edit.of(*place, choose_preset(name, len(kernel), like=kernel)))  # ty: ignore[invalid-argument-type]
     _new_turn()
 
 
 def _current(scene: Scene, layer: str, out: int, source: int | None) -> np.ndarray:
     """Return a kernel as it is with the edits made, (k, k); of all input maps their mean."""
-    from playground.interpret.edit import edited_network
-    from playground.interpret.kernels import kernels_of
+    from playground.interpret.edit import edit_network
+    from playground.interpret.kernels import read_layer_kernels
 
     edits = edits_of(scene.run)
-    net = edited_network(scene.net, edits) if edits else scene.net
-    kernels = kernels_of(net, layer, out)
+    net = edit_network(scene.net, edits) if edits else scene.net
+    kernels = read_layer_kernels(net, layer, out)
     return (kernels.mean(0) if source is None else kernels[source]).astype(np.float64)
 
 
@@ -113,7 +113,7 @@ def _compare(scene: Scene, layer: str, out: int) -> None:
 
 
 def _save(scene: Scene) -> None:
-    from playground.interpret.edit import save
+    from playground.interpret.edit import save_edit
 
     edits = edits_of(scene.run)
     with st.expander("Save as a new run", icon=":material/save:"):
@@ -134,7 +134,7 @@ def _save(scene: Scene) -> None:
         ):
             data = scenes.test_set(scene.run)
             with st.spinner("Judging the edited network on the test images …"):
-                child = save(
+                child = save_edit(
                     scene.run,
                     scene.epoch,
                     edits,

@@ -29,24 +29,24 @@ def _plane(scene: Scene, epoch: int) -> tuple[np.ndarray, tuple[float, float], b
 
 @st.cache_resource(max_entries=256, show_spinner="Looking at the test images …")
 def _computed(key: str, _scene: Scene, _epoch: int) -> tuple[np.ndarray, tuple[float, float], bool]:
-    from playground.interpret.embedding import plane
+    from playground.interpret.embedding import project_to_plane
 
     found = _features(_scene, _epoch)
-    flat = plane(found.values)
+    flat = project_to_plane(found.values)
     size = float(np.sqrt((flat.points**2).mean()))
     return flat.points / (size or 1), flat.shares, found.averaged
 
 
 def _layout(scene: Scene, epoch: int, method: str, reference: int) -> np.ndarray:
     """Return the points (N, 2) of an epoch, of unit size, laid onto those of the reference epoch."""
-    from playground.interpret.embedding import aligned
+    from playground.interpret.embedding import align_planes
 
     points = _plane(scene, epoch)[0] if method == "pca" else _neighbours(scene, epoch, reference)
     if reference == epoch:
         return points
     fixed = _layout(scene, reference, method, reference)
     count = min(len(points), len(fixed))
-    return aligned(points[:count], fixed[:count])
+    return align_planes(points[:count], fixed[:count])
 
 
 def _neighbours(scene: Scene, epoch: int, reference: int) -> np.ndarray:
@@ -57,22 +57,22 @@ def _neighbours(scene: Scene, epoch: int, reference: int) -> np.ndarray:
 
 @st.cache_resource(max_entries=256, show_spinner="Laying out the test images …")
 def _laid_out(key: str, _scene: Scene, _epoch: int, _start: np.ndarray) -> np.ndarray:
-    from playground.interpret.embedding import neighbours
+    from playground.interpret.embedding import find_neighbours
 
     values = _features(_scene, _epoch).values
     count = min(len(values), len(_start))
-    points = neighbours(values[:count], _start[:count])
+    points = find_neighbours(values[:count], _start[:count])
     return points / (float(np.sqrt((points**2).mean())) or 1)
 
 
 def _features(scene: Scene, epoch: int) -> "Features":
     from playground.inference.load import load_model
-    from playground.interpret.embedding import features
+    from playground.interpret.embedding import compute_features
     from playground.interpret.network import Budget
 
     data = scenes.test_set(scene.run)
     images = np.asarray(data.test_images[thumbnails.shown(data)])
-    return features(load_model(scene.run, epoch), images, scene.mean, scene.std, Budget(seconds=15))
+    return compute_features(load_model(scene.run, epoch), images, scene.mean, scene.std, Budget(seconds=15))
 
 
 def _reference(run: RunFolder, epochs: list[int]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from playground.data.catalog import DataError
-from playground.interpret.colormap import limits
+from playground.interpret.colormap import choose_limits
 from playground.interpret.ops import shown
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
@@ -30,9 +30,9 @@ def _choose_column(name: str, tile: int, row: int, column: int) -> None:
 
 def colour_sheet(kernels: np.ndarray, name: str, chosen: int) -> Picture:
     """Lay kernels over three channels side by side as colour images."""
-    from playground.interpret.kernels import in_colour
+    from playground.interpret.kernels import draw_in_colour
 
-    colours = in_colour(kernels)
+    colours = draw_in_colour(kernels)
     count, size = len(colours), colours.shape[1]
     zoom = max(1, _TILE // size)
     tile, gap, columns = size * zoom, 4, min(count, 12)
@@ -58,16 +58,16 @@ def colour_sheet(kernels: np.ndarray, name: str, chosen: int) -> Picture:
 def _pictures(scene: Scene, name: str) -> None:
     from playground.interpret import kernels
 
-    found = kernels.kernels(scene.net, name)
+    found = kernels.read_kernels(scene.net, name)
     outs, sources, size, _ = found.shape
     chosen = number(f"Map that the kernel makes, 0 to {outs - 1}", MAP, outs)
-    kernel = kernels.kernels_of(scene.net, name, chosen)
+    kernel = kernels.read_layer_kernels(scene.net, name, chosen)
     if sources == 3:
         st.caption("Each kernel as a colour image, scaled by itself: grey is zero, brighter is more of that channel.")
         sheets([colour_sheet(found, name, chosen)], key="inside_kernels_colour", label="Kernels", on_pick=_choose)
     grid = found[:MOST, :MOST]
     made_maps, looked_at = grid.shape[:2]
-    limit = limits([grid.reshape(-1, size, size)], "layer")[0]
+    limit = choose_limits([grid.reshape(-1, size, size)], "layer")[0]
     made = tidy_sheet(grid.swapaxes(0, 1).reshape(-1, size, size), limit, columns=made_maps)
     note = f"{outs} × {sources} kernels of {size} × {size}; a column for each map made, a row for each map looked at"
     if found.shape[:2] != grid.shape[:2]:

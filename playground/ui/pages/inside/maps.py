@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from playground import images
-from playground.interpret.colormap import Limits, limits
+from playground.interpret.colormap import ColorLimits, choose_limits
 from playground.interpret.ops import shown
 from playground.ui.components.sheets import Picture, of_image, of_sheet, sheets, tidy_sheet
 from playground.ui.pages.inside import context as scenes
@@ -23,9 +23,9 @@ SCOPES = {"map": "Per map", "layer": "Per layer", "global": "Whole network"}
 MOST = 1024  # thumbnails of a layer; more cannot be told apart
 
 
-def limits_of(trace: "Trace", scope: str) -> list[Limits]:
+def limits_of(trace: "Trace", scope: str) -> list[ColorLimits]:
     """Return the colours' limits for each of the trace's outputs."""
-    return limits([output.values for output in trace.outputs], scope)  # ty: ignore[invalid-argument-type]
+    return choose_limits([output.values for output in trace.outputs], scope)  # ty: ignore[invalid-argument-type]
 
 
 def shape_words(shape: Sequence[int]) -> str:
@@ -89,7 +89,7 @@ def _thumbnails(key: str, scope: str, _trace: "Trace") -> list[Picture]:
     for output, limit in zip(_trace.outputs, limits_of(_trace, scope), strict=True):
         values = output.values[:MOST]
         if limit.high.ndim == 3 and len(limit.high) > MOST:
-            limit = Limits(limit.low[:MOST], limit.high[:MOST], limit.signed)
+            limit = ColorLimits(limit.low[:MOST], limit.high[:MOST], limit.signed)
         unit = "map" if values.ndim == 3 else "unit"
         alt = f"{output.name}: {len(values)} {unit}s, values from {shown(output.low)} to {shown(output.high)}"
         made = tidy_sheet(values, limit)
@@ -121,10 +121,10 @@ def marked(pictures: Sequence[Picture], name: str, chosen: int) -> list[Picture]
     return found
 
 
-def _enlarged(values: np.ndarray, name: str, chosen: int, limit: Limits, place: Sequence[int]) -> Picture:
+def _enlarged(values: np.ndarray, name: str, chosen: int, limit: ColorLimits, place: Sequence[int]) -> Picture:
     one = values[chosen : chosen + 1]
     if limit.high.ndim == 3 and len(limit.high) > 1:
-        limit = Limits(limit.low[chosen : chosen + 1], limit.high[chosen : chosen + 1], limit.signed)
+        limit = ColorLimits(limit.low[chosen : chosen + 1], limit.high[chosen : chosen + 1], limit.signed)
     made = tidy_sheet(one, limit)
     row, column = place
     zoom = made.zoom
@@ -166,7 +166,7 @@ def draw(scene: Scene) -> None:
         _one(scene, trace, name, chosen, limit)
 
 
-def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: Limits) -> None:
+def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: ColorLimits) -> None:
     output = trace[name]
     place: tuple[int, ...] = (chosen,)
     if len(output.shape) == 3:

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from scipy import ndimage
 
-from playground.comparison.remedies import figures_of
+from playground.comparison.remedies import read_mask_metrics
 from playground.data import catalog, shapes, store
 from playground.data.catalog import DataError
 from playground.events import EpochRow
@@ -174,13 +174,13 @@ def _figures(run: RunFolder, epoch: int) -> None:
     """Draw the figures at this epoch, and how they moved."""
     rows = run_views.watch(run).feed.epochs
     if row := _row(run, epoch):
-        found = figures_of(row)
+        found = read_mask_metrics(row)
         st.markdown(f"**All test images together**, after epoch {epoch}")
         with st.grid(3, min_column_width=120, gap="small"):
             for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
                 title, help = MASK_METRICS[name]
                 st.metric(title, percent(found[name]), help=help)
-    values = {name: [figures_of(row)[name] for row in rows] for name in CURVES}
+    values = {name: [read_mask_metrics(row)[name] for row in rows] for name in CURVES}
     spoken = ", ".join(f"{MASK_METRICS[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
     live_chart(
         _curve([row.epoch for row in rows], values, epoch, run.id),

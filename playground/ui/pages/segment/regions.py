@@ -7,8 +7,8 @@ import streamlit as st
 
 from playground import plots
 from playground.inference.errors import InferenceError
-from playground.interpret.colormap import Limits, indices, palette
-from playground.interpret.receptive_field import Field
+from playground.interpret.colormap import ColorLimits, make_palette, quantise
+from playground.interpret.receptive_field import ReceptiveField
 from playground.metrics import scores
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
@@ -179,7 +179,7 @@ def _pictures(
     k = classes.index(chosen) if chosen else frequent
     cell = cell_size(height, width, len(classes))
     share = probs[:, :, k].repeat(cell, 0).repeat(cell, 1)[:height, :width]
-    coloured = palette(False)[indices(share, Limits(np.zeros(1), np.ones(1), False))]
+    coloured = make_palette(False)[quantise(share, ColorLimits(np.zeros(1), np.ones(1), False))]
     spread = f"from {percent(float(share.min()), 0)} (dark) to {percent(float(share.max()), 0)} (bright)"
     drawn.append(picture("probability", coloured, f"Probability of {classes[k]}", spread))
     sheets(drawn, key="segment_pictures", label="The image and its labels", on_pick=pick)
@@ -206,12 +206,12 @@ def _place(shown: Shown) -> tuple[int, int]:
     return min(row, height - 1), min(column, width - 1)
 
 
-def _around(row: int, column: int, region: int, shape: tuple[int, ...]) -> Field:
+def _around(row: int, column: int, region: int, shape: tuple[int, ...]) -> ReceptiveField:
     """Return the region around a point, moved into the image where it would reach past its edge."""
     top, left = (
         int(np.clip(at - region // 2, 0, side - region)) for at, side in zip((row, column), shape, strict=True)
     )
-    return Field(left, top, left + region, top + region, clipped=False)
+    return ReceptiveField(left, top, left + region, top + region, clipped=False)
 
 
 def _areas(labels: np.ndarray, classes: tuple[str, ...], version: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from playground import runs
-from playground.comparison.remedies import REMEDIES, SCALES, Remedy, figures_of
+from playground.comparison.remedies import REMEDIES, SCALES, Remedy, read_mask_metrics
 from playground.errors import PlaygroundError
 from playground.jobs import client
 from playground.metrics import IGNORE
@@ -98,7 +98,7 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
     if sides[0] == sides[1]:
         st.info("Choose two runs, or train both.", icon=":material/info:")
         return
-    _table(figures_of(rows[0][0]), figures_of(rows[1][0]), remedy)
+    _table(read_mask_metrics(rows[0][0]), read_mask_metrics(rows[1][0]), remedy)
     if sides[0].predictions_dataset == sides[1].predictions_dataset:
         data = test_set(sides[0])
         masks = [side.masks(row[0].epoch) for side, row in zip(sides, rows, strict=True)]

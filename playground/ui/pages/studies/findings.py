@@ -48,13 +48,13 @@ def measure(folder: StudyFolder) -> str:
 
 
 def _spread(folder: StudyFolder, feed: StudyFeed) -> None:
-    scored = [result for result in feed.results if result.finished and result.accuracy is not None]
+    scored = [result for result in feed.results if result.finished and result.score is not None]
     folds = folder.study.kind == "folds"
     if scored:
         with st.container(horizontal=True, gap="large"):
             _mean(
                 _judged(folder),
-                [r.accuracy or 0.0 for r in scored],
+                [r.score or 0.0 for r in scored],
             )
             _mean(f"{measure(folder)} on the test images", [r.test for r in scored if r.test is not None])
         if len(scored) > 1 and not folds:
@@ -184,19 +184,19 @@ def _sweep(folder: StudyFolder, feed: StudyFeed) -> None:
     if top:
         also = "" if _judged(folder).endswith("test images") else f" ({percent(top.test)} on the test images)"
         st.markdown(
-            f"Best: **{percent(top.accuracy)}** with {_name(top)}{also}. What counts is {lower(_judged(folder))}, "
+            f"Best: **{percent(top.score)}** with {_name(top)}{also}. What counts is {lower(_judged(folder))}, "
             "after the last epoch."
         )
     if left_out := folder.left_out():
         with st.expander(f"{len(left_out)} combinations make no network and were left out", type="compact"):
             for values, why in left_out[:20]:
                 st.caption(f"{', '.join(f'{KNOBS[k].label} {v}' for k, v in values.items())}: {why}")
-    scored = [result for result in feed.results if (result.finished or result.pruned) and result.accuracy is not None]
+    scored = [result for result in feed.results if (result.finished or result.pruned) and result.score is not None]
     if not scored:
         st.caption("The figures appear when the first run is finished.")
         _curves(folder, feed)
         return
-    columns, accuracies = _columns(folder, scored), [result.accuracy or 0.0 for result in scored]
+    columns, accuracies = _columns(folder, scored), [result.score or 0.0 for result in scored]
     version, names = f"{folder.id} {len(scored)}", [_name(result) for result in scored]
     wide, side = st.columns([1.2, 1], gap="medium")
     with wide:

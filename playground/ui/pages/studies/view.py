@@ -183,7 +183,7 @@ def _shown(knob: str, value: str) -> str | float:
 def table(folder: StudyFolder, results: list[Result]) -> Result | None:
     """Draw the members, best first; return the one that is selected."""
     measure, test = findings.brief(folder), f"Test {findings.lower(findings.measure(folder))}"
-    ranked = sorted(results, key=lambda r: (r.accuracy is None, not r.finished, -(r.accuracy or 0)))
+    ranked = sorted(results, key=lambda r: (r.score is None, not r.finished, -(r.score or 0)))
     if folder.study.kind in ("folds", "seeds"):
         ranked = results
     knobs = list(dict.fromkeys(name for result in results for name in result.member.values if name != "folds"))
@@ -192,7 +192,7 @@ def table(folder: StudyFolder, results: list[Result]) -> Result | None:
         KNOBS[name].label: [_shown(name, result.member.values[name]) for result in ranked] for name in knobs
     }
     columns |= {
-        measure: [None if r.accuracy is None else 100 * r.accuracy for r in ranked],
+        measure: [None if r.score is None else 100 * r.score for r in ranked],
         test: [None if r.test is None else 100 * r.test for r in ranked],  # the same column where none is held back
         "Epochs": [f"{r.status.epoch} / {r.status.epochs}" if r.status else "" for r in ranked],
         "Seconds": [r.status.seconds if r.status else None for r in ranked],
