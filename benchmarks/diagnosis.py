@@ -144,11 +144,11 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
 
 def examined(run: "RunFolder", found: "Sequence[Finding]") -> "list[Finding]":
     """Return what the units of the first and the last kept epoch give away, beside what was found already."""
-    from playground.diagnosis import examine_units, may_explain
+    from playground.diagnosis import can_explain, examine_units
     from playground.ui.common.diagnosis import units_of
 
     epoch = run.epochs()[-1]
-    return examine_units(*units_of(run, epoch), epoch, found) if may_explain(found) else []
+    return examine_units(*units_of(run, epoch), epoch, found) if can_explain(found) else []
 
 
 def main() -> None:

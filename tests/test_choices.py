@@ -29,7 +29,7 @@ from playground.exports.codegen.script import script
 from playground.exports.context import facts
 from playground.inference.load import load_model
 from playground.interpret.arithmetic import explain_number
-from playground.interpret.dead_units import examine_units
+from playground.interpret.dead_units import examine_layers
 from playground.interpret.trace import trace_image
 
 __all__ = ["app_home", "unpacked", "with_images"]
@@ -174,7 +174,7 @@ def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp
     norm = explain_number(net, trace_image(net, image, info.mean, info.std), "block1.norm1", (0, 3, 3))
     assert norm.step.formula == "(input − mean of its map) × γ + β"
     assert norm.step.output == pytest.approx(norm.traced, abs=1e-5)
-    assert {each.count for each in examine_units(net, image[None], info.mean, info.std)} == {0}
+    assert {each.count for each in examine_layers(net, image[None], info.mean, info.std)} == {0}
     made = script(facts(run, 2))
     assert "class Bent(nn.Module):" in made and "block1_norm1=Centred(4)," in made and "return math.exp(-done)" in made
     assert made.index("def _signs(") < made.index("SignDescent(groups, momentum=MOMENTUM)")

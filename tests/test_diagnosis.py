@@ -19,7 +19,7 @@ from playground.diagnosis import (
     diagnose,
     examine_units,
     explain_silence,
-    overfitting_since,
+    find_overfitting,
     summarise_units,
 )
 from playground.events import Diverged, Epoch, Progress, to_row
@@ -273,10 +273,10 @@ FALLING = [2.0, 1.5, 1.0, 0.8, 0.6, 0.4, 0.3, 0.2]
 def test_a_validation_loss_that_rises_while_the_training_loss_falls():
     found = look(rows(FALLING, [2.0, 1.6, 1.4, 1.3, 1.4, 1.5, 1.6, 1.8]))
     assert kinds(found) == ["overfitting"]
-    assert found[0].epoch == overfitting_since(found) == 4
+    assert found[0].epoch == find_overfitting(found) == 4
     assert "was lowest after epoch 4, 1.3, and is 1.6 now" in found[0].evidence
     assert "fell from 0.8 to 0.2" in found[0].evidence
-    assert overfitting_since([]) is None
+    assert find_overfitting([]) is None
 
 
 def test_a_gap_of_accuracies_is_enough_when_the_loss_only_rests():
@@ -486,16 +486,16 @@ def test_many_saturated_layers_are_one_card():
 
 def test_dead_units_of_a_real_network():
     from playground.inference.load import dataset_of, load_model
-    from playground.interpret.dead_units import examine_units
+    from playground.interpret.dead_units import examine_layers
 
     demo = runs.demo_run()
     _, mean, std = dataset_of(demo)
     images = arrays("cifar10-mini").test_images[:100]
-    sound = examine_units(load_model(demo, 24), images, mean, std)
+    sound = examine_layers(load_model(demo, 24), images, mean, std)
     assert examine_units(sound, sound, 24, STUCK_CARD) == []
     net = copy.deepcopy(load_model(demo, 24))  # the other is kept in memory for all
     next(tensor for name, tensor in net.state_dict().items() if "block2" in name and "norm1.bias" in name).fill_(-100.0)
-    found = examine_units(sound, examine_units(net, images, mean, std), 24, STUCK_CARD)
+    found = examine_units(sound, examine_layers(net, images, mean, std), 24, STUCK_CARD)
     assert found[0].title == "Dead units in block2.act1"
 
 

@@ -10,7 +10,7 @@ import torch
 from playground.choices import ACTIVATIONS, NORMS
 from playground.config import TrainingConfig, from_flat
 from playground.interpret import InterpretError
-from playground.interpret.dead_units import examine_units
+from playground.interpret.dead_units import examine_layers
 from playground.interpret.kernels import (
     compute_gradients,
     draw_in_colour,
@@ -108,7 +108,7 @@ def test_flat_units_are_found_and_the_others_are_not(activation, norm):
         module = net.get_submodule(before.replace(".", "_"))
         module.weight.data[:2] = 0
         module.bias.data[0], module.bias.data[1] = -9.0, 9.0
-    found = examine_units(net, IMAGES, MEAN, STD)
+    found = examine_layers(net, IMAGES, MEAN, STD)
     assert [each.layer for each in found] == ["block1.act1", "block2.act1", "fc1_act"]
     wanted = (activation != "leaky_relu", ACTIVATIONS[activation].bounded)
     for each in found:
@@ -120,7 +120,7 @@ def test_flat_units_are_found_and_the_others_are_not(activation, norm):
         assert ((each.share == 1) == each.flat).all()
         assert each.sentence == f"{each.layer}: {each.count} of {len(each.flat)} units are {each.word}"
     assert all(
-        (a.share == b.share).all() for a, b in zip(found, examine_units(net, IMAGES, MEAN, STD, SMALL), strict=True)
+        (a.share == b.share).all() for a, b in zip(found, examine_layers(net, IMAGES, MEAN, STD, SMALL), strict=True)
     )
 
 
@@ -172,7 +172,7 @@ def test_a_pass_leaves_the_gradient_switch_of_its_reader_alone():
 
 def test_a_pass_needs_images_and_layers():
     with pytest.raises(InterpretError, match="no images"):
-        examine_units(network(), IMAGES[:0], MEAN, STD)
+        examine_layers(network(), IMAGES[:0], MEAN, STD)
     with pytest.raises(InterpretError, match="no layer 'conv1'"):
         find_top_activations(network(), IMAGES, MEAN, STD, "conv1")
 

@@ -188,7 +188,11 @@ def test_formulas_of_averages():
 
     def written(kind, figure):
         return formulas.write_average(
-            kind, figure(counts), support, counted, getattr(average_classes(counts, kind), figure.__name__)
+            kind,
+            figure(counts),
+            support,
+            counted,
+            getattr(average_classes(counts, kind), figure.__name__.removeprefix("compute_")),
         )
 
     assert r"\frac{80.0+90.0}{2}\,\% = 85.0\,\%" in written("macro", compute_recall)

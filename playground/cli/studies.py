@@ -134,7 +134,8 @@ def _follow(folder: StudyFolder, feed: StudyFeed) -> None:
 
 
 def _table(feed: StudyFeed) -> None:
-    print(f"{'accuracy':>8}  {'test':>6}  {'epochs':>6}  {'seconds':>7}  {'state':9}  values")
+    metric = catalog.task_of(feed.folder.study.base.data.dataset).metric.name
+    print(f"{metric:>8}  {'test':>6}  {'epochs':>6}  {'seconds':>7}  {'state':9}  values")
     for result in sorted(feed.results, key=lambda result: -(result.score or 0)):
         shown = [f"{'' if x is None else f'{x:.1%}':>{w}}" for x, w in ((result.score, 8), (result.test, 6))]
         epochs, seconds = (result.status.epoch, result.status.seconds) if result.status else (0, 0.0)

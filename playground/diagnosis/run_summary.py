@@ -18,7 +18,7 @@ FEW_STEPS = 20
 
 
 @dataclass(frozen=True)
-class Story:
+class RunSummary:
     """What a run has done so far.
 
     Attributes:
@@ -81,13 +81,13 @@ class Story:
         return self.score(row) > self.guess.score + margin
 
 
-def tell(
+def summarise_run(
     config: RunConfig,
     status: Status,
     progress: Mapping[str, Sequence[float]],
     epochs: Sequence[EpochRow],
     changes: Sequence[Change],
-) -> Story:
+) -> RunSummary:
     """Sum up a run; see `rules.diagnose` for the arguments."""
     since = changes[-1].step if changes else -1
     rates = [row.new for row in changes if row.knob == "learning_rate"]
@@ -96,7 +96,7 @@ def tell(
     first = bisect_right(progress.get("step", ()), since)
     counts = epochs[-1].confusion if epochs else None
     task = of_rows(epochs) or TASKS["classification"]
-    return Story(
+    return RunSummary(
         config=config,
         status=status,
         rows=rows,

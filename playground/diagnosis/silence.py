@@ -6,7 +6,7 @@ from playground.choices import SCHEDULES
 from playground.config import RunConfig
 from playground.diagnosis.classes import LATE
 from playground.diagnosis.rules import ENDGAME, PATIENCE, WINDOW
-from playground.diagnosis.run_summary import Story, tell
+from playground.diagnosis.run_summary import RunSummary, summarise_run
 from playground.events import Change, EpochRow
 from playground.runs import Status
 
@@ -23,28 +23,28 @@ def explain_silence(
     """
     if SCHEDULES[config.training.schedule].probes:
         return "Not examined: a range test is made to diverge."
-    story = tell(config, status, {}, epochs, changes)
-    if story.guess.accuracy >= 1:
+    summary = summarise_run(config, status, {}, epochs, changes)
+    if summary.guess.accuracy >= 1:
         return "Not examined: all images are of one class."
-    if story.start <= 0:
+    if summary.start <= 0:
         return "Not examined: it has no figures of the network before its first step."
-    if not story.judged and story.over:
+    if not summary.judged and summary.over:
         return "Not examined: it has no figures of an epoch" + (" since the last change." if changes else ".")
-    if len(story.judged) < 2 and not story.over:
+    if len(summary.judged) < 2 and not summary.over:
         return "Too early to tell" + (" since the last change." if changes else ".")
-    if untold := _untold(story):
-        return f"{SOUND} Too {'short' if story.over else 'early'} to tell: {', '.join(untold)}."
+    if untold := _untold(summary):
+        return f"{SOUND} Too {'short' if summary.over else 'early'} to tell: {', '.join(untold)}."
     return SOUND
 
 
-def _untold(story: Story) -> list[str]:
+def _untold(summary: RunSummary) -> list[str]:
     """Return what so few epochs cannot show; it is in the order in which it can be told."""
-    count, active = len(story.judged), not story.over
+    count, active = len(summary.judged), not summary.over
     wanted = {
-        "whether it learns": active and story.warming_up,
-        "whether classes are left out": active and story.task.skewed and story.share < LATE,
+        "whether it learns": active and summary.warming_up,
+        "whether classes are left out": active and summary.task.skewed and summary.share < LATE,
         "overfitting": count <= PATIENCE,
         "oscillation": count < WINDOW - 2,
-        "underfitting": count < PATIENCE or (active and story.share < ENDGAME),
+        "underfitting": count < PATIENCE or (active and summary.share < ENDGAME),
     }
     return [name for name, early in wanted.items() if early]

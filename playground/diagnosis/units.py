@@ -19,22 +19,22 @@ EXPLAINED = frozenset({"weight_decay", "optimizer", "activation"})
 """Knobs of findings that name a cause already; a second card would contradict the first."""
 
 
-def may_explain(found: Sequence[Finding]) -> bool:
+def can_explain(found: Sequence[Finding]) -> bool:
     """Say whether flat units could be why: the run is the worse for something, and no finding says for what."""
     return any(one.kind in HURT for one in found) and not any(one.knob in EXPLAINED for one in found)
 
 
 def examine_units(
-    before: "Sequence[Health]", after: "Sequence[Health]", epoch: int, found: Sequence[Finding]
+    before: "Sequence[UnitHealth]", after: "Sequence[UnitHealth]", epoch: int, found: Sequence[Finding]
 ) -> list[Finding]:
     """Return the layer in which most units died or were saturated while it trained, if the run is the worse for it.
 
     Args:
-        before, after: what `interpret.health.health` found with the first weights and with those after `epoch`, on the
-            same images of all classes.
+        before, after: what `interpret.dead_units.examine_layers` found with the first weights and with those after
+            `epoch`, on the same images of all classes.
         found: what the run's rows gave away.
     """
-    if not may_explain(found):
+    if not can_explain(found):
         return []
     began = {layer.layer: _share(layer) for layer in before}
     worst = max(after, key=_share, default=None)
@@ -60,7 +60,7 @@ def examine_units(
     return [Finding("dead units", f"Dead units in {worst.layer}", f"{evidence}{others}.", "learning_rate", advice)]
 
 
-def summarise_units(before: "Sequence[Health]", after: "Sequence[Health]") -> str:
+def summarise_units(before: "Sequence[UnitHealth]", after: "Sequence[UnitHealth]") -> str:
     """Say how many units are flat in the layer with most of them, and how many were before the first step."""
     worst = max(after, key=_share, default=None)
     if worst is None or not _share(worst):

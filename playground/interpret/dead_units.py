@@ -41,7 +41,7 @@ class UnitHealth:
         return f"{self.layer}: {self.count} of {len(self.flat)} units are {self.word}"
 
 
-def examine_units(
+def examine_layers(
     net: nn.Module, images: np.ndarray, mean: Sequence[float], std: Sequence[float], budget: Budget | None = None
 ) -> list[UnitHealth]:
     """Look for dead and saturated units in every activation, in one pass over the images.

@@ -61,18 +61,18 @@ def findings(view: View) -> list[Finding]:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Looking at the units …")
-def _units(key: str, _run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
+def _units(key: str, _run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHealth]]":
     return units_of(_run, epoch)
 
 
-def units_of(run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
+def units_of(run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHealth]]":
     """Examine a run's units on test images of all classes: with its first weights, and with those after an epoch.
 
     Raises:
         DataError, RunError, InferenceError, InterpretError: they cannot be examined; the first line says why.
     """
     from playground.inference.load import dataset_of, load_model
-    from playground.interpret.dead_units import examine_units
+    from playground.interpret.dead_units import examine_layers
     from playground.interpret.network import Budget
 
     _, mean, std = dataset_of(run)
@@ -80,12 +80,12 @@ def units_of(run: RunFolder, epoch: int) -> "tuple[list[Health], list[Health]]":
     rows = round_the_classes(np.asarray(data.test_targets), EXAMINED)
     images = np.asarray(data.test_images[rows])
     first, last = (
-        examine_units(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch)
+        examine_layers(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch)
     )
     return first, last
 
 
-def _examined(view: View, key: str) -> "tuple[list[Health], list[Health]] | None":
+def _examined(view: View, key: str) -> "tuple[list[UnitHealth], list[UnitHealth]] | None":
     """Return the units with the first weights and with those of the last kept epoch; None where they are not known.
 
     It takes torch and two passes over images, so it is done when a person asks.

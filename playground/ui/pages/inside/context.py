@@ -173,14 +173,14 @@ def _exciting(key: str, _scene: Scene, _layer: str) -> "TopActivation":
     )
 
 
-def health(scene: Scene) -> "list[Health]":
+def health(scene: Scene) -> "list[UnitHealth]":
     """Return the dead and saturated units over the test set."""
     return _health(scene.weights_key, scene)
 
 
 @st.cache_resource(max_entries=128, show_spinner="Looking at the test images …")
-def _health(key: str, _scene: Scene) -> "list[Health]":
-    from playground.interpret.dead_units import examine_units as examined
+def _health(key: str, _scene: Scene) -> "list[UnitHealth]":
+    from playground.interpret.dead_units import examine_layers as examined
     from playground.interpret.network import Budget
 
     data = test_set(_scene.run)

@@ -5,7 +5,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, to_query
-from playground.diagnosis import overfitting_since
+from playground.diagnosis import find_overfitting
 from playground.runs import RunError, RunFolder
 from playground.ui.common import diagnosis, form, knobs, person, run_views, session, url
 from playground.ui.common.escape import escape
@@ -73,7 +73,7 @@ def curves(view: run_views.View | None, whose: str) -> None:
         )
         log = st.toggle("Log scale", key="log", help="Logarithmic loss and learning rate.")
     if view:
-        since = overfitting_since(diagnosis.findings(view))
+        since = find_overfitting(diagnosis.findings(view))
         figures, version = run_views.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
     else:
         figures = run_views.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
