@@ -6,6 +6,7 @@ torch within functions alone, for the form opens without it.
 """
 
 from playground.choices.activations import ACTIVATIONS, Activation
+from playground.choices.augmentations import AUGMENTATIONS, Augmentation
 from playground.choices.losses import LOSSES, Loss, Term
 from playground.choices.norms import NORMS, Norm, norm_of
 from playground.choices.optimizers import OPTIMIZERS, Optimizer
@@ -14,6 +15,7 @@ from playground.choices.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
+    "AUGMENTATIONS",
     "LOSSES",
     "NORMS",
     "OPTIMIZERS",
@@ -21,6 +23,7 @@ __all__ = [
     "SCHEDULES",
     "TABLES",
     "Activation",
+    "Augmentation",
     "Loss",
     "Norm",
     "Optimizer",
@@ -31,7 +34,7 @@ __all__ = [
     "title_of",
 ]
 
-TABLES = (ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES)
+TABLES = (ACTIVATIONS, AUGMENTATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES)
 
 
 def title_of(name: str) -> str | None:

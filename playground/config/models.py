@@ -1,12 +1,12 @@
 """The fields themselves: each knob with its default, bounds, unit, label and help."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from playground.choices import ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES
+from playground.choices import ACTIVATIONS, AUGMENTATIONS, LOSSES, NORMS, OPTIMIZERS, POOLINGS, SCHEDULES, Augmentation
 from playground.errors import PlaygroundError
 
 Architecture = Literal["auto", "cnn", "fcn", "unet"]
@@ -53,8 +53,8 @@ class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataConfig(_Group):
-    """Which images the network sees, and how they are varied."""
+class _ImagesConfig(_Group):
+    """Which images the network sees."""
 
     dataset: str = knob(
         "cifar10-mini",
@@ -85,52 +85,33 @@ class DataConfig(_Group):
         le=20,
     )
     fold: int = knob(0, "Fold", "Which of the folds is held back, counted from 0.", ge=0, le=19)
-    flip: bool = knob(
-        True,
-        "Random flip",
-        "Mirror half of the images left to right. A cat is still a cat, so one image does the work of two; "
-        "a mirrored digit or letter is none, so leave it off for those.",
-    )
-    shift: int = knob(
-        0,
-        "Random shift",
-        "Move each image by up to this many pixels. It teaches the network that position does not matter.",
-        unit="px",
-        ge=0,
-        le=16,
-    )
-    rotation: float = knob(
-        0.0,
-        "Random rotation",
-        "Turn each image by up to this angle either way. A little helps against tilted photos; too much loses cues.",
-        unit="°",
-        ge=0,
-        le=180,
-    )
-    colour: float = knob(
-        0.0,
-        "Colour jitter",
-        "Vary brightness, contrast and saturation by up to this share. It helps when the lighting changes.",
-        ge=0,
-        le=1,
-    )
-    cutout: int = knob(
-        0,
-        "Cutout",
-        "Erase a random square of this size. The network has to look at more than one telling detail.",
-        unit="px",
-        ge=0,
-        le=32,
-    )
 
     @model_validator(mode="after")
-    def _fold_is_one_of_the_folds(self) -> "DataConfig":
+    def _fold_is_one_of_the_folds(self) -> Self:
         if self.folds == 1:
             raise PydanticCustomError("folds", "folds cannot be 1; it takes 0 for none, or 2 to 20")
         if self.fold >= max(1, self.folds):
             takes = f"0 to {self.folds - 1}" if self.folds else "0 while folds is 0"
             raise PydanticCustomError("fold", "fold cannot be {fold}; it takes {takes}", vars(self) | {"takes": takes})
         return self
+
+
+def _field_of(entry: Augmentation) -> tuple[type, Any]:
+    """Return the type of an augmentation's setting, and the setting."""
+    bounds: dict[str, Any] = {} if isinstance(entry.default, bool) else {"ge": 0, "le": entry.high}
+    return type(entry.default), knob(entry.default, entry.title, entry.help, unit=entry.unit, **bounds)
+
+
+_fields: dict[str, Any] = {name: _field_of(entry) for name, entry in AUGMENTATIONS.items()}
+_AugmentationConfig: Any = create_model("_AugmentationConfig", __base__=_Group, **_fields)
+
+
+class DataConfig(_AugmentationConfig, _ImagesConfig):
+    """Which images the network sees, and how they are varied: a field for each entry of `AUGMENTATIONS`."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None: ...
 
 
 class ModelConfig(_Group):

@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from playground.choices import AUGMENTATIONS
 from playground.config import DataConfig
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision rounds it
 
 
 def augment(images: Tensor, config: DataConfig, generator: Generator) -> Tensor:
-    """Flip, shift, rotate, recolour and erase as the config says, each image in its own way.
+    """Flip, shift, rotate … as the config says, each image in its own way, in the order of `AUGMENTATIONS`.
 
     Args:
         images: (N, C, H, W) uint8, with 1 or 3 channels; not changed.
@@ -38,35 +39,22 @@ def augment_pairs(
 ) -> tuple[Tensor, Tensor | None]:
     """Vary each image (N, C, H, W) uint8 in its own way, and move its mask (N, H, W) uint8 along.
 
-    As `augment` does. A mask is moved from pixel to nearest pixel, so that no class appears between two others;
-    recolouring and erasing leave it as it is: what is hidden is still there.
+    A mask is moved from pixel to nearest pixel, so that no class appears between two others; an entry that moves no
+    masks leaves it as it is: what is recoloured or hidden is still there.
     """
-    n, device = len(images), images.device
     labels = None if masks is None else masks[:, None]
-    if config.flip:
-        chosen = torch.randint(0, 2, (n,), generator=generator).to(device)
-        images = flip(images, chosen)
-        if labels is not None:
-            labels = flip(labels, chosen)
-    if config.shift:
-        most = min(config.shift, min(images.shape[2:]) - 1)
-        offsets = torch.randint(-most, most + 1, (2, n), generator=generator).to(device)
-        images = shift(images, offsets, most)
-        if labels is not None:
-            labels = shift(labels, offsets, most)
-    if config.rotation:
-        degrees = (torch.rand(n, generator=generator).to(device) * 2 - 1) * config.rotation
-        images = rotate(images, degrees)
-        if labels is not None:
-            labels = rotate(labels, degrees, "nearest")
-    if config.colour:
-        factors = torch.rand((3, n), generator=generator).to(device)
-        images = recolour(images, (factors * 2 - 1) * config.colour + 1)
-    if config.cutout:
-        rows = torch.randint(0, images.shape[2], (n,), generator=generator)
-        columns = torch.randint(0, images.shape[3], (n,), generator=generator)
-        images = cut_out(images, rows.to(device), columns.to(device), config.cutout)
+    for name, entry in AUGMENTATIONS.items():
+        if amount := getattr(config, name):
+            draw, vary, move = entry.functions
+            drawn = draw(images, generator, *entry.settings(amount))
+            images = vary(images, *drawn)
+            labels = move(labels, *drawn) if move and labels is not None else labels
     return images, masks if labels is None else labels[:, 0]
+
+
+def draw_flip(images: Tensor, generator: Generator) -> tuple[Tensor]:
+    """Draw which images are mirrored."""
+    return (torch.randint(0, 2, (len(images),), generator=generator).to(images.device),)
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
@@ -74,6 +62,13 @@ def flip(images: Tensor, chosen: Tensor) -> Tensor:
     n = len(images)
     # One gather out of both versions takes half the time of `torch.where`.
     return torch.cat([images, images.flip(3)]).index_select(0, chosen * n + torch.arange(n, device=images.device))
+
+
+def draw_shift(images: Tensor, generator: Generator, pixels: int) -> tuple[Tensor, int]:
+    """Draw how far each image moves; `pixels` at most, and always less than the image is long."""
+    n, _, height, width = images.shape
+    most = min(pixels, height - 1, width - 1)
+    return torch.randint(-most, most + 1, (2, n), generator=generator).to(images.device), most
 
 
 def shift(images: Tensor, offsets: Tensor, most: int) -> Tensor:
@@ -98,6 +93,11 @@ def shift(images: Tensor, offsets: Tensor, most: int) -> Tensor:
     return windows.index_select(0, first)
 
 
+def draw_rotation(images: Tensor, generator: Generator, degrees: float) -> tuple[Tensor]:
+    """Draw by how many degrees each image turns."""
+    return ((torch.rand(len(images), generator=generator).to(images.device) * 2 - 1) * degrees,)
+
+
 def rotate(images: Tensor, degrees: Tensor, mode: str = "bilinear") -> Tensor:
     """Turn each image counter-clockwise about its centre by `degrees` (N,); `mode` is bilinear or nearest."""
     n, _, height, width = images.shape
@@ -109,6 +109,17 @@ def rotate(images: Tensor, degrees: Tensor, mode: str = "bilinear") -> Tensor:
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
     turned = F.grid_sample(images.float(), grid, mode=mode, padding_mode="reflection", align_corners=False)
     return turned.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def rotate_masks(masks: Tensor, degrees: Tensor) -> Tensor:
+    """Turn masks (N, 1, H, W) as `rotate` turns images, from pixel to nearest pixel."""
+    return rotate(masks, degrees, "nearest")
+
+
+def draw_colour(images: Tensor, generator: Generator, share: float) -> tuple[Tensor]:
+    """Draw what each image's brightness, contrast and saturation are scaled by."""
+    factors = torch.rand((3, len(images)), generator=generator).to(images.device)
+    return ((factors * 2 - 1) * share + 1,)
 
 
 def recolour(images: Tensor, factors: Tensor) -> Tensor:
@@ -125,6 +136,13 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
     if images.shape[1] == 3:
         pixels = torch.lerp(_grey(pixels), pixels, saturation).clamp_(0, 255)
     return pixels.round_().to(torch.uint8)
+
+
+def draw_cutout(images: Tensor, generator: Generator, size: int) -> tuple[Tensor, Tensor, int]:
+    """Draw around which pixel of each image a square is erased."""
+    n, _, height, width = images.shape
+    rows, columns = (torch.randint(0, side, (n,), generator=generator) for side in (height, width))
+    return rows.to(images.device), columns.to(images.device), size
 
 
 def cut_out(images: Tensor, rows: Tensor, columns: Tensor, size: int) -> Tensor:

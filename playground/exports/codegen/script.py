@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 
 from playground.choices import LOSSES, NORMS, OPTIMIZERS, SCHEDULES
 from playground.config import KNOBS, RunConfig, flatten
+from playground.exports.codegen.augmentation import augmentation
 from playground.exports.codegen.lift import Lifter, class_name, constant
 from playground.exports.codegen.network import Network
 from playground.exports.codegen.reads import Reads, refuse_unknown
@@ -140,7 +141,7 @@ def _context(facts: Facts) -> dict[str, Any]:
     most, pixels = (constant("playground.training.trainer", f"EVALUATION_{name}") for name in ("BATCH", "PIXELS"))
     return {
         "Code": Code,
-        "augments": bool(data.flip or data.shift or data.rotation or data.colour or data.cutout),
+        "augmentation": augmentation(facts, lifter),
         "batch": max(1, min(most, pixels // math.prod(facts.dataset.shape[1:]))),
         "changes": changes,
         "classes": _classes(facts),
@@ -156,7 +157,6 @@ def _context(facts: Facts) -> dict[str, Any]:
         "lift": lifter.define,
         "loss": loss,
         "masks": facts.masks,
-        "masks_known": _KNOWN_MASKS if facts.masks else {"masks": None},
         "mean": mean,
         "ndim": 3 if facts.masks else 1,
         "network": Network(facts, lifter, dropout).code,
@@ -174,9 +174,6 @@ def _context(facts: Facts) -> dict[str, Any]:
         "weights": weights,
         **_machine(facts),
     }
-
-
-_KNOWN_MASKS = {"masks is None": False, "labels is None": False, "labels is not None": True}
 
 
 def _machine(facts: Facts) -> dict[str, Any]:
