@@ -26,6 +26,7 @@ class Module:
     name: str
     text: str
     defined: Mapping[str, ast.stmt]
+    ends: Mapping[str, int]
     imported: Mapping[str, tuple[str, str]]
 
     def source(self, name: str) -> str:
@@ -36,7 +37,7 @@ class Module:
         """
         node = self.defined[name]
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        return _NOTES.sub("", "\n".join(self.text.splitlines()[first - 1 : node.end_lineno]))
+        return _NOTES.sub("", "\n".join(self.text.splitlines()[first - 1 : self.ends[name]]))
 
 
 @cache
@@ -50,15 +51,16 @@ def module(name: str) -> Module:
     elif not path.exists():
         path = path.with_suffix("") / "__init__.py"
     text = path.read_text(encoding="utf-8")
-    defined, imported = {}, {}
+    defined, imported, ends, last = {}, {}, {}, ""
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            defined[node.name] = node
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            defined[node.targets[0].id] = node
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("playground"):
-            imported |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
-    return Module(name, text, defined, imported)
+        match node:
+            case ast.FunctionDef(name=last) | ast.ClassDef(name=last) | ast.Assign(targets=[ast.Name(id=last), *_]):
+                defined[last], ends[last] = node, node.end_lineno
+            case ast.ImportFrom(module=str(source)) if source.startswith("playground"):
+                imported |= {alias.asname or alias.name: (source, alias.name) for alias in node.names}
+            case ast.Expr(value=ast.Constant(value=str())) if last:
+                ends[last] = node.end_lineno  # the words below a constant are a part of it
+    return Module(name, text, defined, ends, imported)
 
 
 def constant(of: str, name: str) -> Any:
@@ -175,9 +177,11 @@ def _find(of: Module, name: str) -> tuple[Module, str] | None:
 def _header(node: ast.FunctionDef, name: str, taken: list[ast.arg]) -> str:
     """Write the first line of a function that takes these arguments alone."""
     decorators = "".join(f"@{ast.unparse(each)}\n" for each in node.decorator_list)
-    defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + [*map(ast.unparse, node.args.defaults)]
-    given = dict(zip(node.args.args, defaults, strict=True))
-    arguments = ", ".join(ast.unparse(each) + (f" = {given[each]}" if given[each] else "") for each in taken)
+    given = [ast.unparse(each) for each in taken]
+    for argument, default in zip(reversed(node.args.args), reversed(node.args.defaults), strict=False):
+        if argument in taken:
+            given[taken.index(argument)] += f"{' = ' if argument.annotation else '='}{ast.unparse(default)}"
+    arguments = ", ".join(given)
     ends = f" -> {ast.unparse(node.returns)}:" if node.returns else ":"
     line = f"def {name}({arguments}){ends}"
     return decorators + (line if len(line) <= 120 else f"def {name}(\n    {arguments}\n){ends}")

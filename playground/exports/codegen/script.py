@@ -153,7 +153,8 @@ def _context(facts: Facts) -> dict[str, Any]:
         "factor": f"{factor.__module__}:{cast(Any, factor).__name__}" if scheduled else "",
         "full_batch": full_batch,
         "groups": groups,
-        "holds_back": bool(data.folds or data.validation_share),
+        # A small share of few images is none of them.
+        "holds_back": bool(data.folds or data.validation_share) and not (facts.scores and facts.scores.val is None),
         "lift": lifter.define,
         "loss": loss,
         "masks": facts.masks,

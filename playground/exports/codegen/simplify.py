@@ -52,6 +52,7 @@ class Simplifier:
         self, text: str, known: Mapping[str, Any], call: "Callable[[ast.Call, Simplifier], str | None]"
     ) -> None:
         self.text, self.known, self.call = text.encode(), dict(known), call
+        self.certain, self.left_out = True, set[str]()  # whether a statement is met for sure; assigned, but not written
         self.lines = self.text.splitlines(keepends=True)
         self.starts = [0]
         for line in self.lines:
@@ -111,11 +112,14 @@ class Simplifier:
             raise Unknown
         return _COMPARE[type(op)](left, right)
 
-    def forget(self, nodes: Iterable[ast.AST]) -> None:
-        """Take what is assigned in these for unknown."""
+    def forget(self, *nodes: ast.AST) -> str:
+        """Take what is assigned in these for unknown; return assignments of what it was, where these were left out."""
         parts = [part for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)]
         stored = {part.id for part in parts if isinstance(part.ctx, ast.Store)}
+        before = [f"{name} = {written(self.known[name])}\n" for name in sorted(stored & self.left_out)]
+        self.left_out -= stored
         self.known = {key: value for key, value in self.known.items() if key.partition(".")[0] not in stored}
+        return "".join(before)
 
     # Expressions
 
@@ -219,22 +223,27 @@ class Simplifier:
                 return self._match(node)
             case ast.Assert() if self.truth(node.test):
                 return Lines("")
-            case ast.Assign(targets=[ast.Name(id=name)]):
+            case ast.Assign(targets=[ast.Name(id=name)]) if self.certain:
                 try:
-                    value = self.value(node.value)
+                    self.known[name] = self.value(node.value)
+                    self.left_out.add(name)
+                    return Lines("")
                 except Unknown:
-                    text = self._flat(node)
-                    self.forget([node])
-                    return Lines(text)
-                self.known[name] = value
-                return Lines("")
+                    pass
             case ast.For() | ast.With() | ast.While():
-                self.forget([node])
-                body = self.block(node.body, self._line_before(node.body))
-                return Lines(f"{self._header(node)}\n{indent(body.text, '    ')}")
+                before = self.forget(node)
+                return Lines(f"{before}{self._header(node)}\n{self._open_block(node.body)}")
         text = self._flat(node)
-        self.forget([node])
-        return Lines(text, ends=isinstance(node, ast.Return | ast.Raise))
+        before = self.forget(node) if isinstance(node, ast.AugAssign) else ""
+        self.forget(node)
+        return Lines(before + text, ends=isinstance(node, ast.Return | ast.Raise))
+
+    def _open_block(self, body: list[ast.stmt]) -> str:
+        """Write statements that may be met or not, indented."""
+        certain, self.certain = self.certain, False
+        text = self.block(body, self._line_before(body)).text
+        self.certain = certain
+        return indent(text, "    ")
 
     def _flat(self, node: ast.AST) -> str:
         """Copy a node with its parts simplified, its further lines as far left as its first."""
@@ -255,15 +264,12 @@ class Simplifier:
             return self.block(taken, self._line_before(taken)) if taken else Lines("")
         if isinstance(node.body[-1], ast.Raise) and not node.orelse:
             return Lines("")  # what was refused before the run is not refused again
-        text, known = f"if {self.expression(node.test)}:\n", dict(self.known)
-        text += indent(self.block(node.body, self._line_before(node.body)).text, "    ")
-        self.known = known
+        test, before = self.expression(node.test), self.forget(*node.body, *node.orelse)
+        text = f"{before}if {test}:\n{self._open_block(node.body)}"
         if node.orelse:
-            other = self.block(node.orelse, self._line_before(node.orelse)).text
-            chained = self.text[slice(*self.span(node.orelse[0]))].startswith(b"elif") and other.startswith("if ")
-            text += f"\nel{other}" if chained else f"\nelse:\n{indent(other, '    ')}" if other else ""
-        self.known = known
-        self.forget([*node.body, *node.orelse])
+            other = self._open_block(node.orelse)
+            chained = self.text[slice(*self.span(node.orelse[0]))].startswith(b"elif") and other.startswith("    if ")
+            text += f"\nel{dedent(other)}" if chained else f"\nelse:\n{other}" if other else ""
         return Lines(text)
 
     def _line_before(self, body: list[ast.stmt]) -> int:
@@ -288,7 +294,12 @@ def _joined(parts: list[str]) -> list[str]:
     """Return at once what is only named to be returned."""
     *before, last = parts
     name = last.removeprefix("return ")
-    if before and before[-1].startswith(f"{name} = ") and "  # " not in before[-1]:
+    if (
+        before
+        and before[-1].startswith(f"{name} = ")
+        and "  # " not in before[-1]
+        and len(ast.parse(before[-1]).body) == 1
+    ):
         return [*before[:-1], "return " + before[-1].removeprefix(f"{name} = ")]
     return parts
 
