@@ -1,13 +1,16 @@
 """The tables of choices: each entry is whole, and one that is added from outside is used everywhere."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 from exports_support import run_scripts, same_weights, trained, unpacked, with_images
 from torch import Tensor, nn
-from ui_support import app_home, open_page
+from ui_support import ROOT, app_home, open_page
 
 from playground.choices import (
     ACTIVATIONS,
@@ -180,3 +183,10 @@ def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp
     assert made.index("def _signs(") < made.index("SignDescent(groups, momentum=MOMENTUM)")
     run_scripts([made], with_images / "data" / "few", tmp_path)
     assert same_weights(run, 2, tmp_path / "0" / "weights.npz")
+
+
+def test_an_augmentation_brings_its_setting_and_is_used_from_the_form_to_the_script(tmp_path):
+    program = [sys.executable, ROOT / "tests" / "newcomer_augmentation.py", tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]

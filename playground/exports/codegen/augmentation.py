@@ -26,10 +26,8 @@ def augmentation(facts: Facts, lifter: Lifter) -> str:
         words = "Vary each image (N, C, H, W) uint8 in its own way, and move its mask (N, H, W) uint8 along."
         lines = ["masks = masks[:, None]", *lines, "return images, masks[:, 0]"]
     else:
-        head, words = (
-            "def augment(images: Tensor, generator: Generator) -> Tensor:",
-            "Vary each image (N, C, H, W) uint8.",
-        )
+        head = "def augment(images: Tensor, generator: Generator) -> Tensor:"
+        words = "Vary each image (N, C, H, W) uint8 in its own way."
         lines[-1] = lines[-1].replace("images =", "return")
     function = "\n".join([head, indent("\n".join([f'"""{words}"""', *lines]), "    ")])
     return "\n\n\n".join([*filter(None, lifted), function])
