@@ -1,5 +1,7 @@
 """Each augmentation against a slow version of itself, written independently for one image at a time."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torchvision.transforms.functional as TF
 from numpy.typing import NDArray
 
 from playground.config import DataConfig
-from playground.data.augment import augment, cut_out, flip, normalise, recolour, rotate, shift
+from playground.data.augment import augment, augment_pairs, cut_out, flip, normalise, recolour, rotate, shift
 
 EVERYTHING = {"flip": True, "shift": 3, "rotation": 20.0, "colour": 0.4, "cutout": 6}
 
@@ -43,6 +45,19 @@ def test_every_knob_keeps_shape_and_type_and_depends_on_the_generator_only(knobs
     assert not torch.equal(first, batch)
     in_another_layout = augment(batch.contiguous(memory_format=torch.channels_last), config, generator(1))
     assert (first.int() - in_another_layout.int()).abs().max() <= 1
+
+
+def test_what_a_seed_draws_is_part_of_the_format() -> None:
+    """Runs are resumed and repeated, so a batch is varied as it ever was: these are from before there was a table."""
+    batch = torch.arange(8 * 3 * 9 * 11).mul(7).remainder(251).to(torch.uint8).view(8, 3, 9, 11)
+    random = generator(5)
+    varied, masks = augment_pairs(batch, batch[:, 0] % 5, DataConfig(flip=True, shift=3, cutout=4), random)
+    digest = hashlib.sha256(varied.contiguous().numpy().tobytes() + masks.contiguous().numpy().tobytes()).hexdigest()
+    assert digest[:16] == "bf50171722b1a482"
+    assert torch.randint(0, 10**9, (1,), generator=random).item() == 892105089
+    random = generator(5)
+    augment(batch, DataConfig(flip=True, shift=3, rotation=20, colour=0.3, cutout=4), random)
+    assert torch.randint(0, 10**9, (1,), generator=random).item() == 69023723
 
 
 def test_flip_mirrors_the_chosen_images_only() -> None:

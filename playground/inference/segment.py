@@ -1,6 +1,7 @@
 """A label for each pixel of any image, by a network that was trained to give one.
 
-Large images are computed in tiles that overlap, so that memory stays bounded; several scales may be fused.
+Large images are computed in tiles that overlap, so that memory stays bounded; several scales may be fused. A norm that
+goes by the image (group) goes by the tile there, and by the size at each scale.
 """
 
 from collections.abc import Iterator, Sequence
