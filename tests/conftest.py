@@ -1,5 +1,6 @@
 """What holds for every test: a home of its own in a temporary folder, and few threads."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+
+
+def pytest_collection_finish() -> None:
+    """Streamlit collects garbage after each run of a page: do not let it look through all modules each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

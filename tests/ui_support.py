@@ -1,5 +1,6 @@
 """For the tests of the pages: the app without a server, and runs of every kind without training."""
 
+import functools
 import os
 import re
 from collections.abc import Generator
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rows_support import make_row
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from playground import runs
@@ -19,6 +21,9 @@ from playground.runs import RunFolder
 
 ROOT = Path(__file__).parent.parent
 WORKING = ("preparing", "running")
+# Each AppTest would read what all installed packages say of themselves, which takes longer than to draw a page.
+scan = functools.cache(manifest_scanner.scan_component_manifests)
+manifest_scanner.scan_component_manifests = scan  # ty: ignore[invalid-assignment]
 
 
 @pytest.fixture(scope="session")
