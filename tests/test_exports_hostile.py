@@ -4,6 +4,7 @@ import ast
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ FIELDS = {
 }
 
 
+@cache  # the clean program is the same each time
 def calls(source: str) -> Counter[str]:
     """Count what a program calls and imports."""
     found: Counter[str] = Counter()
