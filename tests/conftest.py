@@ -10,7 +10,18 @@ import pytest
 # Before torch is imported, and for the processes that tests start: several tests' workers share the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from quick import is_quick
+
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests, and begin with the files that take long, so that none is left over for one worker."""
+    for item in items:
+        if is_quick(item):
+            item.add_marker("quick")
+    slow = {item.path for item in items if not item.get_closest_marker("quick")}
+    items.sort(key=lambda item: ("browser" not in item.path.parts, item.path not in slow))
 
 
 def pytest_collection_finish() -> None:
