@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from playground.exports.codegen.script import imports, introduction, sections
+from playground.exports.codegen.script import imports, program
 from playground.exports.context import Facts
 
 _DOLLAR = "<span>&#36;</span>"
@@ -17,8 +17,8 @@ def notebook(facts: Facts) -> bytes:
     Raises:
         ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
     """
-    parts = sections(facts, notebook=True)
-    title, *rest = introduction(facts).splitlines()
+    introduction, parts = program(facts, notebook=True)
+    title, *rest = introduction.splitlines()
     cells = [_cell("markdown", f"# {_plain(title)}\n" + _plain("\n".join(rest)))]
     cells.append(_cell("code", imports("\n".join(section.code for section in parts))))
     for section in parts:

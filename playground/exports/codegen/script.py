@@ -14,9 +14,8 @@ from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 
-from playground.choices import LOSSES, NORMS, OPTIMIZERS, SCHEDULES
+from playground.choices import AUGMENTATIONS, LOSSES, NORMS, OPTIMIZERS, SCHEDULES, Augmentation
 from playground.config import KNOBS, RunConfig, flatten
-from playground.exports.codegen.augmentation import augmentation
 from playground.exports.codegen.lift import Lifter, class_name, constant
 from playground.exports.codegen.network import Network
 from playground.exports.codegen.reads import Reads, refuse_unknown
@@ -76,17 +75,17 @@ def script(facts: Facts) -> str:
     Raises:
         ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
     """
-    parts = sections(facts)
+    introduction, parts = program(facts)
     code = "\n".join(part.code for part in parts)
-    blocks = [f'"""{introduction(facts)}\n\n{usage(facts)}"""\n\n{imports(code)}']
+    blocks = [f'"""{introduction}\n"""\n\n{imports(code)}\n']
     for part in parts:
-        words = textwrap.wrap(f"{part.title}. {part.text}", WIDTH - 2)
-        blocks.append("\n".join(f"# {line}" for line in words) + "\n" + part.code)
-    return blocks[0] + "\n\n" + "\n\n\n".join(blocks[1:]) + "\n"
+        words = textwrap.wrap(f"{part.title}. {part.text}", WIDTH, initial_indent="# ", subsequent_indent="# ")
+        blocks.append("\n".join([*words, part.code]))
+    return f"{blocks[0]}\n" + "\n\n\n".join(blocks[1:]) + "\n"
 
 
-def sections(facts: Facts, notebook: bool = False) -> list[Section]:
-    """Return the run as sections, in the order in which they are run.
+def program(facts: Facts, notebook: bool = False) -> tuple[str, list[Section]]:
+    """Return what is to be said of the run, and its sections in the order in which they are run.
 
     Raises:
         ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
@@ -97,12 +96,13 @@ def sections(facts: Facts, notebook: bool = False) -> list[Section]:
     noted = replace(facts, config=cast(RunConfig, Reads(facts.config, read)), chain=chain)
     text = _TEMPLATES.get_template("train.py.j2").render(_context(noted), notebook=notebook)
     text = re.sub(rf"^[ {_EMPTY}]*{_EMPTY}[ {_EMPTY}]*\n", "", text, flags=re.MULTILINE).replace(_EMPTY, "")
+    introduction, *parts = re.split(r"^#%% ", text, flags=re.MULTILINE)
     found = [Section("Knobs", "What makes this run what it is.", _knobs(noted, text))]
-    for part in text.split("#%% ")[1:]:
+    for part in parts:
         heading, _, code = part.partition("\n")
         found.append(Section(*heading.split(" | "), re.sub(r"\n{4,}", "\n\n\n", code.strip("\n"))))
     refuse_unknown(facts, read)
-    return found
+    return introduction.rstrip(), found
 
 
 def _knobs(facts: Facts, code: str) -> str:
@@ -117,64 +117,87 @@ def _knobs(facts: Facts, code: str) -> str:
         lines.append(f"LAST_EPOCH = {facts.epoch}  # where this script ends")
     if facts.changes:
         lines.append("# What was changed while the run went on: {steps taken until then: new value}")
-    return "\n".join([*lines, *(_assignment(f"NEW_{name.upper()}", new) for name, new in facts.changes.items())])
+    for name, new in facts.changes.items():
+        each = [f"{step}: {value!r}" for step, value in new.items()]
+        lines.append(_in_brackets(f"NEW_{name.upper()} = {{", each, "}"))
+    return "\n".join(lines)
 
 
-def _assignment(name: str, value: dict[int, float]) -> str:
-    """Write a dict as the formatter would."""
-    line = f"{name} = {value!r}"
-    if len(line) <= WIDTH:
-        return line
-    return f"{name} = {{\n" + "".join(f"    {key!r}: {number!r},\n" for key, number in value.items()) + "}"
+def _in_brackets(start: str, parts: list[str], end: str) -> str:
+    """Write a dict or a list as the formatter would."""
+    line = f"{start}{', '.join(parts)}{end}"
+    return line if len(line) <= WIDTH else f"{start}\n" + "".join(f"    {part},\n" for part in parts) + end
+
+
+def quoted(text: str) -> str:
+    """Make text from outside fit to stand in a docstring."""
+    return text.replace("\\", "/").replace('"', "'").replace("#%%", "#")
 
 
 def _context(facts: Facts) -> dict[str, Any]:
-    """Return what the template asks for."""
+    """Return what the template asks for, besides what it asks of the run itself."""
     training, data, changes, lifter = facts.config.training, facts.config.data, facts.changes, Lifter()
-    loss, full_batch = LOSSES[training.loss], OPTIMIZERS[training.optimizer].full_batch
+    loss, optimizer, factor = LOSSES[training.loss], OPTIMIZERS[training.optimizer], SCHEDULES[training.schedule].factor
     dropout = facts.config.model.dropout > 0 or any(changes.get("dropout", {}).values())
-    scheduled, factor = training.schedule != "constant", SCHEDULES[training.schedule].factor
-    groups = scheduled or bool({"learning_rate", "weight_decay"} & changes.keys())
-    groups |= training.weight_decay > 0 or _has_hidden(facts)
+    scheduled = training.schedule != "constant"
+    # Hidden layers have an optimizer of their own where there are such: the first and the last are none.
+    weighty = sum(layer.parameters > 0 and layer.kind != "norm" for layer in facts.chain)
+    hidden = bool(optimizer.for_hidden) and weighty > 2
     weights = Code("CLASS_WEIGHTS") if training.class_weights and loss.averages else None
     mean, std = facts.normalisation()
     most, pixels = (constant("playground.training.trainer", f"EVALUATION_{name}") for name in ("BATCH", "PIXELS"))
     return {
         "Code": Code,
-        "augmentation": augmentation(facts, lifter),
+        "augmentations": _augmentations(facts),
         "batch": max(1, min(most, pixels // math.prod(facts.dataset.shape[1:]))),
         "changes": changes,
-        "classes": _classes(facts),
-        "counts": full_batch and loss.averages and (facts.masks or weights is not None),
-        "counts_steps": (scheduled or bool(changes)) and not full_batch,
+        "classes": _in_brackets("CLASSES = [", [written(name) for name in facts.dataset.classes], "]"),
+        "counts": optimizer.full_batch and loss.averages and (facts.masks or weights is not None),
+        "counts_steps": (scheduled or bool(changes)) and not optimizer.full_batch,
         "data": data,
         "dropout": dropout,
-        "epoch": facts.epoch,
         "factor": f"{factor.__module__}:{cast(Any, factor).__name__}" if scheduled else "",
-        "full_batch": full_batch,
-        "groups": groups,
+        "full_batch": optimizer.full_batch,
+        "groups": scheduled
+        or hidden
+        or training.weight_decay > 0
+        or changes.keys() & {"learning_rate", "weight_decay"},
         # A small share of few images is none of them.
-        "holds_back": bool(data.folds or data.validation_share) and not (facts.scores and facts.scores.val is None),
+        "holds_back": (data.folds or data.validation_share) and not (facts.scores and facts.scores.val is None),
         "lift": lifter.define,
         "loss": loss,
         "masks": facts.masks,
         "mean": mean,
         "ndim": 3 if facts.masks else 1,
         "network": Network(facts, lifter, dropout).code,
-        "num_classes": facts.dataset.num_classes,
-        "optimizer": lambda: _optimizer(facts, lifter, groups),
+        "norm": NORMS[facts.config.model.norm],
+        "optimizer": optimizer,
+        "optimizer_known": {
+            "OPTIMIZERS[config.optimizer]": optimizer,
+            "len(matrices) > 2": hidden,
+            "entry.optimizer_class": Code(class_name(optimizer.optimizer, "torch.optim")),
+            "entry.hidden_class": Code(class_name(optimizer.for_hidden, "torch.optim")),
+        },
+        "own_optimizers": [optimizer.optimizer, *[optimizer.for_hidden] * hidden],
         "parameters": f"{sum(layer.parameters for layer in facts.chain):,}",
+        "quoted": quoted,
         "rate": "learning_rate" if "learning_rate" in changes else "LEARNING_RATE",
+        "run": facts,
         "shape": ", ".join(map(str, facts.dataset.shape)),
-        "size": "FULL_BATCH_CHUNK" if full_batch else "BATCH_SIZE",
-        "split_words": _split_words(facts),
         "std": std,
         "torchvision": TORCHVISION.get(facts.dataset.name, ""),
         "training": training,
-        "training_words": _training_words(facts),
         "weights": weights,
+        "written": written,
         **_machine(facts),
     }
+
+
+def _augmentations(facts: Facts) -> list[tuple[Augmentation, str]]:
+    """Return those that are on, each with the arguments that it is given to draw."""
+    amounts = {name: getattr(facts.config.data, name) for name in AUGMENTATIONS}
+    found = [(entry, entry.settings(amounts[name])) for name, entry in AUGMENTATIONS.items() if amounts[name]]
+    return [(entry, ", ".join(["images", "generator", *map(written, given)])) for entry, given in found]
 
 
 def _machine(facts: Facts) -> dict[str, Any]:
@@ -189,119 +212,6 @@ def _machine(facts: Facts) -> dict[str, Any]:
         "threads": facts.status.threads if kind == "cpu" else 0,
         "with_cast": f"with torch.autocast({written(kind)}, torch.bfloat16{enabled}):",
     }
-
-
-def _classes(facts: Facts) -> str:
-    """Write what the values in a mask mean."""
-    names = [written(name) for name in facts.dataset.classes]
-    line = f"CLASSES = [{', '.join(names)}]"
-    return line if len(line) <= WIDTH else "CLASSES = [\n" + "".join(f"    {name},\n" for name in names) + "]"
-
-
-def _has_hidden(facts: Facts) -> bool:
-    """Whether hidden layers have an optimizer of their own, and there are such: the first and the last are none."""
-    weighty = sum(layer.parameters > 0 and layer.kind != "norm" for layer in facts.chain)
-    return bool(OPTIMIZERS[facts.config.training.optimizer].for_hidden) and weighty > 2
-
-
-def _optimizer(facts: Facts, lifter: Lifter, groups: bool) -> str:
-    """Write what makes the optimizer, and its class where that is not torch's."""
-    training, entry = facts.config.training, OPTIMIZERS[facts.config.training.optimizer]
-    hidden = _has_hidden(facts)
-    names = {key: Code(class_name(getattr(entry, key), "torch.optim")) for key in ("optimizer", "for_hidden")}
-    own = [lifter.define(where) for where in (entry.optimizer, entry.for_hidden if hidden else "") if where]
-    if groups:
-        known: dict[str, Any] = {"OPTIMIZERS[config.optimizer]": entry, "len(matrices) > 2": hidden}
-        known |= {"entry.optimizer_class": names["optimizer"], "entry.hidden_class": names["for_hidden"]}
-        where = "playground.training.optim:optimizers"
-        code = lifter.define(where, "make_optimizers", config=training, fused=True, **known)
-    else:
-        options = {} if entry.for_hidden else dict(entry.options(training))
-        options |= {"weight_decay": 0.0} if entry.decays_by_default else {}
-        options |= {"fused": True} if entry.fused else {}
-        given = ["net.parameters()", "lr=LEARNING_RATE", *(f"{key}={written(value)}" for key, value in options.items())]
-        code = f"optimizer = {names['optimizer']}({', '.join(given)})"
-    return "\n\n\n".join([*filter(None, own), code])
-
-
-# Words
-
-
-def _split_words(facts: Facts) -> str:
-    data = facts.config.data
-    words = "The network learns from all training images."
-    if data.folds:
-        words = "The images are cut into folds, and one fold is held back."
-    elif data.validation_share:
-        words = "A share is held back. The choice does not depend on the seed."
-    elif data.images_per_class:
-        words = "None is held back."
-    return words + (" Only so many of each class are used." if data.images_per_class else "")
-
-
-def _training_words(facts: Facts) -> str:
-    if not OPTIMIZERS[facts.config.training.optimizer].full_batch:
-        return "One pass over all images is an epoch; each has random numbers of its own."
-    words = ["One step takes all images: their gradients are added up in pieces"]
-    norm = NORMS[facts.config.model.norm]
-    words += [f"{norm.title.lower()} normalisation centres and scales each piece by itself"] * norm.keeps_averages
-    whole = [term.words.partition(" (")[0] for term in LOSSES[facts.config.training.loss].terms if not term.averages]
-    return "; ".join([*words, *(f"{of} is the mean of that of the pieces" for of in whole)]) + "."
-
-
-def introduction(facts: Facts) -> str:
-    """Say what the script is and how good the run was."""
-    network = _network_name(facts)
-    words = [f"Train {network} on {quoted(facts.dataset.title)}, with PyTorch alone.", ""]
-    epochs = f"epoch {facts.epoch} of {facts.config.training.epochs}"
-    words += [f"It repeats the run {quoted(facts.name)}: it goes through {epochs}{_reached(facts)}."]
-    if facts.masks:
-        channels, height, width = facts.dataset.shape
-        words += [
-            "It reads the images and masks as the run had them, drawn or scaled already: arrays of bytes (N, "
-            f"{channels}, {height}, {width}) and (N, {height}, {width}). A byte of a mask is the number of a pixel's "
-            "class, or 255 for none."
-        ]
-    if facts.masks and facts.device.startswith("cuda"):
-        words += ["On a GPU torch adds up some sums of this network in any order: the last digits of its weights vary."]
-    else:
-        words += ["On the same machine, with the same version of torch, it makes the same weights to the last bit."]
-    return "\n".join(line for text in words for line in (textwrap.wrap(text, WIDTH - 4) or [""]))
-
-
-def _network_name(facts: Facts) -> str:
-    if not facts.masks:
-        return "a convolutional network"
-    return "a fully convolutional network" if facts.config.model.architecture == "fcn" else "a U-Net"
-
-
-def _reached(facts: Facts) -> str:
-    if facts.masks:
-        overlap = facts.scores.test.iou if facts.scores else None
-        return f" and reaches a mean IoU of {overlap:.4f} on the test images" if overlap is not None else ""
-    return f" and gets {facts.test_accuracy:.2%} of the test images right" if facts.test_accuracy is not None else ""
-
-
-def usage(facts: Facts) -> str:
-    """Say how to run the script."""
-    packages = ["numpy", "torch"]
-    packages += ["torchvision"] if facts.dataset.name in TORCHVISION else []
-    where = "downloads the images the first time"
-    if facts.dataset.name not in TORCHVISION:
-        what = "images and masks" if facts.masks else "images"
-        where = f"reads the {what} in the folder data, beside this file"
-    return (
-        f"    pip install {' '.join(packages)}\n"
-        f"    python train.py                    {where}\n"
-        "    python train.py --data FOLDER      reads train_images.npy, train_targets.npy, test_images.npy and\n"
-        "                                       test_targets.npy there\n"
-        "    python train.py --output FOLDER    keeps the weights there, as weights.npz\n"
-    )
-
-
-def quoted(text: str) -> str:
-    """Make text from outside fit to stand in a docstring."""
-    return text.replace("\\", "/").replace('"', "'")
 
 
 def imports(code: str) -> str:
