@@ -229,6 +229,18 @@ def test_a_driver_killed_between_asking_and_writing_down_loses_and_doubles_nothi
     assert [member.run.config.training.learning_rate for member in members] == pytest.approx(asked, rel=1e-3)
 
 
+def test_values_that_were_asked_for_under_a_name_of_old_are_taken_up_under_today_s():
+    folder = study(parse_axis("batch_norm=false,true"), RATE)
+    trial = Driver(folder).trials.ask()  # by a driver of its day, which was killed before it made the run
+    said = trial.suggest_categorical("batch_norm", ["false", "true"])
+    rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
+    drive(StudyFolder(folder.path))
+    member = folder.members()[0]
+    norm = {"false": "none", "true": "batch"}[said]
+    assert member.run and member.run.config.model.norm == norm and member.values["norm"] == norm
+    assert member.run.config.training.learning_rate == pytest.approx(rate, rel=1e-3)
+
+
 def test_a_stop_is_seen_before_the_next_run_and_judges_nobody():
     folder = study()
     driver = drive(folder)
