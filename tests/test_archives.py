@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 import pytest
+from factories import pack
 from rows_support import REST, make_row
 
 import playground.runs.archive as archives_module
@@ -60,15 +61,6 @@ def parts(run):
     """The files of its zip by name, for a test to spoil."""
     with zipfile.ZipFile(io.BytesIO(export_zip(run))) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-def pack(parts: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    buffer.seek(0)
-    return buffer
 
 
 def tree(folder) -> dict[str, bytes | None]:

@@ -2,13 +2,13 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from factories import encode, noise, pack
 from PIL import Image
 
 from playground.data import own
@@ -33,13 +33,11 @@ def file(pixels: np.ndarray, form: str = "PNG", palette: bool = False, mode: str
     image = Image.fromarray(pixels)
     if palette:
         image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
-    out = io.BytesIO()
-    (image.convert(mode) if mode else image).save(out, form)
-    return out.getvalue()
+    return encode(image, form, mode)
 
 
 def photo(seed: int, height: int = H, width: int = W) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return noise(seed, height, width)
 
 
 def labels(seed: int, height: int = H, width: int = W, classes: int = 3) -> np.ndarray:
@@ -54,14 +52,6 @@ def pairs(count: int = 5, prefix: str = "", seed: int = 0, made: Callable[[np.nd
         files[f"{prefix}images/{k}.png"] = file(photo(k))
         files[f"{prefix}masks/{k}.png"] = made(labels(k))
     return files
-
-
-def pack(files: Files) -> io.BytesIO:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out
 
 
 def import_masks(source: Source, name: str, progress: Report | None = None, **corrections: Any) -> ImportReport:

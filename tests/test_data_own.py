@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import encode, noise, pack
 from PIL import Image
 
 from playground.data import own
@@ -29,19 +30,7 @@ Files = dict[str, bytes]
 
 
 def picture(seed: int, width: int = 40, height: int = 30, form: str = "PNG", mode: str = "RGB") -> bytes:
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(out, form)
-    return out.getvalue()
-
-
-def pack(files: Files, compression: int = zipfile.ZIP_DEFLATED) -> io.BytesIO:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out
+    return encode(noise(seed, height, width), form, mode)
 
 
 def two_classes(prefix: str = "", count: int = 5, seed: int = 0) -> Files:

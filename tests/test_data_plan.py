@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import encode, noise, pack
 from PIL import Image, ImageFilter
 from test_images import HEIC
 
@@ -25,14 +26,8 @@ H, W = 32, 48
 Files = dict[str, bytes]
 
 
-def file(pixels: np.ndarray, form: str = "PNG", **options: object) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, form, **options)
-    return out.getvalue()
-
-
 def photo(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (H, W, 3), dtype=np.uint8)
+    return noise(seed, H, W)
 
 
 def labels(seed: int, classes: int = 2) -> np.ndarray:
@@ -41,24 +36,16 @@ def labels(seed: int, classes: int = 2) -> np.ndarray:
 
 
 def pairs(mask: Callable[[int], bytes], images: str = "images", masks: str = "masks", count: int = 6) -> Files:
-    files = {f"{images}/{k}.png": file(photo(k)) for k in range(count)}
+    files = {f"{images}/{k}.png": encode(photo(k)) for k in range(count)}
     return files | {f"{masks}/{k}.png": mask(k) for k in range(count)}
 
 
 def classes(count: int = 4, labels: tuple[str, ...] = ("cat", "dog"), ending: str = ".png") -> Files:
     return {
-        f"{label}/{k}{ending}": file(photo(100 * c + k), "PNG" if ending == ".png" else "JPEG")
+        f"{label}/{k}{ending}": encode(photo(100 * c + k), "PNG" if ending == ".png" else "JPEG")
         for c, label in enumerate(labels)
         for k in range(count)
     }
-
-
-def pack(files: Files) -> io.BytesIO:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out
 
 
 def plan_of(files: Files, **said: object) -> Plan:
@@ -83,17 +70,19 @@ def mask_of(found: dict[bytes, np.ndarray], k: int) -> np.ndarray:
 
 
 def test_folders_that_are_called_so_and_hold_no_masks_are_classes() -> None:
-    files = {f"{label}/{k}.png": file(photo(100 * c + k)) for c, label in enumerate(("face", "mask")) for k in range(4)}
+    files = {
+        f"{label}/{k}.png": encode(photo(100 * c + k)) for c, label in enumerate(("face", "mask")) for k in range(4)
+    }
     assert plan_of(files).names == ("face", "mask")
 
 
 def test_masks_in_folders_called_anyhow_are_asked_about() -> None:
-    plan = plan_of(pairs(lambda k: file(labels(k)), "north", "south"))
+    plan = plan_of(pairs(lambda k: encode(labels(k)), "north", "south"))
     (doubt,) = plan.open_doubts
     assert plan.names == ("north", "south") and "look like their masks" in doubt.question
     assert doubt.choices[1].flags == '--part "north=images" --part "south=masks"'
     other = understand(
-        pack(pairs(lambda k: file(labels(k)), "north", "south")), doubt.answered(Corrections(), doubt.choices[1])
+        pack(pairs(lambda k: encode(labels(k)), "north", "south")), doubt.answered(Corrections(), doubt.choices[1])
     )
     assert (other.task, other.names, other.open_doubts) == ("segmentation", ("class 0", "class 1"), [])
 
@@ -116,11 +105,11 @@ def test_heic_photos_are_images() -> None:
 
 
 def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
-    for name, content in (classes() | {"fish/1.png": file(photo(900))}).items():
+    for name, content in (classes() | {"fish/1.png": encode(photo(900))}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "bird").mkdir()
-    zipped = pack(classes() | {"fish/1.png": file(photo(900)), "bird/": b"", "cat/": b""})
+    zipped = pack(classes() | {"fish/1.png": encode(photo(900)), "bird/": b"", "cat/": b""})
     for source in (tmp_path, zipped):
         remarks = understand(source).remarks
         assert "Empty folders make no class: bird." in remarks
@@ -129,7 +118,7 @@ def test_what_is_odd_about_classes_is_said(tmp_path: Path) -> None:
 
 
 def test_a_correction_reads_no_file_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, memo = pack(pairs(lambda k: file(labels(k)))), Memo()
+    source, memo = pack(pairs(lambda k: encode(labels(k)))), Memo()
     first = understand(source, Corrections(), memo)
     reads = []
     read = zipfile.ZipFile.open
@@ -141,7 +130,7 @@ def test_a_correction_reads_no_file_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def jpeg(k: int) -> bytes:
-    return file(moved(k) * np.uint8(255), "JPEG", quality=75)
+    return encode(moved(k) * np.uint8(255), "JPEG", quality=75)
 
 
 def moved(k: int) -> np.ndarray:
@@ -150,13 +139,13 @@ def moved(k: int) -> np.ndarray:
 
 
 def soft(k: int, radius: float = 0.8) -> bytes:
-    return file(np.asarray(Image.fromarray(labels(k) * np.uint8(255)).filter(ImageFilter.GaussianBlur(radius))))
+    return encode(np.asarray(Image.fromarray(labels(k) * np.uint8(255)).filter(ImageFilter.GaussianBlur(radius))))
 
 
 @pytest.mark.parametrize("resave", [False, True])
 def test_masks_of_jpegs_are_black_and_white(resave: bool) -> None:
     def made(k: int) -> bytes:
-        return file(np.asarray(Image.open(io.BytesIO(jpeg(k))))) if resave else jpeg(k)
+        return encode(np.asarray(Image.open(io.BytesIO(jpeg(k))))) if resave else jpeg(k)
 
     found = taken(pairs(made))
     for k in range(6):
@@ -167,15 +156,17 @@ def test_masks_of_jpegs_are_black_and_white(resave: bool) -> None:
 
 
 def test_jpegs_that_are_exact_are_taken_too() -> None:
-    flat = pairs(lambda k: file(labels(k) * np.uint8(255), "JPEG", quality=95))
-    black = flat | {"masks/3.png": file(np.zeros((H, W), np.uint8), "JPEG")}
+    flat = pairs(lambda k: encode(labels(k) * np.uint8(255), "JPEG", quality=95))
+    black = flat | {"masks/3.png": encode(np.zeros((H, W), np.uint8), "JPEG")}
     for files in (flat, black):
         assert (plan_of(files).names, len(plan_of(files).items)) == (("black", "white"), 6)
 
 
 def test_where_black_and_white_is_split_can_be_said() -> None:
     def greys(k: int) -> bytes:
-        return file(np.where(labels(k), np.uint8(250), np.uint8(5)) - labels(k + 50) * np.uint8(3), "JPEG", quality=90)
+        return encode(
+            np.where(labels(k), np.uint8(250), np.uint8(5)) - labels(k + 50) * np.uint8(3), "JPEG", quality=90
+        )
 
     assert plan_of(pairs(greys)).names == ("black", "white")
     low = plan_of(pairs(greys), threshold=1).classes
@@ -183,7 +174,7 @@ def test_where_black_and_white_is_split_can_be_said() -> None:
     with pytest.raises(DataError, match="a grey from 1 to 255"):
         plan_of(pairs(greys), threshold=300)
     with pytest.raises(DataError, match="which no threshold splits"):
-        plan_of(pairs(lambda k: file(COLOURS[labels(k)])), threshold=9)
+        plan_of(pairs(lambda k: encode(COLOURS[labels(k)])), threshold=9)
 
 
 def test_soft_edges_are_asked_about() -> None:
@@ -208,7 +199,7 @@ def test_soft_edges_are_asked_about() -> None:
 @pytest.mark.parametrize("values", [(0, 1, 255), (0, 1, 2, 254, 255), (0, 1), (0, 255), (0, 100, 200)])
 def test_exact_masks_are_not_split(values: tuple[int, ...]) -> None:
     def made(k: int) -> bytes:
-        return file(np.array(values, np.uint8)[labels(k, len(values))])
+        return encode(np.array(values, np.uint8)[labels(k, len(values))])
 
     plan = plan_of(pairs(made))
     if values == (0, 1, 2, 254, 255):  # noise looks so, too
@@ -218,10 +209,10 @@ def test_exact_masks_are_not_split(values: tuple[int, ...]) -> None:
 
 
 def test_what_is_ignored_is_told_by_its_share() -> None:
-    plan = plan_of(pairs(lambda k: file(np.where(np.arange(W) < W // 4, 255, labels(k)).astype(np.uint8))))
+    plan = plan_of(pairs(lambda k: encode(np.where(np.arange(W) < W // 4, 255, labels(k)).astype(np.uint8))))
     assert plan.ignored == 0.25 and plan.open_doubts == []
     assert "  25.0 % of the pixels have no class" in describe(plan)
-    most = plan_of(pairs(lambda k: file(np.where(np.arange(W) < W * 3 // 4, 255, labels(k)).astype(np.uint8))))
+    most = plan_of(pairs(lambda k: encode(np.where(np.arange(W) < W * 3 // 4, 255, labels(k)).astype(np.uint8))))
     assert [doubt.key for doubt in most.open_doubts] == ["ignore"]
 
 
@@ -230,7 +221,7 @@ def test_many_colours_that_hardly_occur_are_asked_about() -> None:
         pixels = COLOURS[labels(k)]
         random = np.random.default_rng(k)
         pixels[random.integers(0, H, 3), random.integers(0, W, 3)] = random.integers(0, 256, (3, 3), dtype=np.uint8)
-        return file(pixels)
+        return encode(pixels)
 
     assert [doubt.key for doubt in plan_of(pairs(noisy)).open_doubts] == ["codes"]
 
@@ -239,7 +230,7 @@ def test_many_colours_that_hardly_occur_are_asked_about() -> None:
 
 
 def test_a_mask_of_half_the_size_is_scaled_without_mixing_its_values() -> None:
-    files = pairs(lambda k: file(labels(k, 3)[::2, ::2]))
+    files = pairs(lambda k: encode(labels(k, 3)[::2, ::2]))
     found = taken(files)
     for k in range(6):
         np.testing.assert_array_equal(mask_of(found, k), labels(k, 3))
@@ -271,7 +262,7 @@ def test_lists_of_tools_with_colours(name: str, text: str, palette: bool) -> Non
 
 
 def test_lists_of_tools_with_values() -> None:
-    files = pairs(lambda k: file(labels(k, 3) * np.uint8(7)))
+    files = pairs(lambda k: encode(labels(k, 3) * np.uint8(7)))
     roboflow = files | {"_classes.csv": b"Pixel Value, Class\n14, road\n0, sky\n7, car\n"}
     found = taken(roboflow)
     assert load("mine").info.classes == ("road", "sky", "car")
@@ -289,7 +280,7 @@ def test_a_value_that_cannot_be_is_one_line(value: str) -> None:
 
 
 def test_a_list_that_names_255_makes_it_a_class() -> None:
-    files = pairs(lambda k: file(labels(k, 3).astype(np.uint8) * np.uint8(127) + (labels(k, 3) == 2)))
+    files = pairs(lambda k: encode(labels(k, 3).astype(np.uint8) * np.uint8(127) + (labels(k, 3) == 2)))
     plan = plan_of(files | {"_classes.csv": b"Pixel Value, Class\n0, a\n127, b\n255, c\n"})
     assert plan.names == ("a", "b", "c") and plan.ignored == 0 and plan.open_doubts == []
 
@@ -306,7 +297,7 @@ def test_names_in_a_list_have_no_control_characters() -> None:
 def test_classes_are_renamed() -> None:
     plan = plan_of(classes(), names={"dog": "hound"})
     assert plan.names == ("cat", "hound") and {item.label for item in plan.items} == {"cat", "hound"}
-    masks = plan_of(pairs(lambda k: file(labels(k))), names={"class 1": "thing"})
+    masks = plan_of(pairs(lambda k: encode(labels(k))), names={"class 1": "thing"})
     assert masks.names == masks.coding.classes == ("class 0", "thing")
     for names, line in (({"x": "y"}, "there is no class 'x'"), ({"cat": "\u200b"}, "a name that can be seen")):
         with pytest.raises(DataError, match=line):
@@ -314,7 +305,7 @@ def test_classes_are_renamed() -> None:
 
 
 def test_what_was_understood_is_told_in_lines() -> None:
-    lines = describe(plan_of(pairs(lambda k: file(labels(k)))))
+    lines = describe(plan_of(pairs(lambda k: encode(labels(k)))))
     assert lines[0] == (
         "understood: a label for each pixel: 2 classes, 5 images to learn from and 1 to test on, held back at random, "
         "each 128 × 85 pixels"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from exports_support import trained, unpacked, with_images
+from factories import pack
 from safetensors.numpy import save as save_numpy
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
@@ -187,11 +188,8 @@ def test_parts_that_are_missing_or_too_many(weights):
 
 
 def zipped(**files: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name.replace("__", "/").replace("_", "."), content)
-    return buffer.getvalue()
+    named = {name.replace("__", "/").replace("_", "."): content for name, content in files.items()}
+    return pack(named, zipfile.ZIP_STORED).getvalue()
 
 
 def test_zips_that_are_not_quite_it(weights):

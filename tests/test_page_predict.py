@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from factories import encode
 from PIL import Image
 from ui_support import errors, make_run, open_page, place, run, texts
 
@@ -43,9 +44,7 @@ def no_demo(monkeypatch):
 
 
 def photo(size=(60, 40), colour=(200, 100, 50)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, "PNG")
-    return file.getvalue()
+    return encode(Image.new("RGB", size, colour))
 
 
 def page_with_photo(content: bytes, name: str = "cat.png", **query: str):

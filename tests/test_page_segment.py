@@ -1,10 +1,10 @@
 """The Segment page without a browser, against real small networks."""
 
-import io
 import json
 
 import numpy as np
 import pytest
+from factories import encode
 from PIL import Image
 from ui_support import errors, open_page, place, run, texts
 
@@ -75,10 +75,8 @@ def upload(folder: RunFolder, content: bytes, name: str = "photo.png"):
 
 
 def png(width: int, height: int) -> bytes:
-    file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (max(1, height // 20), max(1, width // 20), 3), np.uint8)
-    Image.fromarray(noise).resize((width, height)).save(file, "PNG")
-    return file.getvalue()
+    return encode(Image.fromarray(noise).resize((width, height)))
 
 
 def test_a_scene_is_labelled_and_judged(both):

@@ -5,6 +5,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import factories
 import pytest
 
 from playground.data.catalog import DataError
@@ -20,11 +21,7 @@ FILES = {"a.txt": b"one", "folder/b.txt": b"two" * 100, "folder/": b""}
 
 
 def pack(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
+    return factories.pack(files, compression).getvalue()
 
 
 def altered(at: int, form: str, value: int, of: bytes = DIRECTORY) -> bytes:
