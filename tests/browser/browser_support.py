@@ -12,6 +12,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -23,6 +24,8 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --no-first-run --disable-component-update "
     "--disable-sync --disable-quic"
 ).split()
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 COMPLAINTS = re.compile(r"^\d{4}-\d\d-\d\d |warning|error|traceback|exception|deprecat", re.IGNORECASE)
 NOT_OURS = re.compile(r"/_stcore/(health|host-config)$")
 """On a page below the root Streamlit asks for these there first and logs its own 404s."""
@@ -114,6 +117,16 @@ def new_page(browser: Browser, **options: object) -> Page:
     page.on("console", _listen)
     page.on("pageerror", lambda error: complaints_of_tabs.append(f"{error} {error.stack}"))
     return page
+
+
+SETTLED = """scheme => getComputedStyle(document.querySelector("[data-testid=stApp]")).colorScheme === scheme &&
+  document.getAnimations().every((each) => !(each instanceof CSSTransition) || each.playState !== "running")"""
+
+
+def set_scheme(page: Page, scheme: Scheme) -> None:
+    """Have the page light or dark, as when the person's system changes, and wait until it is."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(SETTLED, arg=scheme)
 
 
 def _listen(message: ConsoleMessage) -> None:

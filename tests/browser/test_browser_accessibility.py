@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser_support import Server, new_page
+from browser_support import SCHEMES, Server, new_page, set_scheme
 from playwright.sync_api import Browser, Page, expect
 
 from playground import runs
@@ -78,19 +78,27 @@ def examine(page: Page) -> list[str]:
     return wrong + (["an image or a chart without words"] if nameless else [])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def examine_schemes(page: Page) -> list[str]:
+    """Return what is wrong with the page as it stands, dark and light."""
+    wrong = []
+    for scheme in SCHEMES:
+        set_scheme(page, scheme)
+        wrong += [f"{scheme}: {fault}" for fault in examine(page)]
+    return wrong
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: RunFolder, name: str, scheme: str):
-    page = new_page(browser, color_scheme=scheme)
+def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: RunFolder, name: str):
+    page = new_page(browser, color_scheme=SCHEMES[0])
     page.goto(f"{server.url}/{PAGES[name].format(run=trained.id)}")
     wait_until_drawn(page)
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
-    assert not examine(page)
+    assert not examine_schemes(page)
     views = page.locator(f".st-key-{name}_view").get_by_role("radio")
     for i in range(1, views.count()):
         views.nth(i).click()
         wait_until_drawn(page)
-        assert not examine(page), views.nth(i).inner_text()
+        assert not examine_schemes(page), views.nth(i).inner_text()
     for opener in page.get_by_test_id("stPopoverButton").all():
         if opener.is_visible() and opener.is_enabled():
             opener.click()
@@ -98,24 +106,23 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: Ru
             page.mouse.move(1, 1)  # a help that fades in or out has no contrast yet
             expect(page.get_by_test_id("stTooltipContent")).to_have_count(0)
             wait_until_drawn(page)
-            assert not examine(page), opener.inner_text()
+            assert not examine_schemes(page), opener.inner_text()
             page.keyboard.press("Escape")
             expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, server: Server, scheme: str):
+def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, server: Server):
     run = runs.create(from_flat(TINY | {"epochs": 1000}), "at work")
     client.submit(run)
-    page = new_page(browser, color_scheme=scheme)
+    page = new_page(browser, color_scheme=SCHEMES[0])
     page.goto(f"{server.url}/train?run={run.id}")
     expect(page.get_by_text("images/s").first).to_be_visible()
     page.wait_for_function(STYLED)
-    assert not examine(page)
+    assert not examine_schemes(page)
     page.goto(f"{server.url}/runs")
     expect(page.get_by_test_id("stDataFrame").locator("td", has_text="Running").first).to_be_attached()
     page.wait_for_function(STYLED)
-    assert not examine(page)
+    assert not examine_schemes(page)
     page.close()
     client.stop(run)
