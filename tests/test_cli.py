@@ -12,7 +12,7 @@ from jobs_support import TINY, kill_all, tiny, wait_for, wait_for_state
 from PIL import Image
 
 from playground import cli
-from playground.cli.shelf import default_run
+from playground.cli.predict import default_run
 from playground.config import KNOBS, from_flat
 from playground.data import catalog, store
 from playground.data.shapes import Difficulty, generate
@@ -120,7 +120,7 @@ def test_presets_files_and_flags_in_that_order(capsys, tmp_path):
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(capsys, monkeypatch, arguments, expected):
-    monkeypatch.setattr("playground.cli.shelf.usable_runs", list)
+    monkeypatch.setattr("playground.cli.predict.usable_runs", list)
     assert expected in refused(capsys, *arguments)
 
 

@@ -20,14 +20,13 @@ from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import IGNORE
-from playground.metrics.mask_scores import MASK_METRICS, compute_mask_metrics
-from playground.plots.masks import PALETTE, clear_class, laid_over
+from playground.metrics.mask_scores import MASK_METRICS, class_fractions, compute_mask_metrics
+from playground.plots.masks import PALETTE, clear_class, indexed_png, laid_over
 from playground.plots.masks import errors as error_map
 from playground.runs import RunFolder
 from playground.ui.common import pickers
 from playground.ui.pages.segment import fixed_images as mask_view
-from playground.ui.pages.segment.legend import entries, shares
-from playground.ui.pages.segment.photo import indexed_png
+from playground.ui.pages.segment.legend import entries
 
 TINY = {
     "dataset": "few-shapes",
@@ -125,14 +124,14 @@ def test_a_photo_gets_a_mask_at_its_own_resolution(trained):
     words = component(at, "segment_photo_pictures")["items"][1]["note"]
     shown = np.asarray(Image.fromarray(photo).resize((32, 24), Image.Resampling.BILINEAR, reducing_gap=3))
     mask = pixel_probs(trained, 2, shown.transpose(2, 0, 1)).argmax(0).astype(np.uint8)
-    found = shares(np.asarray(Image.fromarray(mask).resize((120, 90), Image.Resampling.NEAREST)), 6)
+    found = class_fractions(np.asarray(Image.fromarray(mask).resize((120, 90), Image.Resampling.NEAREST)), 6)
     largest = int(found.argmax())
     assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(found[largest]))}"
     side = next(slider for slider in at.select_slider if slider.label == "Seen at")
     side.set_value(120)
     at = run(at)
     assert not errors(at)
-    own = shares(pixel_probs(trained, 2, photo.transpose(2, 0, 1)).argmax(0).astype(np.uint8), 6)
+    own = class_fractions(pixel_probs(trained, 2, photo.transpose(2, 0, 1)).argmax(0).astype(np.uint8), 6)
     largest = int(own.argmax())
     words = component(at, "segment_photo_pictures")["items"][1]["note"]
     assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(own[largest]))}"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import playground
-from playground.cli import datasets, exports, shelf, studies, train
+from playground.cli import datasets, exports, predict, shelf, studies, train
 from playground.cli.parser import BAD_INPUT, Parser
 from playground.config import ConfigError
 from playground.errors import PlaygroundError
@@ -41,7 +41,7 @@ def parser() -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     train.add(commands)
     studies.add(commands)
-    shelf.add_predict(commands)
+    predict.add(commands)
     shelf.add_runs(commands)
     datasets.add(commands)
     exports.add(commands)

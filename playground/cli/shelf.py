@@ -1,16 +1,13 @@
-"""`playground runs` and `playground predict`: what was trained, and what it makes of images."""
+"""`playground runs`: what was trained."""
 
 import argparse
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from playground import interrupts
-from playground.cli.parser import BAD_INPUT, Parser
+from playground.cli.parser import Parser
 from playground.config import KNOBS, RunConfig, diff
-from playground.errors import PlaygroundError
 from playground.events import EpochRow, Scores
 from playground.jobs import client
 from playground.runs import (
@@ -23,67 +20,7 @@ from playground.runs import (
     list_trash,
     open_run,
     restore,
-    usable_runs,
 )
-from playground.tasks import TASKS
-
-
-def add_predict(commands: Any) -> None:
-    """Add `predict`."""
-    predict = commands.add_parser("predict", help="say what is on images", description="Say what is on images.")
-    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    predict.add_argument("--run", help="default: the newest finished run that beats guessing, which is named")
-    predict.add_argument("--epoch", type=int, help="default: the best epoch, or the last one that is kept")
-    predict.add_argument("--top", type=int, default=3, metavar="K", help="how many classes to name; default 3")
-    predict.set_defaults(do=_predict)
-
-
-def default_run() -> RunFolder | None:
-    """Return the run to ask unless another is named: the newest that is finished and beats guessing.
-
-    Without one the newest that is at work or was stopped, then any that kept weights. Runs that do not label whole
-    images, and those that cannot be read, are left out; None if nothing is left.
-    """
-    found: list[tuple[int, RunFolder]] = []
-    for run in usable_runs():
-        with suppress(ValueError):  # its data set is not known here
-            dataset, status = run.dataset, run.status()
-            if "predict" not in TASKS[dataset.task].pages or not run.epochs():
-                continue
-            beats = (status.best_score or 0) > 1 / dataset.num_classes
-            rank = 0 if status.state == "finished" and beats else 2 if status.state in ("diverged", "failed") else 1
-            if not rank:
-                return run
-            found.append((rank, run))
-    return min(found, key=lambda ranked: ranked[0], default=(0, None))[1]
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from playground.images import fit_to, read_photo
-
-    run = open_run(options.run) if options.run else default_run()
-    if run is None or not (kept := run.epochs()):
-        raise RunError("there is no network yet; train one with: playground train")
-    best = run.status().best_epoch
-    epoch = options.epoch if options.epoch is not None else best if best in kept else kept[-1]
-    if not options.run:  # beside the answers, whose lines are the images'
-        print(f"playground: {run.name} ({run.id}) after epoch {epoch}", file=sys.stderr)
-    dataset = run.dataset
-    top = max(1, min(options.top, dataset.num_classes))
-    worst = 0
-    for path in options.images:
-        try:
-            seen = fit_to(read_photo(path.read_bytes())[0], dataset.size, dataset.channels)
-        except (PlaygroundError, OSError) as error:
-            print(f"playground: {path}: {' '.join(str(error).split())}", file=sys.stderr)
-            worst = BAD_INPUT
-            continue
-        from playground.inference.classify import predict  # after the images: torch takes seconds
-
-        probs = predict(run, epoch, seen[None])
-        order = probs[0].argsort()[::-1][:top]
-        print(f"{path}: " + ", ".join(f"{dataset.classes[c]} {probs[0][c]:.1%}" for c in order), flush=True)
-    return worst
 
 
 def add_runs(commands: Any) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from playground.data.augment import normalise
+from playground.inference import preprocess
 from playground.inference.errors import InferenceError
 from playground.inference.load import dataset_of, load_model
 from playground.metrics import IGNORE
@@ -71,6 +72,25 @@ def pixel_probs(
     if not np.isfinite(probs).all():
         raise InferenceError(f"After epoch {epoch} this network's answers are no finite numbers; choose another epoch")
     return probs
+
+
+def label_photo(
+    run: RunFolder, epoch: int, photo: NDArray[np.uint8], side: int, scales: Sequence[float] = (1.0,)
+) -> NDArray[np.uint8]:
+    """Predict the class of each pixel of a photo.
+
+    Args:
+        photo: uint8 (h, w, 3). side: the longer side at which the network reads it, in pixels.
+        run, epoch, scales: as `pixel_probs` takes them.
+
+    Returns:
+        uint8 (h, w), an index into the data set's classes.
+
+    Raises:
+        InferenceError: as `pixel_probs`.
+    """
+    probs = pixel_probs(run, epoch, preprocess.resize_to_side(photo, run.dataset, side), scales)
+    return preprocess.restore_size(probs.argmax(0).astype(np.uint8), photo.shape[:2])
 
 
 def blurred(images: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:

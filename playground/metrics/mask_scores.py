@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from playground.metrics import IGNORE
 from playground.metrics.scores import compute_f1, compute_iou
 
 MASK_METRICS: Mapping[str, tuple[str, str]] = {
@@ -34,3 +35,9 @@ def compute_mask_metrics(confusion: ArrayLike, boundary_f1: float | None) -> dic
         "dice": float(compute_f1(counts)[occurs].mean()) if overlap.size else 0.0,
         "boundary_f1": boundary_f1 or 0.0,
     }
+
+
+def class_fractions(mask: NDArray[np.integer], num_classes: int) -> NDArray[np.float64]:
+    """Return each class's fraction of the pixels of a mask that have one, (num_classes,)."""
+    known = mask[mask != IGNORE]
+    return np.bincount(known.ravel(), minlength=num_classes)[:num_classes] / max(known.size, 1)

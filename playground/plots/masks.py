@@ -1,9 +1,11 @@
 """Masks as pictures: a colour for each class, laid over the image or beside it."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from playground.plots.style import RIGHT, WRONG, class_colour
 
@@ -55,3 +57,12 @@ def errors(image: NDArray[np.uint8], wrong: NDArray[np.bool_], known: NDArray[np
     grey = image.mean(2, keepdims=True).repeat(3, 2) * 0.5 + np.array(_rgb(RIGHT)) * 0.25 + 32
     shown = np.where(wrong[..., None], _rgb(WRONG), grey)
     return np.where(known[..., None], shown, UNKNOWN).clip(0, 255).astype(np.uint8)
+
+
+def indexed_png(mask: NDArray[np.uint8]) -> bytes:
+    """Write a mask (H, W) as an indexed PNG: the pixel values are the classes, the palette their colours."""
+    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
+    image.putpalette(PALETTE.tobytes())
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

@@ -6,6 +6,7 @@ import sys
 import streamlit as st
 
 from playground import images, runs
+from playground.inference.preprocess import crop_square
 from playground.runs import RunFolder
 from playground.tasks import of_page
 from playground.ui.common import guard, pickers, url
@@ -36,7 +37,7 @@ def compose(run: RunFolder, epoch: int, picked: Picked) -> Scene:
     from playground.inference.load import dataset_of
 
     info, mean, std = dataset_of(run)
-    seen = images.fit_to(picked.image, info.size, info.channels)
+    seen = crop_square(picked.image, info)
     return Scene(run, epoch, info, mean, std, seen, picked.title, picked.truth)
 
 

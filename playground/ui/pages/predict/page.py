@@ -7,6 +7,7 @@ import streamlit as st
 
 from playground import images, plots, runs
 from playground.data.catalog import DatasetInfo
+from playground.inference.preprocess import crop_square
 from playground.runs import RunError, RunFolder
 from playground.tasks import of_page
 from playground.ui.common import guard, image_picker, pickers, session, url
@@ -93,7 +94,7 @@ def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
 def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) -> None:
     """Show what the network sees and what it takes it for; the bars beside it where it is `wide`, else below."""
     info = run.dataset
-    seen = images.fit_to(picked.image, info.size, info.channels)
+    seen = crop_square(picked.image, info)
     probs = classify(run, epoch, seen)
     look, words = st.columns([1, 2] if wide else [1, 1.2], gap="small")
     look.image(

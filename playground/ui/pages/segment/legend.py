@@ -7,15 +7,10 @@ import numpy as np
 import streamlit as st
 
 from playground.metrics import IGNORE
+from playground.metrics.mask_scores import class_fractions
 from playground.plots import class_colour
 from playground.plots.masks import UNKNOWN
 from playground.ui.common.pickers import percent
-
-
-def shares(mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return each class's share of the pixels that have one, (num_classes,)."""
-    known = mask[mask != IGNORE]
-    return np.bincount(known.ravel(), minlength=num_classes)[:num_classes] / max(known.size, 1)
 
 
 def legend(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None = None, clear: int | None = None) -> None:
@@ -30,8 +25,8 @@ def legend(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None = 
 
 def entries(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None, clear: int | None) -> list[str]:
     """Return the legend's entries as HTML, in order: the colours that are in the pictures, and no other."""
-    found = shares(mask, len(classes))
-    true = found if truth is None else shares(truth, len(classes))
+    found = class_fractions(mask, len(classes))
+    true = found if truth is None else class_fractions(truth, len(classes))
     parts = []
     for k in np.argsort(-np.maximum(found, true), kind="stable").tolist():
         if found[k] or true[k]:

@@ -11,13 +11,15 @@ from PIL import Image
 from playground import images
 from playground.comparison import remedies
 from playground.images import ImageError
-from playground.plots.masks import PALETTE, clear_class, laid_over
+from playground.inference.preprocess import offer_sides, restore_size
+from playground.metrics.mask_scores import class_fractions
+from playground.plots.masks import clear_class, indexed_png, laid_over
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
 from playground.ui.components.sheets import of_image, sheets
 from playground.ui.pages.inside.context import image_key, weights_key
-from playground.ui.pages.segment.legend import legend, shares
+from playground.ui.pages.segment.legend import legend
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,9 @@ def _read(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
 
 def _settings(run: RunFolder, pixels: np.ndarray) -> tuple[int, str, float]:
     """Let a person choose the longer side that the network sees, the scales, and how strongly the mask covers."""
-    from playground.inference.load import dataset_of
-
     own = max(pixels.shape[:2])
-    trained = max(dataset_of(run)[0].shape[1:])
-    sizes = sorted({own, *(side for side in (trained, 2 * trained, 4 * trained) if side < own)})
+    trained = max(run.dataset.shape[1:])
+    sizes = offer_sides(pixels, run.dataset)
     side = st.select_slider(
         "Seen at",
         sizes,
@@ -120,30 +120,18 @@ def _labelled(
     key: str, _run: RunFolder, _epoch: int, _pixels: np.ndarray, side: int, scales: tuple[float, ...]
 ) -> np.ndarray:
     """Return the mask (h, w) of the pixels."""
-    from playground.inference.load import dataset_of
-    from playground.inference.segment import pixel_probs
+    from playground.inference.segment import label_photo
 
-    height, width = _pixels.shape[:2]
-    shown = Image.fromarray(_pixels)
-    if (factor := side / max(height, width)) != 1:
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        shown = shown.resize(size, Image.Resampling.BILINEAR, reducing_gap=3)
-    if dataset_of(_run)[0].channels == 1:
-        shown = shown.convert("L")
-    seen = np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
-    mask = pixel_probs(_run, _epoch, np.ascontiguousarray(seen), scales).argmax(0).astype(np.uint8)
-    return enlarged(mask, (height, width))
+    return label_photo(_run, _epoch, _pixels, side, scales)
 
 
 def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[float, ...], opacity: float) -> None:
-    from playground.inference.load import dataset_of
-
     pixels, name = photo.pixels, photo.name
-    classes = dataset_of(run)[0].classes
+    classes = run.dataset.classes
     mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
     height, width = photo.size
     covered = laid_over(pixels, mask, opacity, clear_class(classes))
-    found = shares(mask, len(classes))
+    found = class_fractions(mask, len(classes))
     largest = int(found.argmax())
     words = f"{classes[largest]} covers {percent(float(found[largest]))}"
     step = max(1, max(mask.shape) // 1024)  # the page needs no more; the downloads are whole
@@ -159,7 +147,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
     with st.container(horizontal=True):
         st.download_button(
             "Mask as PNG",
-            lambda: indexed_png(enlarged(mask, photo.size)),
+            lambda: indexed_png(restore_size(mask, photo.size)),
             f"{stem}-mask.png",
             "image/png",
             icon=":material/download:",
@@ -177,23 +165,9 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
         )
 
 
-def enlarged(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bring a mask (h, w) uint8 to the photo's own (height, width)."""
-    if mask.shape == size:
-        return mask
-    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
-
-
 def whole_overlay(photo: Photo, mask: np.ndarray, opacity: float, clear: int | None) -> np.ndarray:
     """Lay the mask over the photo at its own resolution, for which the file is read anew: uint8 (height, width, 3)."""
-    return laid_over(images.read_image(photo.data()), enlarged(mask, photo.size), opacity, clear)
-
-
-def indexed_png(mask: np.ndarray) -> bytes:
-    """Write a mask (H, W) uint8 as an indexed PNG: the pixel values are the classes, the palette their colours."""
-    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
-    image.putpalette(PALETTE.tobytes())
-    return _png(image)
+    return laid_over(images.read_image(photo.data()), restore_size(mask, photo.size), opacity, clear)
 
 
 def _png(image: Image.Image) -> bytes:
