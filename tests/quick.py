@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -24,25 +23,28 @@ def is_quick(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
     fixtures = [fixture.func for same in item._fixtureinfo.name2fixturedefs.values() for fixture in same]
-    return not any(map(_is_heavy, (item.function, *fixtures)))
+    return starts_nothing(item.function, *fixtures)
 
 
-def _is_heavy(function: object) -> bool:
-    """Whether a function names something heavy; what is not of the tests is not looked into."""
-    function = inspect.unwrap(function) if callable(function) else None
-    return (
-        isinstance(function, FunctionType) and TESTS in Path(function.__code__.co_filename).parents and _look(function)
-    )
+def starts_nothing(*functions: object) -> bool:
+    """Whether no function names something heavy, nor one that it calls; what is not of the tests is not looked into."""
+    ahead, seen = list(functions), set()
+    while ahead:
+        function = ahead.pop()
+        function = inspect.unwrap(function) if callable(function) else None
+        if not isinstance(function, FunctionType) or function in seen:
+            continue
+        seen.add(function)
+        if TESTS in Path(function.__code__.co_filename).parents:
+            names = _names(function.__code__)
+            if names & HEAVY:
+                return False
+            ahead += [function.__globals__.get(name) for name in names]
+    return True
 
 
 @functools.cache
-def _look(function: FunctionType) -> bool:
-    names = set(_names(function.__code__)) - {function.__name__}
-    return not HEAVY.isdisjoint(names) or any(_is_heavy(function.__globals__.get(name)) for name in names)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _names(inner)
+def _names(code: CodeType) -> frozenset[str]:
+    """Return what a function names, and what the functions inside it do."""
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return frozenset(code.co_names).union(*inner)
