@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from factories import encode, noise, pack
 from PIL import Image
 from ui_support import app_home, click, errors, open_page, run, texts, unpacked
 
@@ -35,16 +36,9 @@ pytestmark = pytest.mark.usefixtures("home_of_own")
 
 def archive(classes=("cat", "dog"), count: int = 5, extra: dict[str, bytes] | None = None) -> bytes:
     """A zip with a folder of noise for each class, no two images the same."""
-    random, file = np.random.default_rng(0), io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
-        for label in classes:
-            for i in range(count):
-                image = io.BytesIO()
-                Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8)).save(image, "PNG")
-                made.writestr(f"{label}/{i}.png", image.getvalue())
-        for name, content in (extra or {}).items():
-            made.writestr(name, content)
-    return file.getvalue()
+    names = [f"{label}/{i}.png" for label in classes for i in range(count)]
+    files = {name: encode(noise(seed, 20, 30)) for seed, name in enumerate(names)}
+    return pack(files | (extra or {})).getvalue()
 
 
 def choose(at, content: bytes, file_name: str = "My pets.zip"):
@@ -258,7 +252,7 @@ def test_nothing_said_of_a_file_stays_when_another_is_chosen():
 
 
 def test_import_waits_until_a_doubt_is_answered():
-    files = {f"both/{k}.png": content for k, content in enumerate(noise(3))}
+    files = {f"both/{k}.png": content for k, content in enumerate(loose_pictures(3))}
     same = {"cat/same.png": files["both/0.png"], "dog/same.png": files["both/0.png"]}
     at = choose(open_page("data"), archive(extra=same))
     assert at.button(key="import_go").disabled
@@ -272,18 +266,13 @@ def test_import_waits_until_a_doubt_is_answered():
     own.delete("my-pets")
 
 
-def noise(count: int) -> list[bytes]:
+def loose_pictures(count: int) -> list[bytes]:
     """Pictures that are in no archive."""
-    random, made = np.random.default_rng(99), []
-    for _ in range(count):
-        image = io.BytesIO()
-        Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8)).save(image, "PNG")
-        made.append(image.getvalue())
-    return made
+    return [encode(noise(99 + k, 20, 30)) for k in range(count)]
 
 
 def test_a_folder_may_be_said_to_play_another_part():
-    first, second, third = noise(3)
+    first, second, third = loose_pictures(3)
     extra = {"cat/hard/1.png": first, "dog/hard/1.png": second, "notes/1.png": third}
     at = choose(open_page("data"), archive(extra=extra))
     assert classes_shown(at)["Class"] == ["cat", "dog", "notes"]
@@ -298,20 +287,10 @@ def test_a_folder_may_be_said_to_play_another_part():
 
 def masks_archive(extra: dict[str, bytes] | None = None) -> bytes:
     """A zip with images/ and masks/ of 40 × 30 pixels and two classes."""
-    random, file = np.random.default_rng(0), io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
-        for i in range(6):
-            for kind, pixels in (
-                ("images", random.integers(0, 256, (30, 40, 3), np.uint8)),
-                ("masks", np.repeat([[0, 1]], 30, 0).repeat(20, 1).astype(np.uint8)),
-            ):
-                image = io.BytesIO()
-                Image.fromarray(pixels).save(image, "PNG")
-                if f"{kind}/{i}.png" not in (extra or {}):
-                    made.writestr(f"{kind}/{i}.png", image.getvalue())
-        for name, content in (extra or {}).items():
-            made.writestr(name, content)
-    return file.getvalue()
+    mask = np.repeat([[0, 1]], 30, 0).repeat(20, 1).astype(np.uint8)
+    images = {f"images/{i}.png": encode(noise(i, 30, 40)) for i in range(6)}
+    masks = {f"masks/{i}.png": encode(mask) for i in range(6)}
+    return pack(images | masks | (extra or {})).getvalue()
 
 
 def test_masks_are_laid_over_their_images_and_taken_in():
