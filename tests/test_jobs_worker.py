@@ -18,7 +18,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import Feed, RunError, RunFolder, create
 from playground.runs.rows import to_line
-from playground.training import loop, trainer
+from playground.training import reports, trainer
 
 SLOT = Slot("cpu", 1)
 
@@ -222,7 +222,7 @@ class Whim:
 def slow(monkeypatch):
     """Runs whose rows are written by the clock."""
     monkeypatch.setattr(trainer, "REPORTS", 1)
-    return lambda seed: monkeypatch.setattr(loop, "REPORT_SECONDS", Whim(seed))
+    return lambda seed: monkeypatch.setattr(reports, "REPORT_SECONDS", Whim(seed))
 
 
 def check_kept(run: RunFolder, seen: list[dict]) -> None:

@@ -205,7 +205,7 @@ def test_a_long_run_reports_about_as_often_as_asked(data, monkeypatch):
 def test_a_slow_run_reports_every_second(data, monkeypatch):
     monkeypatch.setattr(trainer_module, "REPORTS", 1)
     seldom = [event.step for event in of(Progress, drive(fit(config(epochs=1), data)))]
-    monkeypatch.setattr("playground.training.loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("playground.training.reports.REPORT_SECONDS", 0.0)
     often = [event.step for event in of(Progress, drive(fit(config(epochs=1), data)))]
     assert (seldom, often) == ([1, 3], [1, 2, 3])
 

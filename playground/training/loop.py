@@ -22,11 +22,7 @@ import numpy as np
 from playground.config import LIVE_KNOBS, RunConfig
 from playground.data.store import Arrays
 from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Scores
-from playground.training.meters import Meter
 from playground.training.trainer import Trainer
-
-REPORT_SECONDS = 1.0
-"""A slow run reports at least this often."""
 
 Commands = Mapping[str, Any] | None
 Resume = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
@@ -50,7 +46,7 @@ def fit(
         ConfigError, ResumeError: the network, the device or the saved state cannot be used; one line.
     """
     trainer = Trainer(config, data)
-    trainer.repeat(again)
+    trainer.reports.repeat(again)
     if resume is not None:
         trainer.restore(*resume)
     else:
@@ -74,54 +70,38 @@ def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, None]:
                 pending.append(Change(trainer.step / trainer.steps_per_epoch, trainer.step, knob, old, new))
         if reply.get("snapshot"):
             pending.append(trainer.snapshot())
-        trainer.report |= bool(reply.get("report"))
+        if reply.get("report"):
+            trainer.reports.ask()
 
 
 def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
     """Take one pass over the training images, or the rest of it after a resume."""
     order = trainer.order()
     if not trainer.batch:
-        trainer.reported = trainer.clock()
+        trainer.reports.start_timing(trainer.clock())
     while trainer.batch < trainer.batches_per_epoch:
-        rows = order[trainer.batch * trainer.batch_size :][: trainer.batch_size]
-        share = trainer.share(rows, order)
-        loss, hits = trainer.gradient(rows, share)
-        if trainer.full_batch:
-            loss = loss * (share * len(order) / len(rows))  # the mean over the images is then the loss over all
-        trainer.batch += 1
-        trainer.meter.add(trainer.step + 1, loss, hits, len(rows))
-        if not trainer.full_batch or trainer.batch == trainer.batches_per_epoch:
-            if _is_due(trainer, trainer.step + 1):
+        if trainer.take_batch(order):
+            if trainer.reports.is_due(trainer.step + 1, trainer.clock()):
                 event = _report(trainer)
                 if isinstance(event, Diverged):
                     return event
-                trainer.report = False
                 yield from _tell(trainer, event)
-                trainer.reported = trainer.clock()
+                trainer.reports.start_timing(trainer.clock())
             else:
                 trainer.update()
         yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
-    rest, bad_step = trainer.meter.read()
+    rest, bad_step = trainer.reports.read()
     if bad_step is not None:
         return Diverged(trainer.step / trainer.steps_per_epoch, bad_step, "the loss is no longer a finite number")
-    loss, hits, images = trainer.totals + rest
-    trainer.totals, trainer.meter = np.zeros(3), Meter()
-    trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+    loss, hits, images = trainer.reports.close_epoch(rest)
+    trainer.start_epoch(trainer.epoch + 1)
     return trainer.end_epoch(Scores(float(loss / images), float(hits / images)))
-
-
-def _is_due(trainer: Trainer, step: int) -> bool:
-    """Whether to report at a step."""
-    if step <= trainer.again_until:
-        return step in trainer.again
-    late = trainer.clock() - trainer.reported > REPORT_SECONDS
-    return late or trainer.report or step % trainer.report_every == 0
 
 
 def _report(trainer: Trainer) -> Progress | Diverged:
     """Take the step that is due and measure what happened since the last report."""
     epoch = (trainer.step + 1) / trainer.steps_per_epoch
-    sums, bad_step = trainer.meter.read()
+    sums, bad_step = trainer.reports.read()
     if bad_step is not None:
         return Diverged(epoch, bad_step, "the loss is no longer a finite number")
     gradient = trainer.norm([p.grad for p in trainer.parameters if p.grad is not None])
@@ -130,8 +110,8 @@ def _report(trainer: Trainer) -> Progress | Diverged:
     weight = trainer.norm([p.detach() for p in trainer.parameters])
     if not np.isfinite(gradient) or not np.isfinite(weight):
         return Diverged(epoch, trainer.step, "a gradient or a weight is no longer a finite number")
-    trainer.totals, trainer.meter = trainer.totals + sums, Meter()
+    trainer.reports.close(sums)
     loss, hits, images = sums.tolist()
     seconds = trainer.clock()
-    speed = images / max(seconds - trainer.reported, 1e-9)
+    speed = images / max(seconds - trainer.reports.since, 1e-9)
     return Progress(epoch, trainer.step, seconds, loss / images, hits / images, rate, gradient, weight, speed)

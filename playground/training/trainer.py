@@ -1,6 +1,6 @@
 """A network, its data and its optimizer, and the steps that the loop takes them through."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from playground.models import build
 from playground.tasks import TASKS, Judged
 from playground.training.device import choose_device, uses_bfloat16
 from playground.training.losses import image_counts, loss_function, median_frequency, share
-from playground.training.meters import Meter, Stopwatch
+from playground.training.meters import Stopwatch
 from playground.training.optim import optimizers, pull_to_zero, take_step
+from playground.training.reports import Reports
 
 REPORTS = 500
 """About how many Progress rows a run writes, when its epochs are not more."""
@@ -84,16 +85,10 @@ class Trainer:
         self.steps_per_epoch = 1 if self.full_batch else self.batches_per_epoch
         self.counts = self._counts(weights) if self.full_batch else None
         self.total_steps = self.steps_per_epoch * training.epochs
-        self.report_every = min(max(1, self.total_steps // REPORTS), self.steps_per_epoch)
+        self.reports = Reports(min(max(1, self.total_steps // REPORTS), self.steps_per_epoch))
         self.epoch = self.step = self.batch = 0
-        self.report = True  # asked for at the next step; the very first has one, so that a curve begins at once
         self.random = torch.Generator()
-        self.meter = Meter()  # since the last report
-        self.totals = np.zeros(3)  # of this epoch, up to the last report
         self.clock = Stopwatch()
-        self.reported = 0.0  # the seconds at the last report, or at the epoch's begin
-        self.again: frozenset[int] = frozenset()  # steps that had reports before the run was killed
-        self.again_until = 0  # up to it those alone are reported
 
     def _counts(self, class_weights: Tensor | None) -> Tensor | None:
         """Return what each training image counts in the loss, (N,) float32; None where all count the same."""
@@ -114,6 +109,17 @@ class Trainer:
             self.buffers = {f"model.{name}": buffer.clone() for name, buffer in self.net.named_buffers()}
         shuffled = torch.randperm(len(self.train_rows), generator=torch.Generator().manual_seed(seeds[2]))
         return self.train_rows[shuffled]
+
+    def take_batch(self, order: Tensor) -> bool:
+        """Add the gradient of the next batch of an epoch's order; return whether the gradient of a step is whole."""
+        rows = order[self.batch * self.batch_size :][: self.batch_size]
+        share = self.share(rows, order)
+        loss, hits = self.gradient(rows, share)
+        if self.full_batch:
+            loss = loss * (share * len(order) / len(rows))  # the mean over the images is then the loss over all
+        self.batch += 1
+        self.reports.add(self.step + 1, loss, hits, len(rows))
+        return not self.full_batch or self.batch == self.batches_per_epoch
 
     def prepare(self, images: Tensor) -> Tensor:
         """Normalise uint8 images (N, C, H, W) with the data set's own mean and deviation."""
@@ -192,10 +198,9 @@ class Trainer:
         seconds, counts, state = self.clock(), confusion.tolist(), self.snapshot()
         return Epoch(self.epoch, self.step, seconds, test, counts, probs, state, val_probs, train=train, val=val)
 
-    def repeat(self, steps: Iterable[int]) -> None:
-        """Report at these steps, and at no others up to the last of them."""
-        self.again = frozenset(steps)
-        self.again_until = max(self.again, default=0)
+    def start_epoch(self, epoch: int) -> None:
+        """Stand before the first batch of an epoch."""
+        self.epoch, self.batch = epoch, 0
 
     # The exact state
 
@@ -219,9 +224,7 @@ class Trainer:
             "step": self.step,
             "batch": within,
             "seconds": self.clock(),
-            "totals": self.totals.tolist() if within else [0.0, 0.0, 0.0],
-            "since_report": self.meter.read()[0].tolist() if within else [0.0, 0.0, 0.0],
-            "reported": self.reported,
+            **self.reports.to_facts(bool(within)),
             "changed": {k: v for k, v in flatten(self.config).items() if k in LIVE_KNOBS},
         }
         arrays = {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in tensors.items()}
@@ -246,11 +249,7 @@ class Trainer:
             self.clock = Stopwatch(float(facts["seconds"]))
             for knob, value in facts["changed"].items():
                 self.change(knob, value)
-            self.totals = np.array(facts["totals"], float).reshape(3)
-            # States of older versions have it in the totals.
-            self.meter = Meter(np.array(facts.get("since_report", [0.0] * 3), float).reshape(3))
-            self.reported = float(facts.get("reported", facts["seconds"]))
-            self.report = self.step == 0
+            self.reports.restore(facts)
         except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResumeError(f"the saved state does not fit this run's knobs ({reason[:120]})") from None
