@@ -15,7 +15,7 @@ import playground.ui.pages.train.transport  # noqa: F401 - what the first page n
 from playground.data import store
 from playground.data.catalog import DataError
 from playground.jobs import client
-from playground.studies import control
+from playground.studies import lifecycle
 from playground.ui.common import guard, person
 from playground.ui.components import assets, thumbnails
 
@@ -31,7 +31,7 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
     """Keep the job service running beside the server; it starts in a thread of its own, so no page waits for it."""
     threading.Thread(target=unpack_images, daemon=True).start()
     with client.client():
-        threading.Thread(target=control.revive, daemon=True).start()  # studies that were at work go on
+        threading.Thread(target=lifecycle.revive, daemon=True).start()  # studies that were at work go on
         yield {}
 
 

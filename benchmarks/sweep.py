@@ -18,7 +18,7 @@ from statistics import median
 from playground.config import RunConfig, from_flat
 from playground.data import store
 from playground.jobs import client
-from playground.studies import Study, control, parse_axis
+from playground.studies import Study, lifecycle, parse_axis
 from playground.studies.results import StudyFeed
 
 
@@ -27,7 +27,7 @@ def sweep(base: RunConfig, count: int) -> float:
     axis = parse_axis(f"learning_rate=1e-4..1e-1:log:{count}")
     client.ensure_service()
     began = time.perf_counter()
-    feed = StudyFeed(control.start(Study("sweep", base, axes=(axis,))))
+    feed = StudyFeed(lifecycle.start(Study("sweep", base, axes=(axis,))))
     while feed.update() or feed.state != "finished":
         time.sleep(0.05)
     took = time.perf_counter() - began

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,33 @@ def test_circles_are_found():
 def test_no_two_modules_import_one_another_in_a_circle():
     # Imports inside functions count: one put there to dodge a circle hides it only.
     assert find_circles({module_name(path): imported_modules(path) for path in SOURCES}) == []
+
+
+# Names of several modules that are about one subject, each on its own floor: what it is, its figure, its page.
+ONE_SUBJECT = {
+    *("calibration", "confusion", "hardest", "ranking", "predictions"),  # a network's answers: metric, figure, view
+    *("curves", "masks", "mistakes", "remedies", "significance"),  # what runs are compared by: figures, view
+    *("arithmetic", "attribution", "edit", "embedding", "kernels", "top_activations"),  # interpret, and its view
+    *("datasets", "studies", "trash", "knobs", "progress"),  # on disk or in memory; on the command line or the screen
+    *("losses", "segmentation"),  # what there is to choose, and the tensors that do it
+    *("network",),  # the layers of a run: as modules, as code, on the screen
+    *("tensors",),  # safetensors: a run's own, and those that leave it or come in
+}
+ONE_ROLE = {
+    "base",  # of a package with several of a kind: what each of them is
+    "context",  # what a screen or an export is about, read once
+    "errors",  # the exceptions of a package, and the one that they all are
+    "load",  # something that is on disk → ready for use
+    "page",  # a screen
+    "table",  # a screen's table
+}
+
+
+def test_two_modules_of_one_name_mean_one_thing():
+    names = Counter(path.stem for path in ROOT.glob("playground/**/*.py") if path.stem != "__init__")
+    shared = {name for name, count in names.items() if count > 1}
+    assert shared - ONE_SUBJECT - ONE_ROLE == set()
+    assert (ONE_SUBJECT | ONE_ROLE) - shared == set(), "these are listed without need"
 
 
 TASK_NAMES = {"classification", "segmentation"}

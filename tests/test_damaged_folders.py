@@ -11,7 +11,7 @@ from playground import studies
 from playground.config import RunConfig
 from playground.data import catalog, own, store
 from playground.data.catalog import DataError, DatasetInfo
-from playground.studies import Study, StudyError, control
+from playground.studies import Study, StudyError, lifecycle
 
 SOUND = json.loads(own.describe("dots", "Dots", ("a", "b"), 8).to_json()) | {"train_count": 4, "test_count": 2}
 DAMAGE = {
@@ -173,7 +173,7 @@ def test_a_damaged_study_is_named_and_deleted(home: Path, content: str | None) -
     study_id = damaged_study(home, content)
     at = open_page("studies", study=study_id)
     assert [study_id in error and "delete" in error for error in errors(at)] == [True]
-    control.revive()
+    lifecycle.revive()
     click(at, "study_delete_yes")
     assert studies.list_studies() == []
 

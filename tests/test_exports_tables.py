@@ -21,7 +21,7 @@ from playground.data import shapes
 from playground.exports import FORMATS, export
 from playground.exports.context import facts
 from playground.exports.report import kernels
-from playground.exports.table import COLUMNS, safe
+from playground.exports.spreadsheet import COLUMNS, safe
 from playground.exports.tensorboard import confusion_picture
 from playground.metrics.scores import compute_iou
 from playground.runs import RunFolder, create, demo_run

@@ -7,7 +7,7 @@ from ui_support import app_home, click, commands, make_run, open_page, run, text
 from playground import people, runs
 from playground.config import from_flat
 from playground.people import MACHINE
-from playground.studies import Study, control
+from playground.studies import Study, lifecycle
 from playground.ui.common import person
 
 __all__ = ["app_home", "unpacked"]
@@ -101,7 +101,7 @@ def test_on_ones_own_machine_nothing_of_it_is_seen(monkeypatch):
 
 
 def test_a_strangers_study_can_only_be_looked_at(monkeypatch):
-    theirs = control.start(Study("seeds", count=2, owner=ANNA))
+    theirs = lifecycle.start(Study("seeds", count=2, owner=ANNA))
     assert "study" not in open_page("studies").query_params
     at = open_page("studies", study=theirs.id)
     keys = [button.key for button in at.button]

@@ -13,7 +13,7 @@ from playground.jobs import client, queue
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
-from playground.studies import Study, StudyFolder, control, parse_axis
+from playground.studies import Study, StudyFolder, lifecycle, parse_axis
 from playground.ui.pages.studies import findings
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -39,7 +39,7 @@ def finish(member: RunFolder, accuracy: float, state: str = "finished", message:
 
 
 def sweep(accuracies=(0.3, 0.5, 0.7, 0.4), **more) -> StudyFolder:
-    folder = control.start(Study("sweep", tiny(threads=0), axes=TWO_KNOBS, name="two knobs", **more))
+    folder = lifecycle.start(Study("sweep", tiny(threads=0), axes=TWO_KNOBS, name="two knobs", **more))
     for member, accuracy in zip(folder.members(), accuracies, strict=False):
         finish(member.run, accuracy)
     return folder
@@ -196,7 +196,7 @@ def test_a_finished_sweep_shows_its_best_and_takes_it_to_the_form():
 @pytest.mark.parametrize(("kind", "mean"), [("seeds", True), ("sweep", False)])
 def test_only_repeats_have_a_mean_curve_and_the_figure_names_its_split(kind, mean):
     axes = (parse_axis("learning_rate=1e-3,1e-1"),) if kind == "sweep" else ()
-    folder = control.start(Study(kind, tiny(), 2, axes=axes))
+    folder = lifecycle.start(Study(kind, tiny(), 2, axes=axes))
     for member in folder.members():
         finish(member.run, 0.5)
     chart = json.loads(open_page("studies", study=folder.id).get_by_key("study_curves").proto.json)
@@ -229,7 +229,7 @@ def test_pruned_runs_are_called_so():
 
 
 def test_a_cross_validation_shows_mean_deviation_and_the_matrix():
-    folder = control.start(Study("folds", tiny(), 2, name="two folds"))
+    folder = lifecycle.start(Study("folds", tiny(), 2, name="two folds"))
     for member in folder.members():
         work(member.run, Slot("cpu", 1))
     at = open_page("studies", study=folder.id)
@@ -243,7 +243,7 @@ def test_a_cross_validation_shows_mean_deviation_and_the_matrix():
 
 
 def test_seeds_say_how_large_luck_is():
-    folder = control.start(Study("seeds", tiny(), 3))
+    folder = lifecycle.start(Study("seeds", tiny(), 3))
     for member, accuracy in zip(folder.members(), (0.5, 0.52, 0.54), strict=True):
         finish(member.run, accuracy)
     at = open_page("studies", study=folder.id)
@@ -253,7 +253,7 @@ def test_seeds_say_how_large_luck_is():
 
 def test_a_range_test_takes_its_rate_to_the_form():
     config = tiny(epochs=10, learning_rate=10, images_per_class=20)
-    folder = control.start(Study("range_test", config))
+    folder = lifecycle.start(Study("range_test", config))
     at = open_page("studies", study=folder.id)
     assert "The curve appears with the first batches." in texts(at)
     work(folder.members()[0].run, Slot("cpu", 1))

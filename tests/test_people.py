@@ -19,7 +19,7 @@ from playground.config import RunConfig
 from playground.jobs import client
 from playground.people import MACHINE
 from playground.runs import RunError, RunFolder
-from playground.studies import Study, StudyError, control
+from playground.studies import Study, StudyError, lifecycle
 from playground.studies import study as studies
 from playground.ui.common import person
 
@@ -223,14 +223,14 @@ def test_a_zip_cannot_give_a_run_to_somebody_else():
 
 
 def test_the_runs_of_a_study_belong_to_who_started_it():
-    folder = control.start(Study("seeds", count=2, owner=ANNA))
+    folder = lifecycle.start(Study("seeds", count=2, owner=ANNA))
     members = [member.run for member in folder.members()]
     assert [run.owner for run in members if run] == [ANNA, ANNA]
-    for action in (control.stop, control.resume, lambda folder, by: control.delete(folder, True, by=by)):
+    for action in (lifecycle.stop, lifecycle.resume, lambda folder, by: lifecycle.delete(folder, True, by=by)):
         with pytest.raises(StudyError, match=r"^study .* belongs to person .*, who alone may change it"):
             action(folder, by=BEN)
-    control.stop(folder, by=ANNA)
-    control.delete(folder, True, by=ANNA)
+    lifecycle.stop(folder, by=ANNA)
+    lifecycle.delete(folder, True, by=ANNA)
     assert not studies.list_studies()
     assert [run for run in runs.list_runs() if not run.read_only] == []
 

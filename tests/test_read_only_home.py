@@ -18,7 +18,7 @@ from ui_support import click, errors, make_run, open_page, run, unpacked
 from playground import cli, people
 from playground.jobs import client
 from playground.runs import RunFolder, create, demo_run, export_zip, list_runs, list_trash
-from playground.studies import Study, control, parse_axis
+from playground.studies import Study, lifecycle, parse_axis
 from playground.studies.study import create as create_study
 
 __all__ = ["unpacked"]
@@ -174,7 +174,7 @@ def test_the_command_line_reads_and_refuses_to_write(filled, capsys, tmp_path):
 def test_a_server_starts_no_service_and_says_nothing(filled, monkeypatch, capfd):
     monkeypatch.setattr(client, "KEEP_SECONDS", 0.01)
     with client.client():
-        control.revive()
+        lifecycle.revive()
         time.sleep(0.2)
         assert not client.is_alive() and processes(filled.home) == []
     assert capfd.readouterr() == ("", "")

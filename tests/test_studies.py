@@ -15,7 +15,7 @@ from playground.jobs import client, queue
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunError
-from playground.studies import Study, StudyError, control, parse_axis, plan, range_test
+from playground.studies import Study, StudyError, lifecycle, parse_axis, plan, range_test
 from playground.studies.results import StudyFeed, best, luck, mean_std, out_of_fold
 from playground.studies.study import member_base
 
@@ -78,10 +78,10 @@ def test_members_do_not_mix_a_gpu_and_the_cpu(monkeypatch):
     monkeypatch.setattr(client, "cores", lambda: 8)
     assert member_base(tiny(device="auto")).training.device == "cuda"
     assert member_base(tiny(device="cpu")).training.device == "cpu"
-    assert control.slots(tiny(device="auto")) == 2
-    assert control.slots(tiny(device="cuda:1")) == 1
-    assert control.slots(tiny(device="cpu")) == 8
-    assert control.slots(tiny(device="cpu", threads=3)) == 2
+    assert lifecycle.slots(tiny(device="auto")) == 2
+    assert lifecycle.slots(tiny(device="cuda:1")) == 1
+    assert lifecycle.slots(tiny(device="cpu")) == 8
+    assert lifecycle.slots(tiny(device="cpu", threads=3)) == 2
 
 
 @pytest.mark.parametrize(
@@ -102,20 +102,20 @@ def test_a_study_that_cannot_be_is_one_line(make, says):
 
 
 def test_the_time_is_the_sum_over_the_slots(monkeypatch):
-    monkeypatch.setattr(control.estimate, "seconds_per_epoch", lambda config: float(config.model.kernel_size))
+    monkeypatch.setattr(lifecycle.estimate, "seconds_per_epoch", lambda config: float(config.model.kernel_size))
     configs = [tiny(kernel_size=k, epochs=e) for k, e in ((3, 4), (5, 2), (1, 4))]
-    assert control.seconds(configs, 2) == pytest.approx((12 + 10 + 4) / 2)
-    assert control.seconds(configs, 3) == pytest.approx(12), "no shorter than the longest"
-    assert control.seconds([], 2) == 0
+    assert lifecycle.seconds(configs, 2) == pytest.approx((12 + 10 + 4) / 2)
+    assert lifecycle.seconds(configs, 3) == pytest.approx(12), "no shorter than the longest"
+    assert lifecycle.seconds([], 2) == 0
 
 
 def test_a_single_thread_takes_longer_than_two():
-    one, two = (control.estimate.seconds_per_epoch(tiny(threads=threads)) for threads in (1, 2))
+    one, two = (lifecycle.estimate.seconds_per_epoch(tiny(threads=threads)) for threads in (1, 2))
     assert one / two == pytest.approx(3300 / 2240, rel=0.01)
 
 
 def test_a_fold_takes_as_long_as_what_it_learns_from():
-    seen = [control.estimate.images_to_train(tiny(validation_share=s, folds=f)) for s, f in ((0.25, 0), (0.1, 4))]
+    seen = [lifecycle.estimate.images_to_train(tiny(validation_share=s, folds=f)) for s, f in ((0.25, 0), (0.1, 4))]
     assert seen == [60, 60]
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_study_is_one_line():
 
 
 def test_starting_puts_all_members_into_the_queue():
-    folder = control.start(Study("sweep", tiny(), axes=SWEEP, name="four"))
+    folder = lifecycle.start(Study("sweep", tiny(), axes=SWEEP, name="four"))
     members = folder.members()
     assert [m.number for m in members] == [0, 1, 2, 3]
     assert list(queue.waiting()) == [m.run_id for m in members]
@@ -156,16 +156,16 @@ def test_starting_puts_all_members_into_the_queue():
 
 
 def test_going_on_adds_what_is_missing_and_nothing_twice():
-    folder = control.start(Study("sweep", tiny(), axes=SWEEP))
+    folder = lifecycle.start(Study("sweep", tiny(), axes=SWEEP))
     before = folder.members()
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert folder.members() == before
     path = folder.path / "members.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:20])  # killed while it wrote the third
     before[3].run.delete()
     folder.mark("done", False)
-    control.go_on(studies.open_study(folder.id))
+    lifecycle.go_on(studies.open_study(folder.id))
     after = folder.members()
     assert after[:3] == before[:3], "the run that was made is taken up, not made again"
     assert after[3].values == before[3].values and after[3].run_id != before[3].run_id
@@ -173,46 +173,46 @@ def test_going_on_adds_what_is_missing_and_nothing_twice():
 
 def test_a_server_that_starts_lets_studies_go_on():
     half, whole, bad = (studies.create(Study("seeds", tiny(), 2)) for _ in range(3))
-    control.go_on(whole)
+    lifecycle.go_on(whole)
     (bad.path / "study.json").write_bytes(b"x")
-    control.revive()
+    lifecycle.revive()
     assert [len(folder.members()) for folder in (half, whole, bad)] == [2, 2, 0]
-    control.revive()
+    lifecycle.revive()
     assert len(queue.waiting()) == 4
 
 
 def test_only_one_adds_members():
     folder = studies.create(Study("seeds", tiny(), 3))
     with locks.take(folder.path / "lock"):
-        control.go_on(folder)
+        lifecycle.go_on(folder)
         assert folder.members() == []
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert len(folder.members()) == 3
 
 
 def test_a_study_on_a_shelf_of_other_runs_reads_none_of_them(monkeypatch):
     for _ in range(5):
         runs.create(tiny(), "another")
-    folder = control.start(Study("seeds", tiny(), 2))
+    folder = lifecycle.start(Study("seeds", tiny(), 2))
     opened = []
     monkeypatch.setattr(runs.RunFolder, "about", property(lambda run: opened.append(run.id)))
     monkeypatch.setattr(runs.registry, "list_runs", lambda: opened.append("list"))
     StudyFeed(folder).update()
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert set(opened) <= {member.run_id for member in folder.members()}
 
 
 def test_stopping_and_going_on():
-    folder = control.start(Study("seeds", tiny(), 3))
+    folder = lifecycle.start(Study("seeds", tiny(), 3))
     work(folder.members()[0].run, SLOT)
-    control.stop(folder)
+    lifecycle.stop(folder)
     feed = StudyFeed(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "stopped", "stopped"] and feed.state == "stopped"
     assert queue.waiting() == {}
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert queue.waiting() == {}, "a stopped study does not go on by itself"
-    control.resume(folder)
+    lifecycle.resume(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "queued", "queued"] and feed.state == "running"
 
@@ -220,21 +220,21 @@ def test_stopping_and_going_on():
 @pytest.mark.parametrize("mark", ["stopped", "done"])
 def test_a_study_that_was_stopped_or_is_done_gets_no_driver(mark, monkeypatch):
     launched = []
-    monkeypatch.setattr(control, "_launch_driver", launched.append)
-    folder = control.start(Study("sweep", tiny(), 3, SWEEP, "tpe"))
+    monkeypatch.setattr(lifecycle, "_launch_driver", launched.append)
+    folder = lifecycle.start(Study("sweep", tiny(), 3, SWEEP, "tpe"))
     assert launched == [folder]
     folder.mark(mark)
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert launched == [folder]
     folder.mark(mark, False)
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert launched == [folder] * 2
 
 
 def test_a_driver_that_does_not_start_is_one_line(monkeypatch):
     folder = studies.create(Study("sweep", tiny(), 3, SWEEP, "tpe"))
     (folder.path / "study.json").write_text("x")
-    assert "does not start; see " in refusal(lambda: control._launch_driver(folder_of(folder)))
+    assert "does not start; see " in refusal(lambda: lifecycle._launch_driver(folder_of(folder)))
 
 
 def folder_of(folder):
@@ -245,11 +245,11 @@ def folder_of(folder):
 
 
 def test_a_pruned_run_is_not_resumed():
-    folder = control.start(Study("seeds", tiny(), 2))
+    folder = lifecycle.start(Study("seeds", tiny(), 2))
     first, second = (member.run for member in folder.members())
-    control.stop(folder)
+    lifecycle.stop(folder)
     first.set_status(state="stopped", message="pruned: behind the median after epoch 1")
-    control.resume(folder)
+    lifecycle.resume(folder)
     assert [run.status().state for run in (first, second)] == ["stopped", "queued"]
     feed = StudyFeed(folder)
     feed.update()
@@ -257,13 +257,13 @@ def test_a_pruned_run_is_not_resumed():
 
 
 def test_deleting_with_and_without_the_runs():
-    kept, gone = (control.start(Study("seeds", tiny(), 2)) for _ in range(2))
-    assert "is at work; stop it first" in refusal(lambda: control.delete(kept, True))
+    kept, gone = (lifecycle.start(Study("seeds", tiny(), 2)) for _ in range(2))
+    assert "is at work; stop it first" in refusal(lambda: lifecycle.delete(kept, True))
     for folder in (kept, gone):
-        control.stop(folder)
+        lifecycle.stop(folder)
     members = [[member.run for member in folder.members()] for folder in (kept, gone)]
-    control.delete(kept, with_runs=False)
-    control.delete(gone, with_runs=True)
+    lifecycle.delete(kept, with_runs=False)
+    lifecycle.delete(gone, with_runs=True)
     assert studies.list_studies() == []
     assert [run.about.study for run in members[0]] == [None, None]
     assert not any(run.path.exists() for run in members[1])
@@ -275,7 +275,7 @@ def test_deleting_with_and_without_the_runs():
 @pytest.fixture
 def crossvalidation():
     """Three folds, run to their end."""
-    folder = control.start(Study("folds", tiny(epochs=3), 3))
+    folder = lifecycle.start(Study("folds", tiny(epochs=3), 3))
     for member in folder.members():
         work(member.run, SLOT)
     return folder
@@ -312,7 +312,7 @@ def test_the_out_of_fold_matrix_is_scikit_learn_s(crossvalidation):
 
 
 def test_the_matrix_of_no_fold_and_of_some():
-    folder = control.start(Study("folds", tiny(), 3))
+    folder = lifecycle.start(Study("folds", tiny(), 3))
     feed = StudyFeed(folder)
     feed.update()
     assert out_of_fold(feed.results) is None and best(feed.results) is None
@@ -322,7 +322,7 @@ def test_the_matrix_of_no_fold_and_of_some():
 
 
 def test_predictions_that_are_gone_are_one_line():
-    folder = control.start(Study("folds", tiny(), 2))
+    folder = lifecycle.start(Study("folds", tiny(), 2))
     run = folder.members()[0].run
     work(run, SLOT)
     (run.path / "predictions" / "epoch-0002.safetensors").write_bytes(b"x")
@@ -333,7 +333,7 @@ def test_predictions_that_are_gone_are_one_line():
 
 
 def test_progress_and_time_left():
-    folder = control.start(Study("seeds", tiny(epochs=4), 4))
+    folder = lifecycle.start(Study("seeds", tiny(epochs=4), 4))
     feed = StudyFeed(folder)
     feed.update()
     assert feed.done == 0 and feed.seconds_left() is None
@@ -343,7 +343,7 @@ def test_progress_and_time_left():
     with second.hold():
         feed.update()
         assert feed.done == pytest.approx((1 + 0.25) / 4)
-        assert feed.seconds_left() == pytest.approx((3 + 4 + 4) * 2.0 / control.slots(folder.study.base))
+        assert feed.seconds_left() == pytest.approx((3 + 4 + 4) * 2.0 / lifecycle.slots(folder.study.base))
     third.delete()
     feed.update()
     assert feed.results[2].state == "deleted"
@@ -392,7 +392,7 @@ def test_a_loss_that_never_breaks_says_so_unless_it_diverged():
 
 def test_a_range_test_that_was_trained():
     config = from_flat({"epochs": 10, "learning_rate": 10, "images_per_class": 20}, base=tiny())
-    folder = control.start(Study("range_test", config))
+    folder = lifecycle.start(Study("range_test", config))
     work(folder.members()[0].run, SLOT)
     feed = StudyFeed(folder)
     feed.update()

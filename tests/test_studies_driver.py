@@ -11,7 +11,7 @@ from playground import locks, runs
 from playground.data import store
 from playground.jobs import client
 from playground.runs import RunFolder
-from playground.studies import Study, control, create, parse_axis
+from playground.studies import Study, create, lifecycle, parse_axis
 from playground.studies.driver import Driver
 from playground.studies.results import StudyFeed
 from playground.studies.study import StudyFolder
@@ -245,7 +245,7 @@ def test_a_stop_is_seen_before_the_next_run_and_judges_nobody():
     folder = study()
     driver = drive(folder)
     driver.tick()
-    control.stop(folder)
+    lifecycle.stop(folder)
     assert driver.tick() == "stopped"
     assert len(folder.members()) == 2 and not folder.marked("done")
     assert states(driver) == [TrialState.RUNNING] * 2

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from playground import locks
 from playground.data import store
 from playground.runs import list_runs
-from playground.studies import Study, StudyFolder, control, parse_axis
+from playground.studies import Study, StudyFolder, lifecycle, parse_axis
 from playground.studies.results import StudyFeed, best, mean_std, out_of_fold
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
@@ -58,7 +58,7 @@ def journal(folder: StudyFolder) -> optuna.Study:
 
 
 def test_a_cross_validation_to_its_end():
-    feed = watch(control.start(Study("folds", tiny(), 3)))
+    feed = watch(lifecycle.start(Study("folds", tiny(), 3)))
     assert [result.state for result in feed.results] == ["finished"] * 3
     assert out_of_fold(feed.results).sum() == 80
     mean, std = mean_std([result.score for result in feed.results])
@@ -67,12 +67,12 @@ def test_a_cross_validation_to_its_end():
 
 
 def test_a_sweep_with_pruning_to_its_end_though_its_driver_is_killed():
-    folder = control.start(Study("sweep", tiny(epochs=6), 8, AXES, "tpe"))
+    folder = lifecycle.start(Study("sweep", tiny(epochs=6), 8, AXES, "tpe"))
     pid = wait_for(lambda: len(folder.members()) >= 3 and driver_of(folder))
     kill(pid)
     wait_for(lambda: not locks.is_held(folder.path / "lock"))
     assert not folder.marked("done")
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert driver_of(folder) not in (None, pid)
     feed = watch(folder)
     wait_for(lambda: folder.marked("done"))
@@ -86,28 +86,28 @@ def test_a_sweep_with_pruning_to_its_end_though_its_driver_is_killed():
         if result.finished:
             assert trial.value == pytest.approx(result.score)
     assert best(feed.results).score == max(r.score for r in feed.results if r.finished)
-    control.go_on(folder)
+    lifecycle.go_on(folder)
     assert not locks.is_held(folder.path / "lock"), "a study that is done has no driver"
 
 
 def test_stopping_a_sweep_stops_its_runs_and_its_driver():
-    folder = control.start(Study("sweep", tiny(epochs=1000), 8, AXES, "tpe", prune=False))
+    folder = lifecycle.start(Study("sweep", tiny(epochs=1000), 8, AXES, "tpe", prune=False))
     running = wait_for(lambda: [m for m in folder.members() if m.run.status().state == "running"])
-    control.stop(folder)
+    lifecycle.stop(folder)
     wait_for(lambda: not locks.is_held(folder.path / "lock"))
     feed = watch(folder, "stopped")
     assert {result.state for result in feed.results} == {"stopped"} and len(feed.results) <= 3
     step = running[0].run.status().step
-    control.resume(folder)
+    lifecycle.resume(folder)
     wait_for(lambda: running[0].run.status().step > step)
     assert locks.is_held(folder.path / "lock")
-    control.stop(folder)
+    lifecycle.stop(folder)
     watch(folder, "stopped")
     wait_for(lambda: not locks.is_held(folder.path / "lock"))
 
 
 def test_the_end_of_the_program_ends_the_driver(module_home):
-    folder = control.start(Study("sweep", tiny(epochs=1000), 4, AXES, "tpe", prune=False))
+    folder = lifecycle.start(Study("sweep", tiny(epochs=1000), 4, AXES, "tpe", prune=False))
     wait_for(lambda: [m for m in folder.members() if m.run.status().state == "running"])
     os.kill(int((module_home / "service.pid").read_text()), signal.SIGTERM)  # as the last server does that leaves
     wait_for(lambda: not locks.is_held(folder.path / "lock"))

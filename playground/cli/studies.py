@@ -13,7 +13,7 @@ from playground.data import catalog
 from playground.jobs import client
 from playground.metrics.scores import compute_accuracy
 from playground.presets import PRESETS
-from playground.studies import Study, StudyFolder, control, parse_axis, plan
+from playground.studies import Study, StudyFolder, lifecycle, parse_axis, plan
 from playground.studies.results import StudyFeed, best, mean_std, out_of_fold
 from playground.studies.study import Sampler
 
@@ -94,22 +94,22 @@ def _base(options: argparse.Namespace) -> RunConfig:
 def _watch(study: Study) -> StudyFeed:
     """Run a study to its end, with a line for each run that ends and a table after the last."""
     members = [config for _, config in plan(study).members]
-    side_by_side = min(control.slots(study.base), len(members))
-    lasts = control.seconds(members, side_by_side)
+    side_by_side = min(lifecycle.slots(study.base), len(members))
+    lasts = lifecycle.seconds(members, side_by_side)
     print(f"{len(members)} runs, {side_by_side} at a time, in about {lasts:,.0f} s", flush=True)
     folder = None
     with client.client(service=False):
         try:
             with interrupts.raising():
                 with interrupts.deferred():  # a member that is made and not written down would be trained all the same
-                    folder = control.start(study)
+                    folder = lifecycle.start(study)
                 print(f"study {folder.id}", flush=True)
                 feed = StudyFeed(folder)
                 _follow(folder, feed)
         except KeyboardInterrupt:
             if folder:
                 with interrupts.deferred():
-                    control.stop(folder)
+                    lifecycle.stop(folder)
                 print(f"stopped; what it has is in the study {folder.name}", flush=True)
             raise
     _table(feed)
@@ -119,7 +119,7 @@ def _watch(study: Study) -> StudyFeed:
 def _follow(folder: StudyFolder, feed: StudyFeed) -> None:
     told: set[str] = set()
     while True:
-        control.go_on(folder)
+        lifecycle.go_on(folder)
         feed.update()
         for result in feed.results:
             if not result.active and result.member.run_id not in told:

@@ -132,7 +132,7 @@ def _tensorboard(found: Facts, stem: str) -> File:
 
 
 def _csv(found: Facts, stem: str) -> File:
-    from playground.exports.table import table
+    from playground.exports.spreadsheet import table
 
     return File(f"{stem}.csv", table(found), "text/csv")
 

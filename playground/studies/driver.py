@@ -21,7 +21,7 @@ from playground import locks
 from playground.config import KNOBS, RunConfig, rename
 from playground.jobs import client
 from playground.runs import Feed, RunFolder
-from playground.studies.control import PRUNED, slots
+from playground.studies.lifecycle import PRUNED, slots
 from playground.studies.results import judged
 from playground.studies.space import Axis, as_text, try_values
 from playground.studies.study import StudyFolder, member_base

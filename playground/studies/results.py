@@ -12,7 +12,7 @@ from playground.data.splits import split
 from playground.events import EpochRow
 from playground.metrics.scores import count_confusion
 from playground.runs import Feed, RunError, Status
-from playground.studies.control import PRUNED, slots
+from playground.studies.lifecycle import PRUNED, slots
 from playground.studies.study import Member, StudyFolder
 from playground.tasks import TASKS
 

@@ -10,7 +10,7 @@ from playground.config import KNOBS, ConfigError, Knob, RunConfig, diff, from_fl
 from playground.data import store
 from playground.data.catalog import DataError
 from playground.runs import RunError
-from playground.studies import Axis, Study, StudyError, control, parse_axis, plan
+from playground.studies import Axis, Study, StudyError, lifecycle, parse_axis, plan
 from playground.studies.space import MAX_MEMBERS, NOT_VARIED
 from playground.studies.study import Sampler
 from playground.ui.common import pickers, session
@@ -286,8 +286,8 @@ def _forecast(study: Study) -> bool:
     """Write how many runs there will be and how long they take; False if it cannot be done."""
     try:
         made = plan(study)
-        side_by_side = min(control.slots(study.base), len(made.members))
-        lasts = control.seconds([config for _, config in made.members], side_by_side)
+        side_by_side = min(lifecycle.slots(study.base), len(made.members))
+        lasts = lifecycle.seconds([config for _, config in made.members], side_by_side)
     except (StudyError, ConfigError, DataError) as error:
         st.error(escape(str(error)), icon=":material/error:")
         return False

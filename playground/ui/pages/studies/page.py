@@ -7,7 +7,7 @@ import streamlit as st
 from playground import studies
 from playground.config import ConfigError
 from playground.runs import RunError
-from playground.studies import Study, StudyError, StudyFolder, control
+from playground.studies import Study, StudyError, StudyFolder, lifecycle
 from playground.ui.common import person, session, url
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import ago
@@ -82,7 +82,7 @@ def start(study: Study) -> None:
     """Set a study going and show it."""
     try:
         with st.spinner("Starting the runs …"):
-            session.STUDY.set(control.start(replace(study, owner=person.current())).id)
+            session.STUDY.set(lifecycle.start(replace(study, owner=person.current())).id)
     except (StudyError, ConfigError, RunError, OSError) as error:
         st.error(escape(str(error)), icon=":material/error:")
     else:

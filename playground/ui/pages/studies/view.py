@@ -12,7 +12,7 @@ from playground.data.catalog import DataError
 from playground.jobs.client import ServiceError
 from playground.people import may_change, name_of
 from playground.runs import RunError, open_run
-from playground.studies import StudyError, StudyFolder, control
+from playground.studies import StudyError, StudyFolder, lifecycle
 from playground.studies.results import Result, StudyFeed, best
 from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
@@ -83,7 +83,7 @@ def _use_member(folder: StudyFolder, run_id: str) -> None:
 
 
 def _delete(folder: StudyFolder, with_runs: bool) -> None:
-    attempt(lambda: control.delete(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
+    attempt(lambda: lifecycle.delete(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
     if not folder.path.exists():
         session.STUDY.set("")
 
@@ -137,14 +137,14 @@ def _buttons(folder: StudyFolder, state: str) -> None:
             key="study_resume",
             type="primary",
             on_click=attempt,
-            args=(lambda: control.resume(folder, by=person.current()),),
+            args=(lambda: lifecycle.resume(folder, by=person.current()),),
             help="Resume its runs where they were saved.",
         )
     delete_popover(folder, state)
 
 
 def _stop(folder: StudyFolder) -> Callable[[], None]:
-    return lambda: control.stop(folder, by=person.current())
+    return lambda: lifecycle.stop(folder, by=person.current())
 
 
 def delete_popover(folder: StudyFolder, state: str = "") -> None:
@@ -266,7 +266,7 @@ def draw(folder: StudyFolder, tick: float) -> None:
     if done := session.STUDY_DONE.take():
         st.toast(escape(done), icon=":material/check:")
     try:
-        control.go_on(folder)  # whoever was to add members may have been killed
+        lifecycle.go_on(folder)  # whoever was to add members may have been killed
         feed = watch(folder)
         head(folder, feed)
         findings.draw(folder, feed, _use_rate)
