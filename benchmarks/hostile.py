@@ -48,7 +48,7 @@ PAGES = {
     **dict.fromkeys(("home", "train", "runs", "compare", "predict", "studies", "data"), ("",)),
     "inside": ("maps", "kernels", "why", "over_time", "exciting", "edit", "embedding"),
     "segment": ("masks", "photo", "remedies"),
-    "judge": ("matrix", "per_class", "curves", "calibration", "hardest"),
+    "evaluate": ("matrix", "per_class", "curves", "calibration", "hardest"),
 }
 """Each page, and the closer looks of which one is drawn."""
 FORMATS = ("script", "notebook", "safetensors", "html", "tensorboard", "csv")

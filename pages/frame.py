@@ -1,40 +1,5 @@
-"""The frame around every page: its title, its icon and the navigation."""
+"""The frame around every page: its title, its icon and the navigation. The server starts here."""
 
-from pathlib import Path
+from playground.ui.common import frame
 
-import streamlit as st
-
-from playground.ui import common
-
-COMMON = Path(common.__file__).parent
-ICON = str(COMMON / "icon.png")  # a Material icon would be fetched from the net
-
-st.set_page_config(page_title="CNN playground", page_icon=ICON, layout="wide", initial_sidebar_state=340)
-
-PAGES = {
-    "home": ("Home", "home", "What this is, with a trained network alive in it."),
-    "train": ("Train", "model_training", "Choose a network, train it in the background and watch it learn."),
-    "runs": ("Runs", "inventory_2", "The shelf of runs: compare, rename, share, delete."),
-    "compare": ("Compare", "compare_arrows", "Several runs side by side: curves, knobs, mistakes, and what is luck."),
-    "predict": ("Predict", "image_search", "Show a photo to any run, at any epoch."),
-    "inside": ("Inside", "visibility", "See inside a trained network: its maps, kernels and reasons, at any epoch."),
-    "segment": ("Segment", "texture", "A label for each place of a larger image: slide any network over it."),
-    "judge": ("Judge", "fact_check", "What a network gets right and wrong, class by class and image by image."),
-    "studies": ("Studies", "science", "Many runs that answer one question: sweeps, cross-validation, seeds."),
-    "data": ("Data", "dataset", "The data sets, and your own as a zip of folders."),
-}
-
-st.html(COMMON / "style.css")
-st.html(f"<script>{(COMMON / 'address.js').read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
-page = st.navigation(
-    [
-        st.Page(f"{name}.py", title=title, icon=f":material/{icon}:", help=help, default=name == "home")
-        for name, (title, icon, help) in PAGES.items()
-    ],
-    position="top",
-)
-st.set_page_config(page_title=f"{page.title} · CNN playground")
-if page.url_path:  # Home has a title of its own; the others' stands in the navigation, for those who see it
-    with st.container(key="page_heading"):
-        st.title(page.title, anchor=False)
-page.run()
+frame.draw()

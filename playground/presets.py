@@ -43,7 +43,8 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "article",
             "The article's",
-            "Three blocks and plain SGD with momentum, four images a step. It learns steadily, and slowly: "
+            "Of the article “Deep learning in practice: image segmentation”, which this playground grew out of: three "
+            "blocks and plain SGD with momentum, four images a step. It learns steadily, and slowly: "
             "most of the time goes into very many very small steps.",
             {
                 "flip": False,
@@ -114,7 +115,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "too_fast",
-            "Fails: leaps too far",
+            "Fails: learning rate too high",
             "A learning rate a thousand times the article's. The loss jumps up instead of down, and soon is no number.",
             {
                 "flip": False,
@@ -129,7 +130,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "saturated",
-            "Fails: falls asleep",
+            "Fails: saturated (sigmoid)",
             "Sigmoids in five layers under plain SGD. Each passes on a quarter of the gradient at most, so the first "
             "layers never wake up: the loss stays at ln 10 = 2.30.",
             {

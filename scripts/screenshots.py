@@ -19,7 +19,7 @@ SHOTS = {  # name: (page, theme, width, height)
     "runs-light": ("runs", "light", 1440, 560),
     "predict-light": ("predict", "light", 1440, 660),
     "inside-light": ("inside?run=demo", "light", 1440, 1000),
-    "judge-dark": ("judge?run=demo", "dark", 1440, 760),
+    "evaluate-dark": ("evaluate?run=demo", "dark", 1440, 760),
     "segment-light": ("segment?run=demo-segmentation", "light", 1440, 1000),
     "compare-light": ("compare", "light", 1440, 760),
     "data-light": ("data", "light", 1440, 860),

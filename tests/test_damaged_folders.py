@@ -137,7 +137,7 @@ def test_the_data_page_shows_a_damaged_set_and_deletes_it() -> None:
 
 @pytest.mark.usefixtures("own_data_folder")
 @pytest.mark.parametrize(
-    "page", ["home", "train", "runs", "compare", "predict", "inside", "segment", "judge", "studies"]
+    "page", ["home", "train", "runs", "compare", "predict", "inside", "segment", "evaluate", "studies"]
 )
 def test_no_other_page_falls(page: str) -> None:
     spoil("dots", "[]")

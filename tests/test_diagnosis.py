@@ -192,9 +192,9 @@ def test_what_helps_depends_on_why(knobs, norms, knob):
         ({"weight_decay": 1.0, "learning_rate": 0.05}, (9, 0.1), "Weight decay too strong"),
         ({"l1": 0.1, "weight_decay": 0}, (9, 0.1), "L1 too strong"),
         ({"learning_rate": 0.15}, (9, 2), "Its weights shrank"),
-        ({"learning_rate": 0.15}, (9, 20), "Thrown off course"),
+        ({"learning_rate": 0.15}, (9, 20), "Diverging"),
         ({"weight_decay": 1.0, "activation": "sigmoid", "norm": "none"}, (9, 0.1), "Weight decay too strong"),
-        ({"activation": "tanh", "norm": "none", "learning_rate": 0.5}, (9, 90), "Thrown off course"),
+        ({"activation": "tanh", "norm": "none", "learning_rate": 0.5}, (9, 90), "Diverging"),
     ],
 )
 def test_steps_lead_far_where_weights_grew_and_not_where_they_shrank(knobs, norms, title):
@@ -394,7 +394,7 @@ def never(counts, epochs=3, state="running", classes=("cat", "ship", "frog"), cl
 def test_a_class_that_is_never_predicted_is_named():
     (found,) = never([[9, 0, 1], [4, 0, 6], [1, 0, 9]])
     assert (found.kind, found.title) == ("never predicted", "“ship” is never predicted")
-    assert found.evidence == "After epoch 3 none of the 30 test images is taken for ship, though 10 of them show it."
+    assert found.evidence == "After epoch 3 none of the 30 test images is predicted as ship, though 10 of them show it."
     assert never([[9, 1, 0], [4, 6, 0], [1, 9, 0]], classes=())[0].title == "“class 2” is never predicted"
     two = never([[9, 0, 0], [9, 0, 0], [9, 0, 0]])[0]
     assert two.title == "2 classes are never predicted"
@@ -655,7 +655,7 @@ def test_pixels_of_weights_that_hardly_move_or_are_thrown_about():
     # As long as the loss falls it is on its way, though it is far above what guessing gets.
     assert look(pixel_rows([1.1, 1.0, 0.9], [1.1] * 3, 0.3, 0.3, iou=0.12), FALLS, norms=(9, 9.01)) == []
     for thrown in (look(still, [1.2, 3.0, 1.09], norms=(9, 14)), look(still, [1.2, 1.1, 1.09], norms=(9, 40))):
-        assert [(found.kind, found.title) for found in thrown] == [("diverging", "Thrown off course")]
+        assert [(found.kind, found.title) for found in thrown] == [("diverging", "Diverging")]
     leapt = look(still, [1.2, 50.0, 1.2, 1.1, 1.1, 1.1])
     assert [(found.kind, found.title) for found in leapt] == [("diverging", "Diverged, and did not recover")]
     assert "the mean IoU on the validation images is 12.0 %" in leapt[0].evidence
@@ -695,7 +695,7 @@ def test_a_class_that_no_pixel_is_taken_for(knobs, knob):
     (found,) = look(epochs, FALLS, classes=("sky", "road", "sign"), **knobs)
     assert (found.title, found.knob) == ("“sign” is never predicted", knob)
     assert found.evidence == (
-        "After epoch 10 none of the 100 pixels of the test images is taken for sign, though 8 of them belong to it."
+        "After epoch 10 none of the 100 pixels of the test images is predicted as sign, though 8 of them belong to it."
     )
     assert look(epochs[:10], FALLS, **knobs) == []  # rare classes come late: 9 of 20 epochs
 

@@ -146,14 +146,14 @@ def views(one: RunFolder, two: RunFolder, pixels: RunFolder) -> Iterator[View]:
         yield "compare", {"runs": f"{one.id},{two.id}"}, {"compare_view": view}
     yield "compare", {"runs": f"{pixels.id},{one.id}"}, {}
     for view in ("matrix", "per_class", "curves", "calibration", "hardest"):
-        yield "judge", {"run": one.id}, {"judge_view": view, "judge_ranked": f"{FOE} 0"}
+        yield "evaluate", {"run": one.id}, {"evaluate_view": view, "evaluate_ranked": f"{FOE} 0"}
     for view in ("maps", "kernels", "why", "over_time", "exciting", "edit", "embedding"):
         yield "inside", {"run": one.id}, {"inside_view": view}
     yield "segment", {"run": one.id}, {}
-    yield "judge", {"run": pixels.id}, {}
+    yield "evaluate", {"run": pixels.id}, {}
     for view in ("masks", "photo", "remedies"):
         yield "segment", {"run": pixels.id}, {"segment_view": view}
-    for page in ("train", "predict", "inside", "segment", "judge"):
+    for page in ("train", "predict", "inside", "segment", "evaluate"):
         yield page, {"run": FOE, "epoch": FOE, "dataset": FOE, "epochs": FOE, FOE: FOE}, {}
     yield "compare", {"runs": f"{one.id},{FOE}"}, {}
     yield "studies", {"study": FOE}, {}

@@ -526,7 +526,7 @@ def test_two_runs_that_label_pixels_are_compared_class_by_class(pixels):
         counts = np.array(row.confusion)
         iou = 100 * np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts)).clip(1)
         np.testing.assert_allclose(frame[letter], [*iou, 100 * row["test"].iou])
-    np.testing.assert_allclose(frame["B less A"], frame["B"] - frame["A"], atol=1e-9)
+    np.testing.assert_allclose(frame["B − A"], frame["B"] - frame["A"], atol=1e-9)
     figures = [percent(row["test"].iou) for row in rows]
     assert f"**A** reaches a mean IoU of {figures[0]} and **B** of {figures[1]}" in texts(at)
     change = component(at, "compare_matrix_change")["figure"]["data"][0]
@@ -596,7 +596,7 @@ def test_a_deleted_data_set_is_one_line_and_the_classes_keep_their_names(pixels,
 
 def test_the_diagnosis_of_a_run_that_labels_pixels(pixels):
     at = open_compare(pixels["p"], view="diagnosis")
-    assert "of the 30,720 pixels of the test images is taken for" in texts(at)
+    assert "of the 30,720 pixels of the test images is predicted as" in texts(at)
     # A network that labels pixels cannot be looked into: nobody is told so, and nobody is asked to.
     assert "Dead units" not in texts(at)
     assert not [button for button in at.button if str(button.key).endswith("_examine")]

@@ -203,7 +203,7 @@ def test_damaged_predictions_are_one_line_and_the_page_stays(trained):
         file.write_bytes(content)
 
 
-@pytest.mark.parametrize("page", ["predict", "inside", "judge"])
+@pytest.mark.parametrize("page", ["predict", "inside", "evaluate"])
 def test_other_pages_say_where_the_run_is_shown(trained, page):
     at = open_page(page, run=trained.id)
     assert not at.exception

@@ -22,7 +22,7 @@ from playground.studies import Study, lifecycle, parse_axis
 from playground.studies.study import create as create_study
 
 __all__ = ["unpacked"]
-PAGES = ("home", "train", "runs", "compare", "predict", "inside", "segment", "judge", "studies", "data")
+PAGES = ("home", "train", "runs", "compare", "predict", "inside", "segment", "evaluate", "studies", "data")
 
 
 DRIVEN = Study("sweep", tiny(), 4, (parse_axis("dropout=0..0.5"),), "tpe")

@@ -15,7 +15,7 @@ from playground.runs.rows import to_line
 pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
 
-PAGES = ["home", "train", "runs", "compare", "predict", "inside", "segment", "judge", "studies", "data"]
+PAGES = ["home", "train", "runs", "compare", "predict", "inside", "segment", "evaluate", "studies", "data"]
 CASES = Path(__file__).parent.parent.parent / "shared" / "cases" / "hostile"
 STATUS = {"state": "finished", "epoch": 3, "epochs": 3}
 

@@ -43,18 +43,18 @@ def opened_again(page, at, **missing):
 
 def test_a_link_to_a_cell_of_the_confusion_matrix_shows_its_images():
     folder = make_run()
-    at = open_page("judge", run=folder.id, epoch="2")
-    at.selectbox(key="judge_true_widget").select("cat")
-    at.selectbox(key="judge_guess_widget").select("frog")
+    at = open_page("evaluate", run=folder.id, epoch="2")
+    at.selectbox(key="evaluate_true_widget").select("cat")
+    at.selectbox(key="evaluate_guess_widget").select("frog")
     at = run(run(at))
     assert (at.query_params["true"], at.query_params["predicted"]) == ("3", "6")
-    assert "of cat taken for frog" in texts(at)
-    assert "of cat taken for frog" in texts(opened_again("judge", at))
+    assert "of cat predicted as frog" in texts(at)
+    assert "of cat predicted as frog" in texts(opened_again("evaluate", at))
 
 
-@pytest.mark.parametrize("page", ["judge", "inside"])
+@pytest.mark.parametrize("page", ["evaluate", "inside"])
 def test_a_link_shows_its_view(page):
-    views = {"judge": "per_class", "inside": "kernels"}
+    views = {"evaluate": "per_class", "inside": "kernels"}
     at = open_page(page, run="demo", epoch="24", view=views[page])
     assert at.session_state[f"{page}_view"] == views[page]
     assert at.query_params["view"] == views[page]
@@ -82,5 +82,5 @@ def test_what_a_link_gets_wrong_is_left_as_it_is():
     at = open_page("inside", run="demo", **wrong)
     assert at.query_params["view"] == "maps"
     assert "x.org" not in texts(at)
-    at = open_page("judge", run="demo", true="999999", predicted="77")
+    at = open_page("evaluate", run="demo", true="999999", predicted="77")
     assert not at.error

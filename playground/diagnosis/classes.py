@@ -29,7 +29,7 @@ def find_never_predicted(summary: RunSummary, classes: Sequence[str], class_coun
     what = f"“{names[0]}” is" if len(names) == 1 else f"{len(names)} classes are"
     shows = f"{'belong to' if summary.task.skewed else 'show'} {'it' if len(names) == 1 else 'these'}"
     evidence = (
-        f"After epoch {counted[-1].epoch} none of the {total:,} {summary.counted}test images is taken for "
+        f"After epoch {counted[-1].epoch} none of the {total:,} {summary.counted}test images is predicted as "
         f"{_listed(names)}, though {images:,} of them {shows}."
     )
     known = class_counts if len(class_counts) == len(counts) else [sum(row) for row in counts]
@@ -55,7 +55,7 @@ def _against_rareness(summary: RunSummary) -> tuple[str, str] | None:
 
 
 def _missing(counts: Sequence[Sequence[int]]) -> set[int]:
-    """Return the classes that have images and that nothing is taken for."""
+    """Return the classes that have images and that nothing is predicted as."""
     return {i for i, row in enumerate(counts) if sum(row) and not any(other[i] for other in counts)}
 
 

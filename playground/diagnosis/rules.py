@@ -195,7 +195,7 @@ def _why_stuck(summary: RunSummary, last: EpochRow, evidence: str) -> Finding:
     leapt = max(summary.losses, default=0.0) > RISE * summary.start or (summary.task.skewed and _thrown(summary))
     if moved > MOVED and (not few or leapt):
         advice = f"The steps lead far, and nowhere: {_shorter(summary)}."
-        return Finding("diverging", "Thrown off course", evidence, "learning_rate", advice, "error")
+        return Finding("diverging", "Diverging", evidence, "learning_rate", advice, "error")
     if OPTIMIZERS[training.optimizer].full_batch:
         advice = "Gradient descent takes one step an epoch: SGD takes one a batch."
         return Finding("too slow", "Too slow", evidence, "optimizer", advice)

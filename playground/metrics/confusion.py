@@ -8,11 +8,12 @@ from playground.metrics.scores import normalise_counts
 
 
 def order_by_similarity(confusion: ArrayLike) -> NDArray[np.int64]:
-    """Order the classes so that those that are taken for each other stand side by side.
+    """Order the classes so that those that are mistaken for each other stand side by side.
 
     Hierarchical clustering with average linkage, the leaves in their best order (Bar-Joseph, Gifford & Jaakkola, "Fast
     optimal leaf ordering for hierarchical clustering", 2001). Two classes are the closer the larger the share of
-    either that is taken for the other. The same counts give the same order, whose end with the smaller number is first.
+    either that is mistaken for the other. The same counts give the same order, whose end with the smaller number comes
+    first.
 
     Args:
         confusion: (K, K) counts, row = true class, column = predicted class.

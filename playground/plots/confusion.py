@@ -1,4 +1,4 @@
-"""The confusion matrix as a figure: one cell for each true class and each class it was taken for."""
+"""The confusion matrix as a figure: one cell for each true class and each class it was predicted as."""
 
 from collections.abc import Sequence
 from typing import Literal

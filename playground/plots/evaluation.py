@@ -150,7 +150,7 @@ def history_strip(
     """Draw for each image whether it was answered rightly at each epoch: one row an image, one column an epoch.
 
     Args:
-        right: (n, E) bool; guesses: what each was taken for, n rows of E names; names: of the n images.
+        right: (n, E) bool; guesses: what each was predicted as, n rows of E names; names: of the n images.
     """
     cells = {
         "type": "heatmap",
@@ -165,7 +165,7 @@ def history_strip(
         "ygap": 2,
         "text": [["✓" if good else "✗" for good in row] for row in right],
         "customdata": [[plain(name) for name in row] for row in guesses],
-        "hovertemplate": "%{y}, epoch %{x}: taken for %{customdata}<extra></extra>",
+        "hovertemplate": "%{y}, epoch %{x}: predicted as %{customdata}<extra></extra>",
     }
     if len(epochs) <= 40:
         cells |= {"texttemplate": "%{text}", "textfont": {"size": 10, "color": "#fff"}}

@@ -21,7 +21,7 @@ class Classification(Task):
     unit, labelled, gives = "image", "whole images", "one label an image"
     target = "label"
     demo = "demo"
-    pages = ("judge", "predict", "inside", "segment")
+    pages = ("evaluate", "predict", "inside", "segment")
     views = {"segment": ("regions",)}  # noqa: RUF012
     architectures = ("cnn",)
     network = "playground.models.cnn:CNN"

@@ -24,7 +24,7 @@ PAGES = {
     "predict": "predict?run=demo",
     "inside": "inside?run={run}",
     "segment": "segment?run=demo-segmentation",
-    "judge": "judge?run=demo",
+    "evaluate": "evaluate?run=demo",
     "studies": "studies",
     "data": "data",
 }

@@ -126,7 +126,7 @@ COVERED = """charts => charts.flatMap((chart) => {
 })"""
 
 
-@pytest.mark.parametrize(("path", "touch"), [("", {}), ("judge", TOUCH), ("compare", TOUCH)])
+@pytest.mark.parametrize(("path", "touch"), [("", {}), ("evaluate", TOUCH), ("compare", TOUCH)])
 def test_the_toolbar_covers_nothing_and_shares_nothing(browser: Browser, server: Server, path: str, touch: Any):
     page = new_page(browser, **touch)
     page.goto(f"{server.url}/{path}?{'runs' if path == 'compare' else 'run'}={list_runs()[0].id}")
@@ -144,7 +144,7 @@ def test_the_toolbar_covers_nothing_and_shares_nothing(browser: Browser, server:
 
 
 def test_what_cannot_be_dragged_has_no_toolbar(page: Page, server: Server):
-    page.goto(f"{server.url}/judge?run={list_runs()[0].id}")
-    bars = page.locator(".st-key-judge_bars .live-chart")
+    page.goto(f"{server.url}/evaluate?run={list_runs()[0].id}")
+    bars = page.locator(".st-key-evaluate_bars .live-chart")
     expect(bars.locator(".bars")).to_be_visible()
     expect(bars.locator(".modebar-btn")).to_have_count(0)

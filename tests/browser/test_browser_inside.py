@@ -103,7 +103,7 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     said = note.inner_text()
     probs = {name: shares[0] for name, shares in curve(page).items() if name != "epochs"}
     guess = max(probs, key=lambda name: probs[name])
-    assert untrained.endswith(f"taken for {guess}") and f"{probs[guess]:.1f}" in said
+    assert untrained.endswith(f"predicted as {guess}") and f"{probs[guess]:.1f}" in said
     assert abs(sum(probs.values()) - 100) < 0.5  # of ten classes all are drawn
 
     # And forward again: the answer has changed.

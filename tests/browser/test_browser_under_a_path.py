@@ -39,7 +39,7 @@ def test_what_the_browser_fetches_lies_under_the_path(server: Server) -> None:
             assert answer.headers["content-type"].split(";")[0] == kind
 
 
-@pytest.mark.parametrize("where", ["train", "judge"])
+@pytest.mark.parametrize("where", ["train", "evaluate"])
 def test_charts_are_drawn_under_a_path(page: Page, server: Server, where: str) -> None:
     failed: list[str] = []
     page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)

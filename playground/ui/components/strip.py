@@ -50,7 +50,7 @@ def _item(image: str, truth: str, guess: str | None, probability: float) -> dict
     share = f"{probability:.0%}".replace("%", " %")
     return {
         "image": image,
-        "alt": f"{truth}, taken for {guess} with {share}: {'right' if right else 'wrong'}",
+        "alt": f"{truth}, predicted as {guess} with {share}: {'right' if right else 'wrong'}",
         "verdict": "right" if right else "wrong",
         "mark": "✓" if right else "✕",
         "guess": guess,

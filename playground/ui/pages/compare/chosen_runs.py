@@ -27,7 +27,7 @@ MEASURES = {
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
 }
-VIEWS = {"pair": ("Two runs", "compare"), "luck": ("Luck or not", "casino"), "diagnosis": ("Diagnosis", "stethoscope")}
+VIEWS = {"pair": ("Two runs", "compare"), "luck": ("Significance", "casino"), "diagnosis": ("Diagnosis", "stethoscope")}
 CHOICES = {"axis": tuple(AXES), "measure": tuple(MEASURES), "view": tuple(VIEWS)}
 DEFAULTS = {"axis": "epoch", "view": "pair"}
 """Of the measure it depends on the runs, see `measures`."""

@@ -73,13 +73,13 @@ def _table(first: np.ndarray, second: np.ndarray, classes: Sequence[str]) -> Non
             "Class": [name for name, _, _ in rows],
             "A": [100 * x for _, x, _ in rows],
             "B": [100 * y for _, _, y in rows],
-            "B less A": [100 * (y - x) for _, x, y in rows],
+            "B − A": [100 * (y - x) for _, x, y in rows],
         },
         hide_index=True,
         height="content",
         width="content",
         key="compare_classes",
-        column_config={"A": percents, "B": percents, "B less A": st.column_config.NumberColumn(format="%+.1f points")},
+        column_config={"A": percents, "B": percents, "B − A": st.column_config.NumberColumn(format="%+.1f points")},
         alt="Intersection over union of each class, of A and of B",
     )
     st.caption("Intersection over union of each class, over all test images; pixels without a class do not count.")

@@ -48,7 +48,7 @@ def _matrices(a: Side, b: Side, data: Arrays | None, classes: Sequence[str]) -> 
     with st.grid(3, min_column_width=330, gap="small", key="compare_matrices"):
         for side, matrix in zip((a, b), counts, strict=True):
             _matrix(matrix, classes, side.letter, f"{side.letter}, after epoch {side.epoch}", show, False)
-        _matrix(change, classes, "change", "B less A", show, True)
+        _matrix(change, classes, "change", "B − A", show, True)
     if not same_images:
         st.caption(
             f"A was judged on {counts[0].sum():,} images and B on {counts[1].sum():,}: "

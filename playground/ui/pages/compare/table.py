@@ -104,11 +104,11 @@ def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:
         "Epochs done": [epochs_words(one.epochs) for one in found],
         "Images seen": ["–" if one.images is None else short(round(one.images)) for one in found],
         "Parameters": [f"{one.parameters:,}" for one in found],
-        "MACs an image": [short(one.macs) if one.macs else "–" for one in found],
+        "Multiplications per image (MACs)": [short(one.macs) if one.macs else "–" for one in found],
         "Training time": [duration(one.seconds) for one in found],
         "Images a second": [f"{one.images_per_second:,.0f}" if one.images_per_second else "–" for one in found],
         "Seconds a point": [_cost(one.seconds_per_point, " s") for one in found],
-        "MACs a point": [_cost(one.macs_per_point) for one in found],
+        "MACs per point": [_cost(one.macs_per_point) for one in found],
     }
 
 

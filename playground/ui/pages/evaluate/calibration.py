@@ -20,7 +20,7 @@ def draw(scene: Scene) -> None:
         bins = st.slider(
             "Bins",
             *(5, 30, 15),
-            key="judge_bins",
+            key="evaluate_bins",
             persist_state="session",
             help="The answers are sorted by their confidence into so many bins; the error depends on it a little.",
         )
@@ -30,7 +30,7 @@ def draw(scene: Scene) -> None:
         figure = reliability_diagram(found.edges, found.counts, found.accuracy, found.confidence, scene.run.id)
         live_chart(
             figure,
-            key="judge_reliability",
+            key="evaluate_reliability",
             alt=f"Reliability diagram after epoch {scene.epoch}: accuracy against confidence in {bins} bins; expected "
             f"calibration error {pickers.percent(found.error, 2)}",
             height=520,

@@ -17,8 +17,8 @@ from playground.ui.pages.evaluate.controls import class_picker, segments, settle
 
 SHOWS = {"counts": "Counts", "rows": "% of the row", "columns": "% of the column"}
 ORDERS = {"class": "By class", "similar": "By similarity"}
-TRUE, GUESS = "judge_true", "judge_guess"
-CELL = {"true": Part(TRUE), "predicted": Part(GUESS), "image": Part("judge_cell_row")}
+TRUE, GUESS = "evaluate_true", "evaluate_guess"
+CELL = {"true": Part(TRUE), "predicted": Part(GUESS), "image": Part("evaluate_cell_row")}
 """What the page's address tells of a cell: its classes' numbers, and which of its images is looked at."""
 
 
@@ -29,7 +29,7 @@ def draw(scene: Scene) -> None:
         true, guess = cell(scene)
     with left:
         with st.container(horizontal=True):
-            show, order = segments("Show", SHOWS, "judge_show"), segments("Order", ORDERS, "judge_order")
+            show, order = segments("Show", SHOWS, "evaluate_show"), segments("Order", ORDERS, "evaluate_order")
         heatmap(scene, cast(Show, show), order, (true, guess))
     with right:
         images(scene, true, guess)
@@ -48,7 +48,7 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
     wrong = int(scene.counts.sum() - scene.counts.trace())
     alt = f"Confusion matrix of {count} classes after epoch {scene.epoch}: {wrong:,} mistakes"
     if wrong:
-        alt += f", most often {scene.classes[worst[0]]} taken for {scene.classes[worst[1]]}, {scene.counts[worst]:,}"
+        alt += f", most often {scene.classes[worst[0]]} predicted as {scene.classes[worst[1]]}, {scene.counts[worst]:,}"
     live_chart(
         confusion_heatmap(
             scene.counts[places][:, places],
@@ -57,16 +57,16 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
             chosen=(places.index(cell[0]), places.index(cell[1])),
             revision=f"{scene.run.id} {order}",
         ),
-        key="judge_matrix",
+        key="evaluate_matrix",
         alt=alt,
         height=560 if count <= LABELLED else min(1000, 200 + 10 * count),
         version=f"{scene.key} {show} {places} {cell}",
         on_click=clicked,
     )
-    text = "A row is a true class, a column what it was taken for; the diagonal is right. "
+    text = "A row is a true class, a column a predicted class; the diagonal is right. "
     text += "Click a cell to see its images."
     if order == "similar":
-        text += " Classes that are taken for each other stand side by side."
+        text += " Classes that are mistaken for each other stand side by side."
     st.caption(text)
 
 
@@ -78,15 +78,15 @@ def cell(scene: Scene) -> tuple[int, int]:
     with columns[0]:
         true = class_picker("True class", TRUE, scene.classes, worst[0])
     with columns[1]:
-        guess = class_picker("Taken for", GUESS, scene.classes, worst[1])
+        guess = class_picker("Predicted", GUESS, scene.classes, worst[1])
     number = int(scene.counts[true, guess])
     row, column = int(scene.counts[true].sum()), int(scene.counts[:, guess].sum())
     parts = [
         _part(number, row, "of the true class", f"no test image is of {escape(scene.classes[true])}"),
-        _part(number, column, "of the predictions", f"no test image is taken for {escape(scene.classes[guess])}"),
+        _part(number, column, "of the predictions", f"no test image is predicted as {escape(scene.classes[guess])}"),
     ]
     st.markdown(
-        f"**{number:,} {'image' if number == 1 else 'images'}** of {escape(scene.classes[true])} taken for "
+        f"**{number:,} {'image' if number == 1 else 'images'}** of {escape(scene.classes[true])} predicted as "
         f"{escape(scene.classes[guess])}: {', '.join(parts)}."
     )
     return true, guess
@@ -105,8 +105,8 @@ def images(scene: Scene, true: int, guess: int) -> None:
     if not rows:
         st.caption("No test image is in this cell.")
         return
-    label = f"{scene.classes[true]} taken for {scene.classes[guess]}, the most confident first"
-    chosen, shown = image.browse(scene, rows, "judge_cell", label)
+    label = f"{scene.classes[true]} predicted as {scene.classes[guess]}, the most confident first"
+    chosen, shown = image.browse(scene, rows, "evaluate_cell", label)
     st.caption("The most confident first.")
     place = st.container()
     with st.container(border=True):

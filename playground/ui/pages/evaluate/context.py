@@ -118,7 +118,7 @@ def _names(run: RunFolder, count: int) -> tuple[str, ...]:
 
 
 def order(scene: Scene) -> np.ndarray:
-    """Return the classes' numbers, those that are taken for each other side by side."""
+    """Return the classes' numbers, those that are mistaken for each other side by side."""
     return _order(scene.key, scene.counts)
 
 
@@ -143,7 +143,7 @@ def _rankings(key: str, _answers: Predictions) -> "tuple[list[Ranking | None], R
 
 
 def history(scene: Scene) -> "History":
-    """Return what each image was taken for at each kept epoch; epochs that cannot be read are left out."""
+    """Return what each image was predicted as at each kept epoch; epochs that cannot be read are left out."""
     from playground.metrics.hardest import History
 
     assert scene.answers and scene.data, "the page asks only where there are answers"

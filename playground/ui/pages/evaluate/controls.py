@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-RUN, EPOCH = "judge_run", "judge_epoch"
+RUN, EPOCH = "evaluate_run", "evaluate_epoch"
 
 
 def segments(label: str, options: dict[str, str], key: str) -> str:

@@ -25,7 +25,7 @@ STRIPS = 16
 def draw(scene: Scene) -> None:
     """Draw the view."""
     assert scene.answers, "the page asks only where there are answers"
-    order = segments("Order", ORDERS, "judge_hardest")
+    order = segments("Order", ORDERS, "evaluate_hardest")
     past = scenes.history(scene)
     if order != "loss" and len(past.epochs) < 2:
         st.caption("It takes two kept epochs to see an answer change.")
@@ -38,7 +38,7 @@ def draw(scene: Scene) -> None:
     if not rows:
         st.caption("No image has any.")
         return
-    key = f"judge_{order}"
+    key = f"evaluate_{order}"
     left, right = st.columns([1.25, 1], gap="medium")
     with left:
         chosen, shown = image.browse(
@@ -80,7 +80,7 @@ def explain(order: str, scene: Scene, past: "History") -> str:
 
 
 def over_time(scene: Scene, row: int) -> None:
-    """Draw what one image was taken for at each kept epoch."""
+    """Draw what one image was predicted as at each kept epoch."""
     assert scene.answers, "the page asks only where there are answers"
     found = scenes.over_time(scene, row)
     if len(found) < 2:
@@ -88,7 +88,7 @@ def over_time(scene: Scene, row: int) -> None:
     truth = scene.classes[scene.answers.targets[row]]
     live_chart(
         figures.over_time(found, scene.classes, scene.epoch, scene.run.id),
-        key="judge_over_time",
+        key="evaluate_over_time",
         alt=f"Probability of each class for test image {row}, {truth}, over {len(found)} epochs",
         height=300,
         version=f"{scene.key} {row} {sorted(found)}",
@@ -111,7 +111,7 @@ def strip(scene: Scene, past: "History", rows: list[int], key: str) -> None:
             [f"{scene.classes[past.targets[row]]}, image {row}" for row in rows],
             f"{scene.run.id} {rows}",
         ),
-        key="judge_strip",
+        key="evaluate_strip",
         alt=f"Right and wrong at {len(past.epochs)} epochs for {len(rows)} test images; "
         f"on average right {np.mean(past.right[:, rows]):.0%} of the time".replace("%", " %"),
         height=60 + 22 * len(rows),

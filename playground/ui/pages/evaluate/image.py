@@ -43,7 +43,7 @@ def browse(
     for row in shown:
         true, guess = scene.classes[scene.answers.targets[row]], scene.classes[scene.answers.preds[row]]
         sure = pickers.percent(float(scene.answers.confidence[row]))
-        about = f"{true}, taken for {guess} with {sure}, test image {row}{note(row) if note else ''}"
+        about = f"{true}, predicted as {guess} with {sure}, test image {row}{note(row) if note else ''}"
         mark = "right" if scene.answers.right[row] else "wrong"
         items.append(Item(row, data_url(scene.data.test_images[row]), about, mark))
     with place:
@@ -76,7 +76,7 @@ def mark_today(scene: Scene, rows: list[int]) -> None:
 
 
 def details(scene: Scene, row: int) -> None:
-    """Draw one image with what it is and what it was taken for, and open it elsewhere."""
+    """Draw one image with what it is and what it was predicted as, and open it elsewhere."""
     assert scene.answers and scene.data, "the page asks only where there are images"
     probs, truth = scene.answers.probs[row], scene.classes[scene.answers.targets[row]]
     guess = scene.classes[scene.answers.preds[row]]
@@ -93,10 +93,10 @@ def details(scene: Scene, row: int) -> None:
         else:
             own = pickers.percent(float(probs[scene.answers.targets[row]]))
             st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {escape(guess)}, {sure}]")
-            st.caption(f"It is: {escape(truth)} ({own})")
+            st.caption(f"True class: {escape(truth)} ({own})")
         live_chart(
             plots.probability_bars(probs.tolist(), scene.classes, top=3, truth=truth, revision=scene.run.id),
-            key="judge_bars",
+            key="evaluate_bars",
             alt=f"The likeliest classes of test image {row}: {guess} {sure.replace('%', 'per cent')}",
             height=118,
             version=f"{scene.key} {row}",
@@ -104,7 +104,10 @@ def details(scene: Scene, row: int) -> None:
     with st.container(horizontal=True):
         for page, title, icon in (("predict", "Predict", "image_search"), ("inside", "Inside", "visibility")):
             if st.button(
-                f"Open in {title}", icon=f":material/{icon}:", key=f"judge_open_{page}", help="Shows this image there."
+                f"Open in {title}",
+                icon=f":material/{icon}:",
+                key=f"evaluate_open_{page}",
+                help="Shows this image there.",
             ):
                 leave(scene, row, page)
 

@@ -26,7 +26,7 @@ VIEWS = {  # what the address calls each view: its title, its icon and its modul
     "calibration": ("Calibration", "balance", "calibration"),
     "hardest": ("Hardest images", "psychology_alt", "hardest"),
 }
-LINK = {"view": Part("judge_view", VIEWS)}
+LINK = {"view": Part("evaluate_view", VIEWS)}
 BY_COUNTS = ("matrix", "per_class")  # the views that the confusion matrix alone can fill
 
 
@@ -34,7 +34,7 @@ def head() -> tuple[RunFolder, Scene | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", controls.RUN, tasks=of_page("judge"))
+        run = pickers.run_picker("Run", controls.RUN, tasks=of_page("evaluate"))
     if run is None:
         st.stop()  # the picker has said why
     with columns[1]:
@@ -59,12 +59,12 @@ def head() -> tuple[RunFolder, Scene | None]:
 
 def view(scene: Scene) -> None:
     """Draw the chosen view; the others compute nothing."""
-    st.session_state.setdefault("judge_view", "matrix")  # not as the widget's default: a link may set it
+    st.session_state.setdefault("evaluate_view", "matrix")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
         "View",
         list(VIEWS),
         format_func=lambda name: f":material/{VIEWS[name][1]}: {VIEWS[name][0]}",
-        key="judge_view",
+        key="evaluate_view",
         required=True,
         persist_state="session",
         label_visibility="collapsed",
@@ -81,7 +81,7 @@ def board(active: bool) -> None:
     run, scene = head()
     if scene:
         view(scene)
-    pickers.write_url("judge", run, LINK | (CELL if st.session_state.get("judge_view") == "matrix" else {}))
+    pickers.write_url("evaluate", run, LINK | (CELL if st.session_state.get("evaluate_view") == "matrix" else {}))
     if run.status().active != active:
         url.moved()
         st.rerun()
@@ -89,7 +89,7 @@ def board(active: bool) -> None:
 
 def draw() -> None:
     """Draw the page."""
-    pickers.follow_url("judge", parts=LINK | CELL)
+    pickers.follow_url("evaluate", parts=LINK | CELL)
     if st.session_state[controls.RUN] or runs.list_runs():
         chosen = st.session_state[controls.RUN]
         active = bool(chosen) and runs.open_run(chosen).status().active

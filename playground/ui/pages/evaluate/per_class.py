@@ -14,7 +14,7 @@ from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate.context import Scene
 from playground.ui.pages.evaluate.controls import class_picker, formula, segments, settle
 
-CLASS, TABLE = "judge_class", "judge_table"
+CLASS, TABLE = "evaluate_class", "evaluate_table"
 FIGURES = {"precision": scores.compute_precision, "recall": scores.compute_recall, "f1": scores.compute_f1}
 TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 KINDS = {"macro": "every class counts the same", "micro": "every image counts the same", "weighted": "by images"}
@@ -60,8 +60,10 @@ def table(scene: Scene, chosen: int) -> None:
         | {
             "Class": st.column_config.TextColumn(pinned=True),
             "Support": st.column_config.NumberColumn(help="Test images of the class."),
-            "Predicted": st.column_config.NumberColumn(help="Test images taken for the class."),
-            "Right": st.column_config.NumberColumn(help="Test images of the class taken for it: its true positives."),
+            "Predicted": st.column_config.NumberColumn(help="Test images predicted as the class."),
+            "Right": st.column_config.NumberColumn(
+                help="Test images of the class predicted as it: its true positives."
+            ),
         },
         hide_index=True,
         height="content" if len(scene.classes) <= ROWS else 460,
@@ -83,7 +85,7 @@ def one(scene: Scene, k: int) -> None:
     name, fp, fn = escape(scene.classes[k]), column - tp, row - tp
     st.markdown(
         f"Of {row:,} images of {name}, **{tp:,}** were found (true positives, TP) and **{fn:,}** were missed (false "
-        f"negatives, FN). **{fp:,}** others were taken for {name} (false positives, FP)."
+        f"negatives, FN). **{fp:,}** others were predicted as {name} (false positives, FP)."
     )
     for text in (formulas.write_precision(tp, fp), formulas.write_recall(tp, fn), formulas.write_f1(tp, fp, fn)):
         formula(text)
@@ -102,7 +104,7 @@ def averages(scene: Scene) -> None:
         },
         hide_index=True,
     )
-    name = segments("Written out", TITLES, "judge_averaged")
+    name = segments("Written out", TITLES, "evaluate_averaged")
     counted = counts.sum(axis=0) + counts.sum(axis=1) > 0
     for kind, values in averaged.items():
         result, shares = getattr(values, name), FIGURES[name](counts)
@@ -126,14 +128,14 @@ def top_k(scene: Scene) -> None:
         1,
         most,
         min(3, most),
-        key="judge_k",
+        key="evaluate_k",
         persist_state="session",
         help="An answer counts as right if the true class is among the k likeliest.",
     )
     formula(formulas.write_top_k(k, int(hits[k - 1]), total))
     live_chart(
         top_k_curve(hits[:most], total, k, scene.run.id),
-        key="judge_top_k",
+        key="evaluate_top_k",
         alt=f"Top-k accuracy for k from 1 to {most}; at {k} {pickers.percent(hits[k - 1] / max(total, 1))}",
         height=220,
         version=f"{scene.key} {k}",

@@ -32,7 +32,7 @@ def draw(scene: Scene) -> None:
         name = st.selectbox(
             "Class",
             [ALL, *scene.classes],
-            key="judge_ranked",
+            key="evaluate_ranked",
             persist_state="session",
             help="All classes one against the rest, or one alone with its threshold.",
         )
@@ -41,7 +41,7 @@ def draw(scene: Scene) -> None:
             threshold = st.slider(
                 "Threshold",
                 *(0.0, 1.0, 0.5, 0.01),
-                key="judge_threshold",
+                key="evaluate_threshold",
                 persist_state="session",
                 help="From this probability on an image is called one of the class.",
             )
@@ -139,7 +139,7 @@ def chart(scene: Scene, kind: ranking.Curve, figure: dict, whose: str, area: flo
     st.markdown(f"**{TITLES[kind]}**")
     live_chart(
         figure,
-        key=f"judge_{kind}",
+        key=f"evaluate_{kind}",
         alt=f"{TITLES[kind]} {whose} after epoch {scene.epoch}; {AREAS[kind]} {area:.3f}",
         height=HEIGHT,
         version=f"{scene.key} {version}",

@@ -133,7 +133,7 @@ def draw() -> None:
             "- **Watch** it learn live. Pause it, take single steps, change the learning rate on the way. "
             "Close the tab; it goes on.\n"
             "- **Look inside**: maps, kernels and reasons, for your own photo, at any epoch.\n"
-            "- **Judge it**: click the confusion matrix, compare runs, let a study find better knobs.\n"
+            "- **Evaluate it**: click the confusion matrix, compare runs, let a study find better knobs.\n"
             "- **Segment**: from one label an image to one for each pixel."
         )
         with st.container(gap="xsmall", key="ways_on"):

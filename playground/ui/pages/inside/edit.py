@@ -130,7 +130,7 @@ def _save(scene: Scene) -> None:
             key="inside_save",
             disabled=not edits,
             type="primary",
-            help="Judge the edited network on the test images and keep it as a run; this one stays as it is.",
+            help="Evaluate the edited network on the test images and keep it as a run; this one stays as it is.",
         ):
             data = scenes.test_set(scene.run)
             with st.spinner("Judging the edited network on the test images …"):

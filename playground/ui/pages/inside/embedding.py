@@ -120,7 +120,9 @@ def draw(scene: Scene) -> None:
     targets = np.asarray(data.test_targets)[rows]
     guesses = _guesses(scene.run, scene.epoch)
     guesses = guesses[rows] if guesses is not None and len(guesses) > rows.max() else None
-    wrong = "" if guesses is None else f"; {int((guesses != targets).sum()):,} are taken for something else, as crosses"
+    wrong = (
+        "" if guesses is None else f"; {int((guesses != targets).sum()):,} are predicted as something else, as crosses"
+    )
     alt = f"{len(points):,} test images in a plane after epoch {scene.epoch}, coloured by class{wrong}"
     of = "" if len(points) == len(data.test_targets) else f" of {len(data.test_targets):,}"
     st.markdown(

@@ -80,7 +80,7 @@ def scatter(
 
     Args:
         points: (N, 2).
-        rows: (N,) the test images' numbers; targets: (N,); guesses: (N,) what they were taken for, None if not known.
+        rows: (N,) the test images' numbers; targets: (N,); guesses: (N,) what is predicted, None if not known.
         titles: what the two axes are.
     """
     traces = []
@@ -90,7 +90,7 @@ def scatter(
         words = [f"test image {row}, {name}" for row in rows[own]]
         if guesses is not None:
             words = [
-                w + (f", taken for {classes[guesses[n]]}" if e else "")
+                w + (f", predicted as {classes[guesses[n]]}" if e else "")
                 for w, n, e in zip(words, own, wrong, strict=True)
             ]
         marker = {

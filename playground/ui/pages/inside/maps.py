@@ -182,7 +182,7 @@ def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: ColorLimit
     big = images.enlarge(scene.seen, factor * scene.info.size)
     scaled = type(field)(*(side * factor for side in (field.left, field.top, field.right, field.bottom)), field.clipped)
     alt = f"{scene.title} as the network sees it; the receptive field is framed: {sees}"
-    shown_image = of_image(big, "image", alt, scaled, title="What it sees of the image", note=sees, width=288)
+    shown_image = of_image(big, "image", alt, scaled, title="Receptive field", note=sees, width=288)
     pictures = [shown_image]
     if len(place) == 3:
         pictures.insert(0, _enlarged(output.values, name, chosen, limit, place[1:]))

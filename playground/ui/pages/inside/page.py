@@ -21,9 +21,9 @@ TICK = 1.0
 VIEWS = {  # what the address calls each view: its title, its icon and its module
     "maps": ("Feature maps", "grid_on", "maps"),
     "kernels": ("Kernels", "blur_on", "kernels"),
-    "why": ("Why", "target", "attribution"),
+    "why": ("Attribution", "target", "attribution"),
     "over_time": ("Over time", "timeline", "over_time"),
-    "exciting": ("Exciting", "bolt", "top_activations"),
+    "exciting": ("Top activations", "bolt", "top_activations"),
     "edit": ("Edit", "edit", "edit"),
     "embedding": ("Embedding", "scatter_plot", "embedding"),
 }
@@ -49,7 +49,7 @@ def verdict(scene: Scene) -> None:
     note = f"{guess}, {pickers.percent(float(probs[best]))}"
     if scene.truth in scene.classes:
         note += " ✓" if scene.truth == guess else f" ✗, it is {scene.truth}"
-    alt = f"{scene.title} as the network sees it, taken for {guess}"
+    alt = f"{scene.title} as the network sees it, predicted as {guess}"
     small = of_image(images.enlarge(scene.seen, 128), "seen", alt, title=scene.title, note=note, width=132)
     sheets([small], key="inside_seen", label="The image")
 

@@ -37,7 +37,7 @@ def draw(scene: Scene) -> None:
         alt = f"Test image {row}, {truth}: value {shown(float(found.values[chosen, rank]))}; the patch is framed"
         big = images.enlarge(image, factor * image.shape[1])
         pictures.append(of_image(big, "", alt, scaled, title=f"Test image {row}", note=note, width=150))
-    sheets(pictures, key="inside_exciting", label="Most exciting test images")
+    sheets(pictures, key="inside_exciting", label="Test images with the top activations")
     patches = []
     for rank, row in enumerate(found.images[chosen].tolist()):
         field = found.field(chosen, rank)

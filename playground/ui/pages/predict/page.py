@@ -86,7 +86,7 @@ def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
             st.badge(f"Right: {share}", icon=":material/check:", color="green")
         elif truth in info.classes:
             st.badge(f"Wrong: {share}", icon=":material/close:", color="red")
-            st.caption(f"It is: {escape(truth)} ({pickers.percent(float(probs[info.classes.index(truth)]))})")
+            st.caption(f"True class: {escape(truth)} ({pickers.percent(float(probs[info.classes.index(truth)]))})")
         else:
             st.badge(f"with {share}; {escape(truth)} is none of its classes", icon=":material/help:", color="gray")
 
@@ -156,7 +156,7 @@ def board(active: bool) -> None:
             elif run and epoch is not None and picked:
                 answer(run, epoch, picked, side, wide=not two)
             else:
-                st.caption("What the network sees, and what it takes it for, appears here.")
+                st.caption("What the network sees, and what it predicts, appears here.")
     known = [run for run, _ in chosen if run]
     write_url(known)
     if any(run.status().active for run in known) != active:

@@ -246,7 +246,7 @@ def actions(folder: StudyFolder, feed: StudyFeed, chosen: Result | None) -> None
         )
         usable = chosen is not None and chosen.status is not None
         run_id = chosen.member.run_id if chosen else ""
-        for label, icon, page in (("Open", "monitoring", "train.py"), ("Judge", "fact_check", "judge.py")):
+        for label, icon, page in (("Open", "monitoring", "train.py"), ("Evaluate", "fact_check", "evaluate.py")):
             st.button(
                 label,
                 icon=f":material/{icon}:",

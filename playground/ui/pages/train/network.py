@@ -70,7 +70,7 @@ def summary(config: RunConfig) -> None:
     with st.grid(2, min_column_width=120, gap="xsmall", key="network_totals"):
         st.metric("Parameters", short(sum(layer.parameters for layer in chain)), help="Numbers that are learned.")
         st.metric(
-            "MACs an image",
+            "Multiplications per image (MACs)",
             short(sum(layer.macs for layer in chain)),
             help="Multiplications with an addition, forward. Training takes about three times as many.",
         )

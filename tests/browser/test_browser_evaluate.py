@@ -43,7 +43,7 @@ def shown(page: Page) -> list[int]:
     return [int(re.search(r"test image (\d+)", label)[1]) for label in labels]
 
 
-def click_cell(page: Page, row: int, column: int, key: str = "judge_matrix") -> None:
+def click_cell(page: Page, row: int, column: int, key: str = "evaluate_matrix") -> None:
     """Click a cell of a heatmap, by its place in it."""
     chart = page.locator(f".st-key-{key} .live-chart")
     page.wait_for_function(f"document.querySelector('.st-key-{key} .live-chart .nsewdrag')")
@@ -60,17 +60,17 @@ def click_cell(page: Page, row: int, column: int, key: str = "judge_matrix") -> 
 
 
 def test_a_cell_shows_its_images_and_one_opens_in_predict(page: Page, server: Server, judged: RunFolder):
-    page.goto(f"{server.url}/judge?run={judged.id}")
+    page.goto(f"{server.url}/evaluate?run={judged.id}")
     expect(page.get_by_text("1,930 of 2,000")).to_be_visible()
-    expect(page.get_by_text("70 images of cat taken for dog")).to_be_visible()  # the most frequent mistake, unasked
+    expect(page.get_by_text("70 images of cat predicted as dog")).to_be_visible()  # the most frequent mistake, unasked
 
     click_cell(page, SHIP, SHIP)
-    expect(page.get_by_text("200 images of ship taken for ship")).to_be_visible()
+    expect(page.get_by_text("200 images of ship predicted as ship")).to_be_visible()
     click_cell(page, CAT, DOG)
-    expect(page.get_by_text("70 images of cat taken for dog")).to_be_visible()
+    expect(page.get_by_text("70 images of cat predicted as dog")).to_be_visible()
     targets = np.array(arrays("cifar10-mini").test_targets)
     surest_first = np.flatnonzero(targets == CAT)[:70][::-1].tolist()
-    expect(page.locator(".gallery button").first).to_have_attribute("aria-label", re.compile("cat, taken for dog"))
+    expect(page.locator(".gallery button").first).to_have_attribute("aria-label", re.compile("cat, predicted as dog"))
     assert shown(page) == surest_first[:60]
 
     page.locator(".gallery button").nth(4).click()
@@ -82,27 +82,27 @@ def test_a_cell_shows_its_images_and_one_opens_in_predict(page: Page, server: Se
 
 
 def test_by_keyboard_alone_and_through_the_epochs(page: Page, server: Server, judged: RunFolder):
-    page.goto(f"{server.url}/judge?run={judged.id}")
-    expect(page.get_by_text("70 images of cat taken for dog")).to_be_visible()
-    page.wait_for_function("document.querySelector('.st-key-judge_matrix .live-chart')?.data?.length")
-    page.evaluate("document.querySelector('.st-key-judge_matrix .live-chart').mark = 'same node'")
+    page.goto(f"{server.url}/evaluate?run={judged.id}")
+    expect(page.get_by_text("70 images of cat predicted as dog")).to_be_visible()
+    page.wait_for_function("document.querySelector('.st-key-evaluate_matrix .live-chart')?.data?.length")
+    page.evaluate("document.querySelector('.st-key-evaluate_matrix .live-chart').mark = 'same node'")
     picker = page.get_by_role("combobox", name=re.compile("True class"))
     picker.focus()
     page.keyboard.type("ship")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("0 images of ship taken for dog")).to_be_visible()
+    expect(page.get_by_text("0 images of ship predicted as dog")).to_be_visible()
     slider = page.get_by_role("slider", name="Epoch")
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**epoch=1*")
-    expect(page.get_by_text("0 images of ship taken for dog")).to_be_visible()  # the cell stays chosen
-    chart = page.locator(".st-key-judge_matrix [role=figure]")
+    expect(page.get_by_text("0 images of ship predicted as dog")).to_be_visible()  # the cell stays chosen
+    chart = page.locator(".st-key-evaluate_matrix [role=figure]")
     expect(chart).to_have_attribute("aria-label", re.compile("after epoch 1: 2,000 mistakes"))
-    assert page.evaluate("document.querySelector('.st-key-judge_matrix .live-chart').mark") == "same node"
+    assert page.evaluate("document.querySelector('.st-key-evaluate_matrix .live-chart').mark") == "same node"
 
 
 def test_every_view_draws_its_charts(page: Page, server: Server, judged: RunFolder):
-    page.goto(f"{server.url}/judge?run={judged.id}")
+    page.goto(f"{server.url}/evaluate?run={judged.id}")
     for view, charts in {
         "Per class": ["top_k"],
         "Curves": ["roc", "pr"],
@@ -111,8 +111,8 @@ def test_every_view_draws_its_charts(page: Page, server: Server, judged: RunFold
     }.items():
         page.get_by_role("radio", name=view).click()
         for chart in charts:
-            page.wait_for_function(f"document.querySelector('.st-key-judge_{chart} .live-chart')?.data?.length")
+            page.wait_for_function(f"document.querySelector('.st-key-evaluate_{chart} .live-chart')?.data?.length")
     expect(page.get_by_text(re.compile("at any of 3 kept epochs"))).to_be_visible()
-    name = page.evaluate("document.querySelector('.st-key-judge_strip .live-chart').data[0].y[2]")
-    click_cell(page, 2, 0, "judge_strip")
+    name = page.evaluate("document.querySelector('.st-key-evaluate_strip .live-chart').data[0].y[2]")
+    click_cell(page, 2, 0, "evaluate_strip")
     expect(page.get_by_text(f"Test image {name.split()[-1]}", exact=True)).to_be_visible()

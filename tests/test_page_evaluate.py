@@ -25,11 +25,11 @@ pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
 VIEWS = ("matrix", "per_class", "curves", "calibration", "hardest")
 CHARTS = {
-    "matrix": ["judge_matrix", "judge_bars"],
-    "per_class": ["judge_top_k"],
+    "matrix": ["evaluate_matrix", "evaluate_bars"],
+    "per_class": ["evaluate_top_k"],
     "curves": ["judge_roc", "judge_pr"],
-    "calibration": ["judge_reliability"],
-    "hardest": ["judge_bars", "judge_over_time", "judge_strip"],
+    "calibration": ["evaluate_reliability"],
+    "hardest": ["evaluate_bars", "evaluate_over_time", "evaluate_strip"],
 }
 
 
@@ -61,7 +61,7 @@ def answers(folder: RunFolder, epoch: int) -> Predictions:
 
 
 def show(at, view: str):
-    at.get_by_key("judge_view").set_value(view)
+    at.get_by_key("evaluate_view").set_value(view)
     return run(at)
 
 
@@ -69,13 +69,13 @@ def infos(at) -> str:
     return "\n".join(info.value for info in at.info)
 
 
-def gallery_rows(at, key: str = "judge_cell") -> list[int]:
+def gallery_rows(at, key: str = "evaluate_cell") -> list[int]:
     return [item["row"] for item in json.loads(at.get_by_key(key).proto.json)["items"]]
 
 
 def test_the_first_visit_fills_every_view_with_the_bundled_run(monkeypatch):
     monkeypatch.undo()
-    at = open_page("judge")
+    at = open_page("evaluate")
     assert at.query_params["run"] == "demo"
     assert "1,790 of 2,000** test images of CIFAR-10 mini" in texts(at)
     for view in VIEWS:
@@ -87,7 +87,7 @@ def test_the_first_visit_fills_every_view_with_the_bundled_run(monkeypatch):
 
 def test_the_numbers_are_those_of_the_epoch():
     folder = trained()
-    at = open_page("judge", run=folder.id, epoch="1")
+    at = open_page("evaluate", run=folder.id, epoch="1")
     for epoch in (1, 3):
         at.select_slider[0].set_value(epoch)
         run(at)
@@ -100,11 +100,11 @@ def test_the_numbers_are_those_of_the_epoch():
 
 def test_the_most_frequent_mistake_is_shown_unasked_with_its_images():
     folder = trained()
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     known, classes = answers(folder, 3), arrays("cifar10-mini").info.classes
     true, guess = find_largest_error(known.confusion)
-    assert at.selectbox(key="judge_true_widget").value == classes[true]
-    assert at.selectbox(key="judge_guess_widget").value == classes[guess]
+    assert at.selectbox(key="evaluate_true_widget").value == classes[true]
+    assert at.selectbox(key="evaluate_guess_widget").value == classes[guess]
     count, row = known.confusion[true, guess], known.confusion[true].sum()
     assert f"{count}/{row} = {100 * count / row:.1f} % of the true class" in texts(at)
     assert gallery_rows(at) == find_images(known, true, guess).tolist()
@@ -112,10 +112,10 @@ def test_the_most_frequent_mistake_is_shown_unasked_with_its_images():
 
 def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
     folder = trained()
-    at = open_page("judge", run=folder.id)
-    at.selectbox(key="judge_true_widget").select("ship")
+    at = open_page("evaluate", run=folder.id)
+    at.selectbox(key="evaluate_true_widget").select("ship")
     run(at)
-    at.selectbox(key="judge_guess_widget").select("frog")
+    at.selectbox(key="evaluate_guess_widget").select("frog")
     run(at)
     for epoch in (3, 0):
         at.select_slider[0].set_value(epoch)
@@ -126,25 +126,25 @@ def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
 
 
 @pytest.mark.parametrize(
-    ("view", "widgets"), [("matrix", ("judge_true", "judge_guess")), ("per_class", ("judge_class",))]
+    ("view", "widgets"), [("matrix", ("evaluate_true", "evaluate_guess")), ("per_class", ("evaluate_class",))]
 )
 def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_runs_own(view, widgets):
     folder, other = trained(1), trained(2, noise=2.0)
     targets, ships = np.array(arrays("cifar10-mini").test_targets), np.eye(10)[[8] * 2000]
-    at = show(open_page("judge", run=folder.id), view)
+    at = show(open_page("evaluate", run=folder.id), view)
 
     def chosen():
         return [at.selectbox(key=f"{widget}_widget").value for widget in widgets]
 
     before = chosen()
-    folder.save_epoch(2, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))  # all taken for ships
+    folder.save_epoch(2, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))  # all predicted as ships
     counts = count_confusion(targets, ships.argmax(1), 10)
     row = {"type": "epoch", "epoch": 2, "step": 2, "seconds": 2.0, "train": None, "val": None}
     folder.append(make_row(row | {"test": {"loss": 1.0, "accuracy": 0.1}, "confusion": counts.tolist()}))
     run(at)
     assert "After epoch 2: **200 of 2,000**" in texts(at)
     assert chosen() == before
-    at.selectbox(key="judge_run_widget").select(other.id)
+    at.selectbox(key="evaluate_run_widget").select(other.id)
     run(at)
     last, classes = answers(other, 2).confusion, arrays("cifar10-mini").info.classes
     own = find_largest_error(last) if view == "matrix" else [int(metrics.compute_f1(last).argmin())]
@@ -159,7 +159,7 @@ def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked
     kept, targets = folder.predictions(1), np.array(arrays("cifar10-mini").test_targets)
     guess = kept.argmax(1)
     true, said = find_largest_error(count_confusion(targets, guess, 10))
-    at = open_page("judge", run=folder.id, epoch="1")
+    at = open_page("evaluate", run=folder.id, epoch="1")
     assert "names the same class for each image shown" in texts(at)
     row = next(row for row in np.flatnonzero(targets == true) if guess[row] != said)  # as if training had rounded so
     kept[row] = np.eye(10)[said]
@@ -169,13 +169,13 @@ def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked
     name = arrays("cifar10-mini").info.classes[guess[row]]
     assert f"the network names another class for test image {row} ({name}, " in texts(at)
     folder.checkpoint(1).write_bytes(b"damaged")
-    at = open_page("judge", run=folder.id, epoch="1")
+    at = open_page("evaluate", run=folder.id, epoch="1")
     assert "The answers are those that training kept. The network cannot be asked again" in texts(at)
 
 
 def test_an_empty_cell_says_so():
-    at = open_page("judge", run=trained(noise=99.0).id)
-    at.selectbox(key="judge_guess_widget").select("ship")
+    at = open_page("evaluate", run=trained(noise=99.0).id)
+    at.selectbox(key="evaluate_guess_widget").select("ship")
     assert "No test image is in this cell." in texts(run(at))
 
 
@@ -184,12 +184,13 @@ def test_a_share_of_nothing_is_no_number():
     targets = np.array(arrays("cifar10-mini").test_targets)
     ships = np.eye(10)[np.full(len(targets), 8)]
     folder.save_epoch(1, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))
-    at = open_page("judge", run=folder.id)
-    at.selectbox(key="judge_true_widget").select("cat")
-    at.selectbox(key="judge_guess_widget").select("frog")
+    at = open_page("evaluate", run=folder.id)
+    at.selectbox(key="evaluate_true_widget").select("cat")
+    at.selectbox(key="evaluate_guess_widget").select("frog")
     text = texts(run(at))
     assert (
-        "**0 images** of cat taken for frog: 0/200 = 0.0 % of the true class, no test image is taken for frog." in text
+        "**0 images** of cat predicted as frog: 0/200 = 0.0 % of the true class, no test image is predicted as frog."
+        in text
     )
     assert "0/0" not in text
     show(at, "per_class")
@@ -200,11 +201,11 @@ def test_a_share_of_nothing_is_no_number():
 
 
 def test_the_classes_by_similarity_and_shares():
-    at = open_page("judge", run=trained().id)
+    at = open_page("evaluate", run=trained().id)
     for order in ("similar", "class"):
         for shown in ("rows", "columns", "counts"):
-            at.get_by_key("judge_order").set_value(order)
-            at.get_by_key("judge_show").set_value(shown)
+            at.get_by_key("evaluate_order").set_value(order)
+            at.get_by_key("evaluate_show").set_value(shown)
             assert not errors(run(at))
 
 
@@ -214,17 +215,17 @@ def test_an_image_opens_in_predict_and_inside():
     at.get_by_key("predict_source").set_value("Upload")
     run(at)
     at.session_state["inside_photo"] = "a photo"
-    at.switch_page("judge.py")
+    at.switch_page("evaluate.py")
     at.query_params["run"], at.query_params["epoch"] = folder.id, "2"
     run(at)
     row = gallery_rows(at)[0]
-    at.button(key="judge_open_predict").click()
+    at.button(key="evaluate_open_predict").click()
     run(at)
     assert place(at) == {"run": folder.id, "epoch": "2"}
     assert at.session_state["predict_row"] == row
     assert at.get_by_key("predict_source").value == "Test images"
-    at = open_page("judge", run=folder.id, epoch="1")
-    at.button(key="judge_open_inside").click()
+    at = open_page("evaluate", run=folder.id, epoch="1")
+    at.button(key="evaluate_open_inside").click()
     run(at)
     assert place(at) == {"run": folder.id, "epoch": "1"}
     assert at.session_state["inside_photo"] is None
@@ -232,11 +233,11 @@ def test_an_image_opens_in_predict_and_inside():
 
 def test_a_class_is_written_out_with_its_counts():
     folder = trained()
-    at = show(open_page("judge", run=folder.id), "per_class")
+    at = show(open_page("evaluate", run=folder.id), "per_class")
     counts = answers(folder, 3).confusion
     worst = int(metrics.compute_f1(counts).argmin())
-    assert at.selectbox(key="judge_class_widget").value == arrays("cifar10-mini").info.classes[worst]
-    at.selectbox(key="judge_class_widget").select("horse")
+    assert at.selectbox(key="evaluate_class_widget").value == arrays("cifar10-mini").info.classes[worst]
+    at.selectbox(key="evaluate_class_widget").select("horse")
     run(at)
     tp, fp, fn = counts[7, 7], counts[:, 7].sum() - counts[7, 7], counts[7].sum() - counts[7, 7]
     assert f"{{{tp}}}{{{tp}+{fp}}} = {100 * tp / (tp + fp):.1f}" in texts(at)
@@ -248,24 +249,24 @@ def test_a_class_is_written_out_with_its_counts():
 
 def test_top_k():
     folder = trained()
-    at = show(open_page("judge", run=folder.id), "per_class")
+    at = show(open_page("evaluate", run=folder.id), "per_class")
     known = answers(folder, 3)
     hits = metrics.count_top_k(known.probs, known.targets)
     for k in (1, 3, 10):
-        at.slider(key="judge_k").set_value(k)
+        at.slider(key="evaluate_k").set_value(k)
         count = f"{hits[k - 1]:,}".replace(",", "{,}")
         assert rf"\frac{{{count}}}{{2{{,}}000}} = {hits[k - 1] / 20:.1f}" in texts(run(at))
 
 
 def test_the_curves_of_one_class_with_the_counts_at_a_threshold():
     folder = trained()
-    at = show(open_page("judge", run=folder.id), "curves")
+    at = show(open_page("evaluate", run=folder.id), "curves")
     assert "macro-averaged AUC" in texts(at)
-    at.selectbox(key="judge_ranked").select("cat")
+    at.selectbox(key="evaluate_ranked").select("cat")
     run(at)
     known = answers(folder, 3)
     for threshold in (0.5, 0.9, 1.0):
-        at.slider(key="judge_threshold").set_value(threshold)
+        at.slider(key="evaluate_threshold").set_value(threshold)
         called = known.probs[:, 3] >= threshold
         rightly = (called & (known.targets == 3)).sum()
         assert f"**{called.sum():,}** images are called cat: **{rightly:,}** rightly" in texts(run(at))
@@ -273,10 +274,10 @@ def test_the_curves_of_one_class_with_the_counts_at_a_threshold():
 
 def test_the_calibration_error():
     folder = trained()
-    at = show(open_page("judge", run=folder.id), "calibration")
+    at = show(open_page("evaluate", run=folder.id), "calibration")
     known = answers(folder, 3)
     for bins in (15, 5):
-        at.slider(key="judge_bins").set_value(bins)
+        at.slider(key="evaluate_bins").set_value(bins)
         run(at)
         found = compute_reliability(known.confidence, known.right, bins)
         assert at.metric[0].value == f"{100 * found.error:.2f} %"
@@ -287,12 +288,12 @@ def test_the_calibration_error():
 
 def test_the_hardest_images_in_their_three_orders():
     folder = trained()
-    at = show(open_page("judge", run=folder.id), "hardest")
+    at = show(open_page("evaluate", run=folder.id), "hardest")
     known = answers(folder, 3)
     assert gallery_rows(at, "judge_loss")[0] == known.true_probs.argmin()
     preds = np.stack([answers(folder, epoch).preds for epoch in range(4)])
     flips = (preds[1:] != preds[:-1]).sum(0)
-    at.get_by_key("judge_hardest").set_value("flips")
+    at.get_by_key("evaluate_hardest").set_value("flips")
     run(at)
     assert flips[gallery_rows(at, "judge_flips")].tolist() == sorted(flips.tolist(), reverse=True)[:60]
     assert f"{flips.sum():,} changes, at {(flips > 0).sum():,} of 2,000 images" in texts(at)
@@ -300,14 +301,14 @@ def test_the_hardest_images_in_their_three_orders():
     assert f"test image {row}, {flips[row]} flips, forgotten" in at.get_by_key("judge_flips").proto.json
     right = preds == known.targets
     forgotten = (right[:-1] & ~right[1:]).sum(0)
-    at.get_by_key("judge_hardest").set_value("forgotten")
+    at.get_by_key("evaluate_hardest").set_value("forgotten")
     run(at)
     assert forgotten[gallery_rows(at, "judge_forgotten")].tolist() == sorted(forgotten.tolist(), reverse=True)[:60]
 
 
 def test_one_epoch_alone_has_no_flips():
-    at = show(open_page("judge", run=trained(epochs=0).id), "hardest")
-    at.get_by_key("judge_hardest").set_value("flips")
+    at = show(open_page("evaluate", run=trained(epochs=0).id), "hardest")
+    at.get_by_key("evaluate_hardest").set_value("flips")
     assert "It takes two kept epochs" in texts(run(at))
 
 
@@ -316,10 +317,10 @@ def test_one_epoch_alone_has_no_flips():
 
 def test_without_the_data_set_the_numbers_stay():
     folder = trained(dataset="cifar10")
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     assert "CIFAR-10 is not on this machine yet" in infos(at)
     assert f"**{answers(folder, 3).right.sum():,} of 2,000**" in texts(at)
-    assert at.get_by_key("judge_matrix")
+    assert at.get_by_key("evaluate_matrix")
     show(at, "per_class")
     assert "It needs the probabilities" in texts(at)
     assert len(at.dataframe) == 1
@@ -330,9 +331,9 @@ def test_without_the_data_set_the_numbers_stay():
 def test_an_unknown_data_set_leaves_the_numbers_with_numbered_classes():
     folder = trained(dataset="somebody-elses")
     folder.set_status(state="stopped")  # Home shows the newest finished run
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     assert "there is no data set somebody-elses" in infos(at)
-    assert at.selectbox(key="judge_true_widget").options[2] == "class 2"
+    assert at.selectbox(key="evaluate_true_widget").options[2] == "class 2"
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ def test_predictions_that_cannot_be_used_are_one_line_and_the_counts_stay(damage
     other.delete()
     wanted = answers(folder, 3).right.sum()
     damage(files / "epoch-0003.safetensors")
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     assert line in infos(at)
     assert f"**{wanted:,} of 2,000**" in texts(at)
     at.select_slider[0].set_value(2)
@@ -367,7 +368,7 @@ def test_an_epoch_of_which_nothing_is_known_is_one_line():
     folder = trained()
     (folder.path / "metrics.jsonl").unlink()
     (folder.path / "predictions" / "epoch-0003.safetensors").unlink()
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     assert len(errors(at)) == 1
     assert "Epoch 3 was kept without its predictions" in errors(at)[0]
     at.select_slider[0].set_value(1)
@@ -376,7 +377,7 @@ def test_an_epoch_of_which_nothing_is_known_is_one_line():
 
 def test_a_replaced_file_is_read_again():
     folder = trained()
-    at = open_page("judge", run=folder.id)
+    at = open_page("evaluate", run=folder.id)
     targets = np.array(arrays("cifar10-mini").test_targets)
     time.sleep(0.02)  # file systems tell times apart by milliseconds
     folder.save_epoch(3, {"output.bias": np.zeros(10, np.float16)}, np.eye(10, dtype=np.float16)[targets])
@@ -388,24 +389,24 @@ def test_a_replaced_file_is_read_again():
 @pytest.mark.parametrize("run_id", ["no-such-run", "../../etc"])
 def test_a_link_to_no_run_is_one_line(run_id):
     trained()
-    at = open_page("judge", run=run_id)
+    at = open_page("evaluate", run=run_id)
     assert len(errors(at)) == 1
     assert run_id in errors(at)[0]
-    assert at.get_by_key("judge_matrix")
+    assert at.get_by_key("evaluate_matrix")
 
 
 def test_a_run_without_an_epoch_says_so_and_no_run_at_all_too():
     waiting = make_run("queued")
-    at = open_page("judge", run=waiting.id)
+    at = open_page("evaluate", run=waiting.id)
     assert "it can be judged after its first look at the test images" in infos(at)
     waiting.delete()
-    assert "There is no trained network yet" in infos(open_page("judge"))
+    assert "There is no trained network yet" in infos(open_page("evaluate"))
 
 
 def test_it_draws_itself_again_while_the_run_trains():
     working = make_run("running")
     with worked_on(working):
-        at = open_page("judge", run=working.id)
+        at = open_page("evaluate", run=working.id)
         assert "After epoch 2" in texts(at)
         probs = np.full((2000, 10), 0.1, np.float16)
         working.save_epoch(3, {"output.bias": np.zeros(10, np.float16)}, probs)
@@ -413,7 +414,7 @@ def test_it_draws_itself_again_while_the_run_trains():
 
 
 def test_every_chart_has_an_alt_text():
-    at = open_page("judge", run=trained().id)
+    at = open_page("evaluate", run=trained().id)
     for view in VIEWS:
         show(at, view)
         for key in CHARTS[view]:
