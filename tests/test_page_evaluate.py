@@ -27,7 +27,7 @@ VIEWS = ("matrix", "per_class", "curves", "calibration", "hardest")
 CHARTS = {
     "matrix": ["evaluate_matrix", "evaluate_bars"],
     "per_class": ["evaluate_top_k"],
-    "curves": ["judge_roc", "judge_pr"],
+    "curves": ["evaluate_roc", "evaluate_pr"],
     "calibration": ["evaluate_reliability"],
     "hardest": ["evaluate_bars", "evaluate_over_time", "evaluate_strip"],
 }
@@ -290,20 +290,20 @@ def test_the_hardest_images_in_their_three_orders():
     folder = trained()
     at = show(open_page("evaluate", run=folder.id), "hardest")
     known = answers(folder, 3)
-    assert gallery_rows(at, "judge_loss")[0] == known.true_probs.argmin()
+    assert gallery_rows(at, "evaluate_loss")[0] == known.true_probs.argmin()
     preds = np.stack([answers(folder, epoch).preds for epoch in range(4)])
     flips = (preds[1:] != preds[:-1]).sum(0)
     at.get_by_key("evaluate_hardest").set_value("flips")
     run(at)
-    assert flips[gallery_rows(at, "judge_flips")].tolist() == sorted(flips.tolist(), reverse=True)[:60]
+    assert flips[gallery_rows(at, "evaluate_flips")].tolist() == sorted(flips.tolist(), reverse=True)[:60]
     assert f"{flips.sum():,} changes, at {(flips > 0).sum():,} of 2,000 images" in texts(at)
-    row = gallery_rows(at, "judge_flips")[0]
-    assert f"test image {row}, {flips[row]} flips, forgotten" in at.get_by_key("judge_flips").proto.json
+    row = gallery_rows(at, "evaluate_flips")[0]
+    assert f"test image {row}, {flips[row]} flips, forgotten" in at.get_by_key("evaluate_flips").proto.json
     right = preds == known.targets
     forgotten = (right[:-1] & ~right[1:]).sum(0)
     at.get_by_key("evaluate_hardest").set_value("forgotten")
     run(at)
-    assert forgotten[gallery_rows(at, "judge_forgotten")].tolist() == sorted(forgotten.tolist(), reverse=True)[:60]
+    assert forgotten[gallery_rows(at, "evaluate_forgotten")].tolist() == sorted(forgotten.tolist(), reverse=True)[:60]
 
 
 def test_one_epoch_alone_has_no_flips():

@@ -65,7 +65,7 @@ def table(found: Reliability) -> None:
     st.dataframe(
         {
             "Confidence": [f"{100 * found.edges[b]:.1f} to {100 * found.edges[b + 1]:.1f} %" for b in filled],
-            "Answers": found.counts[filled],
+            "Predictions": found.counts[filled],
             "Right": found.right[filled],
             "Accuracy": 100 * found.accuracy[filled],
             "Mean confidence": 100 * found.confidence[filled],
