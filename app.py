@@ -23,7 +23,7 @@ from playground.ui.components import assets, thumbnails
 def unpack_images() -> None:
     """Unpack the bundled images, which the first page shows; where that fails, the page says why."""
     with suppress(DataError, OSError):
-        store.arrays("cifar10-mini")
+        store.open_arrays("cifar10-mini")
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
     """Keep the job service running beside the server; it starts in a thread of its own, so no page waits for it."""
     threading.Thread(target=unpack_images, daemon=True).start()
     with client.client():
-        threading.Thread(target=lifecycle.revive, daemon=True).start()  # studies that were at work go on
+        threading.Thread(target=lifecycle.revive_studies, daemon=True).start()  # studies that were at work go on
         yield {}
 
 

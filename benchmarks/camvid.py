@@ -49,12 +49,12 @@ def main() -> None:
         from playground.jobs.slots import Slot
         from playground.jobs.worker import work
         from playground.metrics.scores import compute_iou
-        from playground.runs import create
+        from playground.runs import create_run
 
         sizes = Corrections(size=240, classes=tuple(CLASSES), ignore=UNLABELLED, train_on=options.train_on)
         import_any(options.folder, "camvid", sizes)
         config = from_flat(KNOBS | dict(knob.split("=") for knob in options.knobs))
-        run = create(config, "CamVid")
+        run = create_run(config, "CamVid")
 
         def watch(event: object, status: object) -> None:
             from playground.events import Epoch

@@ -12,7 +12,7 @@ import numpy as np
 
 from playground.data import store
 from playground.data.catalog import CATALOG, is_ready
-from playground.data.load import load
+from playground.data.load import load_dataset
 from scripts.make_cifar10_mini import read_sheets, read_torchvision
 
 
@@ -27,8 +27,8 @@ def cifar10(folder: Path) -> store.Arrays:
         ]
         with store.locked("cifar10"):
             if not is_ready("cifar10"):
-                store.write(CATALOG["cifar10"], *parts)
-    return load("cifar10")
+                store.write_arrays(CATALOG["cifar10"], *parts)
+    return load_dataset("cifar10")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def progress_row(i: int, points: int) -> str:
 
 def make_run(number: int, points: int) -> RunFolder:
     """Make a finished run with so many reports."""
-    run = runs.create(from_flat({"epochs": EPOCHS, "seed": number // 2, "kernel_size": 3 + 2 * (number % 2)}))
+    run = runs.create_run(from_flat({"epochs": EPOCHS, "seed": number // 2, "kernel_size": 3 + 2 * (number % 2)}))
     lines = []
     for epoch in range(EPOCHS + 1):
         scores: dict[str, float] = {"loss": 2.3 - epoch / 20, "accuracy": 0.1 + epoch / 50}

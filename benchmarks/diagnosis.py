@@ -76,7 +76,7 @@ def make_sets() -> None:
     from playground.data import catalog, store
     from playground.data.catalog import DatasetInfo
 
-    data = store.arrays("cifar10-mini")
+    data = store.open_arrays("cifar10-mini")
 
     def keep(name: str, title: str, counts: Sequence[int], tests: int) -> None:
         if catalog.is_ready(name):
@@ -87,7 +87,7 @@ def make_sets() -> None:
         info = DatasetInfo(
             name, title, data.info.classes[: len(counts)], 3, 32, len(rows), len(judged), "none", "bundled", "none"
         )
-        store.write(
+        store.write_arrays(
             info,
             data.train_images[rows],
             data.train_targets[rows],
@@ -113,7 +113,7 @@ def find(name: str, knobs: dict[str, object], seed: int, train: bool) -> "RunFol
         wanted = dict(knobs)
         preset = wanted.pop("preset", "")
         base = PRESETS[str(preset)].config if preset else RunConfig()
-        run = runs.create(from_flat(wanted | {"seed": seed, "device": "cpu", "threads": 1}, base), title)
+        run = runs.create_run(from_flat(wanted | {"seed": seed, "device": "cpu", "threads": 1}, base), title)
     if run is not None and run.status().state == "queued" and train:
         work(run, Slot("cpu", 1))
     return run if run is not None and not run.status().active else None
@@ -122,11 +122,11 @@ def find(name: str, knobs: dict[str, object], seed: int, train: bool) -> "RunFol
 def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     """Return (kind, knob) of each card after so many epochs; after all of them, of the units too."""
     from playground.diagnosis import diagnose
-    from playground.runs import Feed
+    from playground.runs import RunReader
     from playground.tasks import TASKS
     from playground.ui.common.diagnosis import class_counts
 
-    feed = Feed(run)
+    feed = RunReader(run)
     feed.update()
     rows, status = feed.epochs, run.status()
     if epochs is not None:

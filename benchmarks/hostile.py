@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from benchmarks.mutations import ESCAPE, damage_file, damage_zip
 from playground.config import ConfigError, from_flat
-from playground.data.catalog import DataError, folder
+from playground.data.catalog import DataError, find_folder
 from playground.data.importing.plan import Corrections, describe
 from playground.data.importing.save import take
 from playground.data.importing.understand import list_folders, understand
@@ -39,7 +39,7 @@ from playground.exports import ExportError, export
 from playground.exports.tensors import take_in
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.runs import RunError, RunFolder, create, demo_run, export_zip, runs_folder, usable_runs
+from playground.runs import RunError, RunFolder, create_run, demo_run, export_zip, runs_folder, usable_runs
 from playground.ui.pages.data.import_preview import draw_samples
 from playground.zips import ZipError
 
@@ -141,7 +141,7 @@ def small_runs(cases: Path, workers: Executor) -> list[RunFolder]:
 def trained(dataset: str, workers: Executor, **knobs: object) -> RunFolder:
     """Train a tiny network on a data set, as the service does: in another process, whose memory is its own."""
     tiny = {"epochs": 1, "channels": (4, 4), "fc_width": 8, "batch_size": 8, "images_per_class": 8, "device": "cpu"}
-    run = create(from_flat({"dataset": dataset, "threads": 1} | tiny | knobs))
+    run = create_run(from_flat({"dataset": dataset, "threads": 1} | tiny | knobs))
     status = workers.submit(work, run, Slot("cpu", 1)).result()
     if status.state != "finished":
         print(f"training on {dataset}: {status.state}, {status.message}", file=sys.stderr)
@@ -155,7 +155,7 @@ def import_data(content: bytes, name: str) -> list[Path]:
     plan = understand(file).agreed()
     describe(plan)
     draw_samples(file, plan)
-    return [folder(take(file, plan, name).info.name)]
+    return [find_folder(take(file, plan, name).info.name)]
 
 
 def import_run(content: bytes, name: str) -> list[Path]:
@@ -224,7 +224,7 @@ def open_page(page: str, view: str, run_id: str) -> str:
 def visit(trial: Trial, kind: str, workers: Executor) -> tuple[int, int]:
     """Open every page on what was drawn, ten runs or data sets at a time in the home; return pages and dead ones."""
     pages, dead, kept, random, of_data = 0, 0, trial.kept[kind], Random(trial.seed), kind == KINDS[0]
-    place = folder("x").parent if of_data else runs_folder()
+    place = find_folder("x").parent if of_data else runs_folder()
     for start in tqdm(range(0, len(kept), TOGETHER), f"pages, {kind}"):
         here = [path.rename(place / path.name) for path in kept[start : start + TOGETHER]]
         runs = [trained(path.name, workers) if of_data else RunFolder(path) for path in here]

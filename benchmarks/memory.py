@@ -39,7 +39,7 @@ def main() -> None:
                 sizes.append(resident_mb())
 
         config = from_flat({"epochs": options.epochs, "images_per_class": options.images_per_class})
-        status = work(runs.create(config), Slot("cpu", 1), watch)
+        status = work(runs.create_run(config), Slot("cpu", 1), watch)
     warm, last = sizes[min(10, len(sizes) - 1)], sizes[-1]
     print(f"{status.state} after {status.epoch} epochs, {status.step} steps")
     print(f"resident memory: epoch 10 {warm:.1f} MB, epoch {status.epoch} {last:.1f} MB ({last - warm:+.1f} MB)")

@@ -30,7 +30,7 @@ def trained(options: argparse.Namespace) -> None:
         for seed in range(options.seeds):
             sides = []
             for config in remedy.configs(from_flat({"seed": seed}, base)):
-                run = runs.create(config, remedy.title)
+                run = runs.create_run(config, remedy.title)
                 work(run, Slot("cpu", 2))
                 sides.append(read_mask_metrics([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
             found.append(sides)
@@ -50,12 +50,12 @@ def asked(images: int) -> None:
 
     from playground import runs
     from playground.comparison.remedies import SCALES
-    from playground.data.load import load
+    from playground.data.load import load_dataset
     from playground.inference.segment import blurred, judged
 
     run = runs.demo_run("segmentation")
     assert run is not None
-    data = load(run.config.data.dataset)
+    data = load_dataset(run.config.data.dataset)
     targets = np.asarray(data.test_targets[:images])
     print(f"\nBlur, the bundled network, {len(targets)} test images: mean IoU at their own size, and at several")
     for sigma in (0.0, 1.0, 2.0, 3.0):

@@ -19,7 +19,7 @@ from playground.config import RunConfig, from_flat
 from playground.data import store
 from playground.jobs import client
 from playground.studies import Study, lifecycle, parse_axis
-from playground.studies.results import StudyFeed
+from playground.studies.results import StudyReader
 
 
 def sweep(base: RunConfig, count: int) -> float:
@@ -27,7 +27,7 @@ def sweep(base: RunConfig, count: int) -> float:
     axis = parse_axis(f"learning_rate=1e-4..1e-1:log:{count}")
     client.ensure_service()
     began = time.perf_counter()
-    feed = StudyFeed(lifecycle.start(Study("sweep", base, axes=(axis,))))
+    feed = StudyReader(lifecycle.start_study(Study("sweep", base, axes=(axis,))))
     while feed.update() or feed.state != "finished":
         time.sleep(0.05)
     took = time.perf_counter() - began
@@ -47,7 +47,7 @@ def main() -> None:
     cores, ratios = client.cores(), []
     print(f"{options.runs} runs of {options.epochs} epochs on the bundled images, {cores} cores", flush=True)
     try:
-        store.arrays("cifar10-mini")
+        store.open_arrays("cifar10-mini")
         with client.client():
             sweep(from_flat({"epochs": 1, "device": "cpu"}), 2)  # warm up: the service imports torch
             for turn in range(options.rounds):

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from playground.config import RunConfig, from_flat
 from playground.data.augment import normalise
-from playground.data.load import load
+from playground.data.load import load_dataset
 from playground.data.splits import split
 from playground.data.store import Arrays
 from playground.events import Epoch, Progress
@@ -83,7 +83,7 @@ def main() -> None:
     base = RunConfig() if options.preset == "default" else PRESETS[options.preset].config
     plain = {"flip": False, "shift": 0, "rotation": 0, "colour": 0, "cutout": 0, "dropout": 0, "epochs": 2}
     config = from_flat({**plain, "dataset": options.dataset}, base=base)
-    data = load(options.dataset)
+    data = load_dataset(options.dataset)
     print(f"{torch.get_num_threads()} threads, batch {config.training.batch_size}, {options.dataset}")
     stepping, all_in = [], []
     for _ in range(options.rounds):

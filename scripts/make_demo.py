@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from safetensors.numpy import save
 
-from playground.data.load import load
+from playground.data.load import load_dataset
 from playground.runs import RunFolder, open_run
 from playground.runs.about import ABOUT
 from playground.runs.folder import DEMO
@@ -28,8 +28,8 @@ BUNDLED = "cifar10-mini"
 
 def rows_of_bundled(dataset: str) -> np.ndarray:
     """Return where each bundled test image stands in the data set's test images."""
-    places = {image.tobytes(): i for i, image in enumerate(load(dataset).test_images)}
-    return np.array([places[image.tobytes()] for image in load(BUNDLED).test_images])
+    places = {image.tobytes(): i for i, image in enumerate(load_dataset(dataset).test_images)}
+    return np.array([places[image.tobytes()] for image in load_dataset(BUNDLED).test_images])
 
 
 def kept_epochs(run: RunFolder, count: int) -> list[int]:
@@ -49,7 +49,7 @@ def main(run_id: str, checkpoints: int = 6, predictions: int = 10) -> None:
     run = open_run(run_id)
     if run.status().state != "finished":
         sys.exit(f"run {run_id} is {run.status().state}; the demo must be a finished run")
-    info = load(run.config.data.dataset).info
+    info = load_dataset(run.config.data.dataset).info
     task = TASKS[info.task]
     masks = task.target == "mask"
     target = DEMO.with_name(task.demo)

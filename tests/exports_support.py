@@ -23,17 +23,19 @@ from playground.geometry import layers
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import IGNORE
-from playground.runs import Feed, RunFolder, Status, create
+from playground.runs import RunFolder, RunReader, Status, create_run
 
 
 @pytest.fixture(scope="session")
 def unpacked(session_home: Path) -> Path:
     """The bundled images, unpacked once, and a data set of a few of them, which is judged in no time."""
-    whole = store.arrays("cifar10-mini")
+    whole = store.open_arrays("cifar10-mini")
     entry = replace(whole.info, name="few", title="A few images", bundled=False)
     rows = np.concatenate([np.flatnonzero(whole.train_targets == c)[: 60 - 5 * c] for c in range(10)])
     images = np.array(whole.train_images[rows])
-    store.write(entry, images, np.array(whole.train_targets[rows]), whole.test_images[:150], whole.test_targets[:150])
+    store.write_arrays(
+        entry, images, np.array(whole.train_targets[rows]), whole.test_images[:150], whole.test_targets[:150]
+    )
     return session_home / "data"
 
 
@@ -58,12 +60,12 @@ def few_pixels() -> None:
     entry = DatasetInfo(
         "few-pixels", "Few pixels", shapes.CLASSES, 3, 30, 40, 30, "MIT", "x", "x", "segmentation", height=27
     )
-    store.write(entry, *parts)
+    store.write_arrays(entry, *parts)
 
 
 def trained(name: str = "a run", watch: Any = None, **knobs: Any) -> RunFolder:
     """Train a tiny run to its end, on the few images."""
-    run = create(tiny(**{"dataset": "few"} | knobs), name)
+    run = create_run(tiny(**{"dataset": "few"} | knobs), name)
     status = work(run, Slot("cpu", 1), watch)
     assert status.state == "finished", status
     return run
@@ -72,7 +74,7 @@ def trained(name: str = "a run", watch: Any = None, **knobs: Any) -> RunFolder:
 def changed_on_the_way(config: RunConfig) -> RunFolder:
     """Train a run whose live knobs are turned meanwhile, after 2, 3 and 5 steps."""
     wanted = {2: {"learning_rate": 1e-3}, 3: {"dropout": 0.3}, 5: {"weight_decay": 0.1, "learning_rate": 2e-3}}
-    run = create(config, "changed")
+    run = create_run(config, "changed")
 
     def watch(event: Event, status: Status) -> None:
         if isinstance(event, Batch) and event.step in wanted:
@@ -127,7 +129,7 @@ def made_up(config: RunConfig, changes: dict | None = None, name: str = "made up
     chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     run = RunFolder(Path("nowhere"))
     known = Status(**({"state": "finished", "device": "cpu", "threads": 2} | status))
-    return Facts(run, name, config.training.epochs, config, dataset, chain, known, Feed(run), changes or {}, None)
+    return Facts(run, name, config.training.epochs, config, dataset, chain, known, RunReader(run), changes or {}, None)
 
 
 def check_style(scripts: Iterable[str], folder: Path) -> None:

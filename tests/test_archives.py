@@ -20,7 +20,7 @@ from rows_support import REST, make_row
 import playground.runs.archive as archives_module
 from playground.config import RunConfig, from_flat
 from playground.data import catalog
-from playground.runs import RunError, RunFolder, create, export_zip, import_runs, import_zip, list_runs, runs_folder
+from playground.runs import RunError, RunFolder, create_run, export_zip, import_runs, import_zip, list_runs, runs_folder
 from playground.runs.rows import to_line
 
 WEIGHTS = {
@@ -45,7 +45,9 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def run(home):
     """A finished run with two epochs, as a worker leaves it."""
-    run = create(from_flat({"epochs": 2, "channels": "4-8"}), name="Mine", note="why", parent="20260101-000000-abcdef")
+    run = create_run(
+        from_flat({"epochs": 2, "channels": "4-8"}), name="Mine", note="why", parent="20260101-000000-abcdef"
+    )
     for row in (PROGRESS, CHANGE, EPOCH, make_row({"type": "resumed", "step": 5})):
         run.append(row)
     for epoch in (1, 2):
@@ -87,7 +89,7 @@ def top(parts: dict[str, bytes]) -> str:
 
 
 def test_a_member_of_a_study_comes_back_as_a_run_by_itself(home):
-    run = create(from_flat({"folds": 2, "fold": 1}), study="20260101-000000-abcdef", member=1)
+    run = create_run(from_flat({"folds": 2, "fold": 1}), study="20260101-000000-abcdef", member=1)
     run.save_epoch(1, WEIGHTS, PROBS, PROBS[:1])
     again = import_zip(io.BytesIO(export_zip(run)))
     assert (again.about.study, again.about.member) == (None, None)
@@ -149,7 +151,7 @@ def test_entries_of_folders_do_not_matter(run, parts):
 
 
 def test_a_run_that_has_just_begun():
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     again = import_zip(io.BytesIO(export_zip(run)))
     assert again.config == run.config and again.rows() == [] and again.epochs() == []
     assert again.name == run.about.name or again.name == "imported run"
@@ -391,7 +393,7 @@ def test_names_and_notes_that_are_refused(run, parts, home, about):
     [{"classes": ["cat"] * 10}, {"classes": ["cat"]}, {"mean": [0.5], "std": [0.5]}, {"mean": [0.5, 0.5, 0.5]}],
 )
 def test_a_data_set_that_does_not_fit_together_is_refused(run, parts, home, change):
-    dataset = json.loads(catalog.info(run.config.data.dataset).to_json())
+    dataset = json.loads(catalog.find_info(run.config.data.dataset).to_json())
     whole, odd = (json.dumps({"dataset": fields}).encode() for fields in (dataset, dataset | change))
     assert import_zip(pack(parts | {f"{run.id}/about.json": whole})).rows() == run.rows()
     message = refuse(pack(parts | {f"{run.id}/about.json": odd}), home)
@@ -560,7 +562,7 @@ def test_an_interrupt_leaves_nothing_behind(run, parts, monkeypatch):
 
 
 def test_several_runs_go_and_come_back_together(run, home):
-    other = create(RunConfig(), "another")
+    other = create_run(RunConfig(), "another")
     again = import_runs(io.BytesIO(export_zip(run, other)))
     assert [each.name for each in again] == [run.name, "another"]
     assert [each.config for each in again] == [run.config, other.config]

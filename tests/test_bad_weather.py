@@ -15,7 +15,7 @@ from jobs_support import kill_all, processes, tiny, wait_for, wait_for_state, wo
 
 from playground.data import store
 from playground.jobs import client, endings, queue
-from playground.runs import create, files, list_runs
+from playground.runs import create_run, files, list_runs
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
 LONG = {"epochs": 1000}
@@ -24,7 +24,7 @@ LONG = {"epochs": 1000}
 @pytest.fixture
 def served(home, session_home, monkeypatch):
     """A home with the images ready; whatever a test starts in it is killed."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     if not (home / "data").exists():
         (home / "data").symlink_to(session_home / "data")
     monkeypatch.setenv("PLAYGROUND_SLOTS", "2")
@@ -49,12 +49,12 @@ def deny(monkeypatch, folder: Path, number: int) -> None:
 
 @linux
 def test_a_run_that_cannot_be_started_fails_with_its_reason_and_the_others_go_on(served):
-    broken = [create(tiny()) for _ in range(3)]
+    broken = [create_run(tiny()) for _ in range(3)]
     (broken[0].path / "worker.log").mkdir()
     for run, name in zip(broken[1:], ("metrics.jsonl", "lock"), strict=True):
         (run.path / name).unlink(missing_ok=True)
         (run.path / name).mkdir()
-    sound = create(tiny())
+    sound = create_run(tiny())
     for run in (*broken, sound):
         client.submit(run)
     wait_for_state(sound, "finished", seconds=90)
@@ -67,7 +67,7 @@ def test_a_run_that_cannot_be_started_fails_with_its_reason_and_the_others_go_on
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EROFS])
 def test_the_reason_is_kept_beside_a_folder_that_takes_nothing(monkeypatch, number):
-    run, dead = create(tiny()), create(tiny())
+    run, dead = create_run(tiny()), create_run(tiny())
     queue.put(run.id)
     dead.set_status(state="running")
     with monkeypatch.context() as patch:
@@ -100,7 +100,7 @@ def test_runs_are_listed_in_the_order_in_which_they_were_made_whatever_the_clock
     now, made = time.time(), []
     for back in (0, 0, 3600, 7200, 0):
         monkeypatch.setattr(time, "time", lambda back=back: now - back)
-        made += [create(tiny()), create(tiny())]
+        made += [create_run(tiny()), create_run(tiny())]
     assert [run for run in list_runs() if not run.read_only] == made[::-1]
 
 
@@ -110,10 +110,10 @@ def test_runs_are_listed_in_the_order_in_which_they_were_made_whatever_the_clock
 @linux
 def test_a_run_whose_submitter_died_is_started_by_a_service_that_runs_already(served):
     client.ensure_service()
-    first = create(tiny())
+    first = create_run(tiny())
     client.submit(first)
     wait_for_state(first, "finished", seconds=90)
-    lost = create(tiny())  # and never queued
+    lost = create_run(tiny())  # and never queued
     wait_for_state(lost, "finished", seconds=90)
 
 
@@ -123,7 +123,7 @@ def test_a_run_whose_submitter_died_is_started_by_a_service_that_runs_already(se
 @linux
 def test_an_emptied_home_has_one_service_and_none_of_the_old_workers(served):
     with client.client():
-        old = [create(tiny(**LONG)) for _ in range(2)]
+        old = [create_run(tiny(**LONG)) for _ in range(2)]
         for run in old:
             client.submit(run)
         for run in old:
@@ -134,7 +134,7 @@ def test_an_emptied_home_has_one_service_and_none_of_the_old_workers(served):
         assert len(before) == 3
         shutil.rmtree(served, ignore_errors=True)
         served.mkdir(exist_ok=True)
-        new = create(tiny(**LONG))
+        new = create_run(tiny(**LONG))
         wait_for(lambda: not before & set(processes(served)), 60)
         client.submit(new)
         wait_for_state(new, "running", seconds=90)
@@ -163,7 +163,7 @@ def full(monkeypatch, home: Path) -> list[str]:
 
 
 def test_the_status_is_written_from_the_reserve(home, monkeypatch):
-    run = create(tiny())
+    run = create_run(tiny())
     files.keep_reserve()
     assert (home / files.RESERVE).stat().st_size == files.RESERVE_BYTES
     refused = full(monkeypatch, home)
@@ -174,7 +174,7 @@ def test_the_status_is_written_from_the_reserve(home, monkeypatch):
 
 
 def test_a_rename_on_a_full_disk_is_one_line(home, monkeypatch):
-    run = create(tiny(), name="as it was")
+    run = create_run(tiny(), name="as it was")
     files.keep_reserve()
     full(monkeypatch, home)
     with pytest.raises(files.WriteError, match=r"^the disk is full \(.* MB free in .*\); delete runs or data sets"):
@@ -211,7 +211,7 @@ def fill(place: Path) -> None:
 
 @linux
 def test_on_a_full_disk_runs_pause_and_stop_and_say_why_they_ended(small_disk):
-    runs = [create(tiny(**LONG)) for _ in range(2)]
+    runs = [create_run(tiny(**LONG)) for _ in range(2)]
     for run in runs:
         client.pause(run)
         client.submit(run)
@@ -220,7 +220,7 @@ def test_on_a_full_disk_runs_pause_and_stop_and_say_why_they_ended(small_disk):
     wait_for((small_disk / files.RESERVE).exists)
     fill(small_disk)
     with pytest.raises(files.WriteError, match="the disk is full"):
-        create(tiny())
+        create_run(tiny())
     client.stop(runs[0])
     wait_for_state(runs[0], "stopped")
     assert "the disk is full" in runs[0].status().message

@@ -18,7 +18,7 @@ from playground.data import catalog, store
 from playground.data.shapes import Difficulty, generate
 from playground.jobs import client, fetch
 from playground.jobs.process import ROOT
-from playground.runs import RunFolder, create, list_runs, open_run
+from playground.runs import RunFolder, create_run, list_runs, open_run
 from playground.tasks import TASKS
 
 SMALL = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
@@ -28,7 +28,7 @@ SMALL = [part for name, value in TINY.items() for part in (f"--{name.replace('_'
 def data(home, session_home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(session_home))
-        store.arrays("cifar10-mini")
+        store.open_arrays("cifar10-mini")
     (home / "data").mkdir()
     (home / "data" / "cifar10-mini").symlink_to(session_home / "data" / "cifar10-mini")
 
@@ -167,7 +167,7 @@ def test_predict(capsys, tmp_path):
 
 def kept(state: str, accuracy: float, epochs: int = 2, dataset: str = "cifar10-mini") -> RunFolder:
     """A run that is newer than those before it, though all are made within a second."""
-    path = create(from_flat({"dataset": dataset}), f"{state} at {accuracy}").path
+    path = create_run(from_flat({"dataset": dataset}), f"{state} at {accuracy}").path
     run = RunFolder(path.rename(path.with_name(f"20260101-{len(list(path.parent.iterdir())):06d}-abcdef")))
     for epoch in range(epochs):
         run.save_epoch(epoch, {"output.bias": np.zeros(10, np.float16)}, np.full((1, 10), 0.1, np.float16))
@@ -261,16 +261,16 @@ def test_data_is_previewed_and_a_doubt_waits_for_its_flag(capsys, nested):
     assert "--name NAME" in refused(capsys, *command)
     assert cli.main([*command, "--name", "upper", "--yes"]) == 0
     assert cli.main([*command, "--name", "lower", "--depth", "1"]) == 0
-    assert catalog.info("upper").classes == ("cats", "dogs")
-    assert catalog.info("lower").classes == ("persian", "poodle", "pug", "siamese")
-    assert catalog.info("upper").size == TASKS["classification"].side
+    assert catalog.find_info("upper").classes == ("cats", "dogs")
+    assert catalog.find_info("lower").classes == ("persian", "poodle", "pug", "siamese")
+    assert catalog.find_info("upper").size == TASKS["classification"].side
 
 
 def test_data_is_corrected_by_flags(capsys, nested):
     command = ["data", "import", nested, "--name", "pets", "--yes"]
     corrections = ["--part", "cats/siamese=left out", "--rename", "dogs=hounds", "--size", "24", "--test-share", "0.5"]
     assert cli.main([*command, *corrections]) == 0
-    info = catalog.info("pets")
+    info = catalog.find_info("pets")
     assert (info.classes, info.size, info.train_count, info.test_count) == (("cats", "hounds"), 24, 4, 5)
     command[4] = "other"
     capsys.readouterr()
@@ -291,7 +291,7 @@ def test_data_draw(capsys):
     assert cli.main([*command, "--occlusion", "0", "--noise", "0", "--contrast", "1", "--seed", "3"]) == 0
     assert "easy: 22 images of 6 classes, 12 to learn from and 10 to test on" in capsys.readouterr().out
     expected = generate(12, 32, 3, Difficulty(1, 0, 0, 1))[1]
-    np.testing.assert_array_equal(store.arrays("easy").train_targets, expected)
+    np.testing.assert_array_equal(store.open_arrays("easy").train_targets, expected)
     assert "already" in refused(capsys, *command)
     assert "noise cannot be 3.0; it takes a number from 0 to 0.5" in refused(
         capsys, "data", "draw", "x", "--noise", "3"
@@ -335,7 +335,7 @@ def test_ctrl_c_saves_and_resume_goes_on(home):
 
 
 def test_runs_are_led_from_the_command_line(home, capsys):
-    run = create(tiny(epochs=1000))
+    run = create_run(tiny(epochs=1000))
     try:
         assert cli.main(["runs", "note", run.id, "for the talk"]) == 0
         assert run.about.note == "for the talk"
@@ -366,7 +366,7 @@ def test_detached(home, capsys):
 
 
 def test_a_closed_pipe_is_no_error(home):
-    create(tiny())
+    create_run(tiny())
     shell = f"{sys.executable} -m playground runs | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False

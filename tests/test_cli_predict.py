@@ -17,7 +17,7 @@ from playground.inference import preprocess
 from playground.inference.segment import label_photo, pixel_probs
 from playground.jobs import client
 from playground.metrics.mask_scores import class_fractions
-from playground.plots.masks import PALETTE, laid_over
+from playground.plots.masks import PALETTE, overlay_mask
 from playground.runs import list_runs
 from playground.ui.components.sheets import of_image
 
@@ -138,4 +138,4 @@ def test_the_mask_is_that_of_the_page(tmp_path, monkeypatch, pixels_run):
     at.file_uploader[0].upload("one.png", (tmp_path / "one.png").read_bytes(), "image/png")
     shown = json.loads(run(at).get_by_key("segment_photo_pictures").proto.json)["items"][1]["url"]
     opacity, clear = 0.6, 0  # the background is left as it is
-    assert shown == of_image(laid_over(photo, mask, opacity, clear), "", "").url
+    assert shown == of_image(overlay_mask(photo, mask, opacity, clear), "", "").url

@@ -15,7 +15,7 @@ TINY = "--images-per-class 8 --channels 4 --fc-width 0 --batch-size 16 --device 
 @pytest.fixture(scope="module", autouse=True)
 def module_home(tmp_path_factory, session_home):
     """One home and one service for all commands here."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("cli-studies-home")
         (home / "data").symlink_to(session_home / "data")

@@ -20,8 +20,8 @@ from playground.config import RunConfig, from_flat
 from playground.geometry import layers
 from playground.metrics import IGNORE
 from playground.plots import MAX_POINTS
-from playground.plots.compare import Curve, overlay, run_colour
-from playground.runs import Feed, Status
+from playground.plots.compare import Curve, color_run, draw_overlay
+from playground.runs import RunReader, Status
 
 # What differs
 
@@ -133,28 +133,30 @@ def curve(number, count=10):
 @pytest.mark.parametrize("count", [1, 2, 20])
 @pytest.mark.parametrize("figure", ["loss", "accuracy"])
 def test_the_figure_is_one_that_plotly_takes(count, figure):
-    made = overlay([curve(n) for n in range(count)], axis="images", figure=figure, title="t", log=True, smoothing=0.5)
+    made = draw_overlay(
+        [curve(n) for n in range(count)], axis="images", figure=figure, title="t", log=True, smoothing=0.5
+    )
     go.Figure(made)
     json.dumps(made, allow_nan=False)
     assert [trace["name"] for trace in made["data"]] == [f"run {n}" for n in range(count)]
 
 
 def test_twenty_runs_are_told_apart_by_colour_and_dash():
-    made = overlay([curve(n) for n in range(20)], axis="epoch", figure="loss", title="")
+    made = draw_overlay([curve(n) for n in range(20)], axis="epoch", figure="loss", title="")
     looks = {(trace["line"]["color"], trace["line"].get("dash")) for trace in made["data"]}
     assert len(looks) == 20
-    assert overlay([curve(7)], axis="epoch", figure="loss", title="")["data"][0]["line"]["color"] == run_colour(7)
+    assert draw_overlay([curve(7)], axis="epoch", figure="loss", title="")["data"][0]["line"]["color"] == color_run(7)
 
 
 def test_many_points_are_thinned_out_and_accuracy_is_in_per_cent():
-    made = overlay([curve(0, 10_000)], axis="step", figure="accuracy", title="")["data"][0]
+    made = draw_overlay([curve(0, 10_000)], axis="step", figure="accuracy", title="")["data"][0]
     assert len(made["x"]) <= MAX_POINTS
     assert (made["y"][0], made["y"][-1]) == (10, 90)
     for figure in ("iou", "boundary_f1"):
-        made = overlay([curve(0)], axis="step", figure=figure, title="")
+        made = draw_overlay([curve(0)], axis="step", figure=figure, title="")
         assert made["data"][0]["y"][-1] == 90 and made["layout"]["yaxis"]["ticksuffix"] == " %"
-    raw = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.0)["data"][0]["y"]
-    smoothed = overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.9)["data"][0]["y"]
+    raw = draw_overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.0)["data"][0]["y"]
+    smoothed = draw_overlay([curve(0)], axis="step", figure="loss", title="", smoothing=0.9)["data"][0]["y"]
     assert raw[-1] == 0.9 > smoothed[-1]
 
 
@@ -210,7 +212,7 @@ def test_a_deleted_data_set_leaves_what_was_measured():
 
 def test_the_demo():
     demo = runs.demo_run()
-    feed = Feed(demo)
+    feed = RunReader(demo)
     feed.update()
     found = sum_up_costs(demo.config, feed.status, feed.progress, feed.epochs)
     assert (found.best["val"], found.best_epoch) == (0.905, 24)

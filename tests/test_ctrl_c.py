@@ -40,7 +40,7 @@ runpy.run_module("playground", run_name="__main__", alter_sys=True)
 @pytest.fixture
 def served(home, session_home, monkeypatch):
     """A home with the images ready; whatever a test starts in it is killed."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     if not (home / "data").exists():
         (home / "data").mkdir()
         (home / "data" / "cifar10-mini").symlink_to(session_home / "data" / "cifar10-mini")

@@ -8,7 +8,7 @@ from playground.data.catalog import DataError
 from playground.data.importing.plan import Corrections
 from playground.data.importing.save import import_any, take
 from playground.data.importing.understand import understand
-from playground.data.load import load
+from playground.data.load import load_dataset
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 NOT_DATA = ("run_", "inject_", "tiny-own-run")
@@ -130,7 +130,7 @@ def test_what_is_in_doubt_waits_for_an_answer(name: str) -> None:
     with pytest.raises(DataError, match="answer it first"):
         import_any(case(name), "case")
     take(case(name), plan.agreed(), "case")
-    assert load("case").info.classes == classes
+    assert load_dataset("case").info.classes == classes
 
 
 def test_255_may_be_said_to_be_a_class() -> None:

@@ -25,8 +25,8 @@ from PIL import Image
 from torchvision import datasets
 
 from playground.data import download, store
-from playground.data.catalog import DataError, folder, info, is_ready
-from playground.data.load import load
+from playground.data.catalog import DataError, find_folder, find_info, is_ready
+from playground.data.load import load_dataset
 from playground.data.progress import Progress
 from playground.metrics import IGNORE
 
@@ -137,11 +137,11 @@ def cifar(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarr
 
 
 def archive_path() -> Path:
-    return folder("cifar10").parent / ".downloads" / "cifar10" / "cifar-10-python.tar.gz"
+    return find_folder("cifar10").parent / ".downloads" / "cifar10" / "cifar-10-python.tar.gz"
 
 
 def check(data: dict[str, np.ndarray]) -> None:
-    found = load("cifar10")
+    found = load_dataset("cifar10")
     train = np.concatenate([data[f"data_batch_{k}"] for k in range(1, 6)]).reshape(-1, 3, 32, 32)
     assert np.array_equal(found.train_images, train)
     assert np.array_equal(found.test_images, data["test_batch"].reshape(-1, 3, 32, 32))
@@ -150,14 +150,14 @@ def check(data: dict[str, np.ndarray]) -> None:
 
 def test_a_download_ends_in_the_store_and_leaves_no_archive(server: Server, cifar: dict[str, np.ndarray]) -> None:
     told: list[Progress] = []
-    load("cifar10", told.append)
+    load_dataset("cifar10", told.append)
     check(cifar)
     size = len(server.files["/cifar-10-python.tar.gz"])
     transfer = [p for p in told if p.what == "Downloading CIFAR-10"]
     assert transfer[0] == Progress(0, size, "Downloading CIFAR-10") and transfer[-1].done == transfer[-1].total == size
     assert [p.done for p in transfer] == sorted(p.done for p in transfer) and len(transfer) > size / 5000
     assert not archive_path().parent.exists()
-    assert info("cifar10").train_count == 100 and len(info("cifar10").mean) == 3
+    assert find_info("cifar10").train_count == 100 and len(find_info("cifar10").mean) == 3
     server.files.clear()
     check(cifar)  # from the disk
     assert server.requests == [("/cifar-10-python.tar.gz", "")]
@@ -174,7 +174,7 @@ def test_a_connection_that_keeps_breaking_is_one_line_and_the_next_try_goes_on(
 ) -> None:
     server.cut, server.cuts = 10_000, 100
     with pytest.raises(DataError, match=r"the connection to 127\.0\.0\.1 broke .* kept.* cifar10-mini works offline$"):
-        load("cifar10")
+        load_dataset("cifar10")
     assert len(server.requests) == 1 + download.RETRIES and not archive_path().exists()
     server.cuts = 0
     check(cifar)
@@ -184,7 +184,7 @@ def test_a_connection_that_keeps_breaking_is_one_line_and_the_next_try_goes_on(
 def test_a_cut_without_a_length_is_found_by_the_checksum(server: Server, cifar: dict[str, np.ndarray]) -> None:
     server.cut, server.cuts, server.lengths = 10_000, 1, False
     with pytest.raises(DataError, match="corrupt"):
-        load("cifar10")
+        load_dataset("cifar10")
     check(cifar)
 
 
@@ -197,12 +197,12 @@ def test_a_cancel_keeps_what_is_there(server: Server, cifar: dict[str, np.ndarra
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        load("cifar10", cancel)
+        load_dataset("cifar10", cancel)
     part = archive_path().with_name("cifar-10-python.tar.gz.part")
     assert part.stat().st_size > 100_000 and not archive_path().exists() and not is_ready("cifar10")
     told: list[Progress] = []
     kept = part.stat().st_size
-    load("cifar10", told.append)
+    load_dataset("cifar10", told.append)
     check(cifar)
     assert server.requests[1][1] == f"bytes={kept}-" and told[0].done == kept
 
@@ -213,7 +213,7 @@ def test_a_cancel_before_unpacking_does_not_download_again(server: Server, cifar
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load("cifar10", cancel)
+        load_dataset("cifar10", cancel)
     assert archive_path().exists()
     check(cifar)
     assert len(server.requests) == 1
@@ -242,7 +242,7 @@ def test_a_server_that_ignores_range_starts_again(server: Server, cifar: dict[st
 def test_another_range_than_the_one_asked_for_is_not_appended(server: Server, cifar: dict[str, np.ndarray]) -> None:
     server.wrong_range, server.cut, server.cuts = True, 50_000, 1
     with pytest.raises(DataError, match="another piece of the file"):
-        load("cifar10")
+        load_dataset("cifar10")
     assert archive_path().with_name("cifar-10-python.tar.gz.part").stat().st_size == 50_000
 
 
@@ -251,7 +251,7 @@ def test_a_corrupt_archive_never_gets_its_name(server: Server, cifar: dict[str, 
     server.files["/cifar-10-python.tar.gz"] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
     expected = hashlib.md5(whole).hexdigest()
     with pytest.raises(DataError, match=rf"corrupt .*expected {expected}\), which was deleted.*try again") as error:
-        load("cifar10")
+        load_dataset("cifar10")
     assert "\n" not in str(error.value)
     assert list(archive_path().parent.iterdir()) == [] and not is_ready("cifar10")
     server.files["/cifar-10-python.tar.gz"] = whole
@@ -271,7 +271,7 @@ def test_torchvisions_own_check_is_run(
     wrong = [[name, "0" * 32] for name, _ in datasets.CIFAR10.train_list]
     monkeypatch.setattr(datasets.CIFAR10, "train_list", wrong)
     with pytest.raises(DataError, match="damaged while it was unpacked"):
-        load("cifar10")
+        load_dataset("cifar10")
     assert not is_ready("cifar10")
 
 
@@ -284,14 +284,14 @@ def test_no_network_names_the_set_the_host_and_the_way_out(
         with pytest.raises(
             DataError, match=r"^CIFAR-10 cannot .* 127\.0\.0\.1 could not be reached .*offline$"
         ) as error:
-            load("cifar10")
+            load_dataset("cifar10")
     assert "\n" not in str(error.value)
     monkeypatch.setattr(datasets.CIFAR10, "url", "http://no-such-host.invalid/x")
     with pytest.raises(DataError, match=r"no-such-host\.invalid could not be reached"):
-        load("cifar10")
+        load_dataset("cifar10")
     monkeypatch.setattr(datasets.CIFAR10, "url", f"{server.url}/elsewhere")
     with pytest.raises(DataError, match="answered 404"):
-        load("cifar10")
+        load_dataset("cifar10")
 
 
 def test_a_full_disk_is_not_taken_for_the_network(
@@ -306,7 +306,7 @@ def test_a_full_disk_is_not_taken_for_the_network(
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DataError, match=r"cannot be kept in .*No space left on device$"):
-        load("cifar10")
+        load_dataset("cifar10")
     assert len(server.requests) == 1
 
 
@@ -319,7 +319,7 @@ def test_a_server_that_falls_silent_is_given_up(
         silent.listen()
         monkeypatch.setattr(datasets.CIFAR10, "url", f"http://127.0.0.1:{silent.getsockname()[1]}/x")
         with pytest.raises(DataError, match="could not be reached"):
-            load("cifar10")
+            load_dataset("cifar10")
 
 
 def test_two_processes_that_want_the_same_set_download_it_once(
@@ -351,7 +351,7 @@ def test_cifar100_takes_the_fine_labels(server: Server, monkeypatch: pytest.Monk
     files = {name: {"data": data, **labels} for name in ("train", "test")}
     archive, sums = cifar_archive("cifar-100-python", files | {"meta": {"fine_label_names": ["x"] * 100}})
     point_cifar(monkeypatch, datasets.CIFAR100, server, archive, sums)
-    found = load("cifar100")
+    found = load_dataset("cifar100")
     assert found.train_targets.tolist() == labels["fine_labels"]
     assert np.array_equal(found.test_images, data.reshape(6, 3, 32, 32))
 
@@ -372,11 +372,11 @@ def test_the_mnists_come_from_the_mirror_that_works(
     monkeypatch.setattr(source, "mirrors", ["http://no-such-host.invalid/", f"{server.url}/good/"])
     monkeypatch.setattr(source, "resources", resources)
     # An earlier run was killed while it unpacked: torchvision would take this for the whole file.
-    half = folder(name).parent / ".downloads" / name / source.__name__ / "raw" / "train-images-idx3-ubyte"
+    half = find_folder(name).parent / ".downloads" / name / source.__name__ / "raw" / "train-images-idx3-ubyte"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     told: list[Progress] = []
-    found = load(name, told.append)
+    found = load_dataset(name, told.append)
     assert any(p.what.endswith(", file 4 of 4") for p in told)
     train_images, train_targets, test_images, test_targets = arrays
     assert np.array_equal(found.train_images, train_images[:, None])
@@ -389,7 +389,7 @@ def test_the_mnists_come_from_the_mirror_that_works(
 def test_a_set_that_no_mirror_has_names_them_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://no-such-host.invalid/", f"{server.url}/bad/"])
     with pytest.raises(DataError, match=r"no-such-host\.invalid could not be reached .*127\.0\.0\.1 answered 404"):
-        load("mnist")
+        load_dataset("mnist")
 
 
 def test_svhn_has_the_digit_0_as_class_0(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,7 +404,7 @@ def test_svhn_has_the_digit_0_as_class_0(server: Server, monkeypatch: pytest.Mon
         listing[split] = [url, f"{split}_32x32.mat", hashlib.md5(out.getvalue()).hexdigest()]
         arrays[split] = images
     monkeypatch.setattr(datasets.SVHN, "split_list", listing)
-    found = load("svhn")
+    found = load_dataset("svhn")
     assert found.train_targets.tolist() == [*range(1, 10), 0] * 2 and found.test_targets.tolist() == [*range(1, 10), 0]
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         assert np.array_equal(images, arrays[split].transpose(3, 2, 0, 1))
@@ -451,7 +451,7 @@ def pets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_pets() -> None:
-    found = load("oxford-pet")
+    found = load_dataset("oxford-pet")
     assert found.info.task == "segmentation" and found.info.shape == (3, 128, 128)
     assert (found.info.train_count, found.info.test_count) == (3, 2)
     assert np.ptp(found.train_images) < 5 and abs(int(found.train_images[0, 0, 0, 0]) - 90) < 5
@@ -465,13 +465,13 @@ def check_pets() -> None:
 def test_the_pets_are_cut_to_their_middle_and_the_border_is_no_class(server: Server, pets: None) -> None:
     server.cut, server.cuts = 500, 1
     told: list[Progress] = []
-    load("oxford-pet", told.append)
+    load_dataset("oxford-pet", told.append)
     check_pets()
     whats = [progress.what for progress in told]
     assert whats[-1] == "Shrinking test images of Oxford-IIIT Pet, a label for each pixel"
     assert any(what.endswith("file 2 of 2") for what in whats)
     assert [wanted for _, wanted in server.requests] == ["", "bytes=500-", ""]
-    assert not (folder("oxford-pet").parent / ".downloads" / "oxford-pet").exists()
+    assert not (find_folder("oxford-pet").parent / ".downloads" / "oxford-pet").exists()
 
 
 def test_pets_that_were_half_unpacked_are_unpacked_again(server: Server, pets: None) -> None:
@@ -480,8 +480,8 @@ def test_pets_that_were_half_unpacked_are_unpacked_again(server: Server, pets: N
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load("oxford-pet", cancel)
-    unpacked = folder("oxford-pet").parent / ".downloads" / "oxford-pet" / "oxford-iiit-pet"
+        load_dataset("oxford-pet", cancel)
+    unpacked = find_folder("oxford-pet").parent / ".downloads" / "oxford-pet" / "oxford-iiit-pet"
     (unpacked / "annotations" / "test.txt").unlink()  # torchvision only looks whether the folders are there
     check_pets()
     assert len(server.requests) == 2  # nothing is fetched twice
@@ -504,7 +504,7 @@ def test_voc_keeps_its_classes_and_its_void(server: Server, monkeypatch: pytest.
     server.files["/voc.tar"] = archive
     entry = voc.DATASET_YEAR_DICT["2012"] | {"url": f"{server.url}/voc.tar", "md5": hashlib.md5(archive).hexdigest()}
     monkeypatch.setitem(voc.DATASET_YEAR_DICT, "2012", entry)
-    found = load("voc2012")
+    found = load_dataset("voc2012")
     assert found.info.shape == (3, 120, 160) and found.info.num_classes == 21
     assert (found.info.train_count, found.info.test_count) == (2, 1)
     for mask in (*found.train_targets, *found.test_targets):
@@ -522,11 +522,11 @@ def test_the_real_cifar10_in_the_official_layout(
     archive = (tmp_path / "cifar-10-python.tar.gz").read_bytes()
     point_cifar(monkeypatch, datasets.CIFAR10, server, archive, json.loads(made.stdout)["files"])
     server.cut, server.cuts = 1_000_000, 2
-    load("cifar10")
+    load_dataset("cifar10")
     started = time.perf_counter()
-    found = load("cifar10")
+    found = load_dataset("cifar10")
     assert time.perf_counter() - started < 2
-    mini = load("cifar10-mini")
+    mini = load_dataset("cifar10-mini")
     # The first 300 images of the first batch hold fewer than 1,000 of each class, so the bundled set begins with them.
     assert np.array_equal(found.train_images[:300], mini.train_images[:300])
     assert np.array_equal(found.train_targets[:300], mini.train_targets[:300])

@@ -20,7 +20,7 @@ from playground.data.importing.save import ImportReport, import_any, take
 from playground.data.importing.shrink import fit_pair
 from playground.data.importing.sources import Source
 from playground.data.importing.understand import understand
-from playground.data.load import load
+from playground.data.load import load_dataset
 from playground.data.progress import Progress, Report
 from playground.metrics import IGNORE
 
@@ -72,7 +72,7 @@ def refused(files: Files, match: str, **settings: object) -> str:
 
 def stored(name: str = "mine") -> dict[bytes, np.ndarray]:
     """Return {image: mask} of all that was kept."""
-    found = load(name)
+    found = load_dataset(name)
     images = np.concatenate([found.train_images, found.test_images])
     targets = np.concatenate([found.train_targets, found.test_targets])
     return {image.tobytes(): mask for image, mask in zip(images, targets, strict=True)}
@@ -93,7 +93,7 @@ def test_images_and_masks_become_a_data_set(prefix: str) -> None:
     found = stored("my-streets")
     for k in range(10):
         np.testing.assert_array_equal(found[photo(k).transpose(2, 0, 1).tobytes()], labels(k))
-    assert load("my-streets").train_targets.dtype == np.uint8
+    assert load_dataset("my-streets").train_targets.dtype == np.uint8
 
 
 def test_a_folder_does_as_well(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_folder_does_as_well(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     import_masks(tmp_path, "mine", size=W)
     import_masks(pack(pairs()), "zipped", size=W)
-    np.testing.assert_array_equal(load("mine").train_targets, load("zipped").train_targets)
+    np.testing.assert_array_equal(load_dataset("mine").train_targets, load_dataset("zipped").train_targets)
     with pytest.raises(DataError, match="there is no"):
         import_masks(tmp_path / "nothing.zip", "other")
     with pytest.raises(DataError, match="not a zip file"):
@@ -113,7 +113,7 @@ def test_the_seed_chooses_the_test_images() -> None:
     tests = []
     for k, seed in enumerate((1, 1, 2)):
         import_masks(pack(pairs(20)), f"set{k}", size=W, seed=seed, test_share=0.25)
-        tests.append(load(f"set{k}").test_images)
+        tests.append(load_dataset(f"set{k}").test_images)
         assert len(tests[-1]) == 5
     assert np.array_equal(tests[0], tests[1]) and not np.array_equal(tests[0], tests[2])
 
@@ -132,7 +132,7 @@ def test_a_split_is_kept(layout: str, train_on: Learn, count: int) -> None:
     report = import_masks(pack(files), "mine", size=W, train_on=train_on)
     assert (report.info.train_count, report.info.test_count) == (count, 3) and report.skipped == []
     wanted = {photo(k).transpose(2, 0, 1).tobytes() for k in (20, 21, 22)}
-    assert {image.tobytes() for image in load("mine").test_images} == wanted
+    assert {image.tobytes() for image in load_dataset("mine").test_images} == wanted
 
 
 def test_without_test_images_validation_takes_their_place() -> None:
@@ -208,7 +208,7 @@ def test_255_has_no_class_and_neither_has_a_value_that_is_given() -> None:
     made = import_masks(pack(pairs(made=with_hole)), "mine", size=W).info
     assert made.classes == ("class 0", "class 1", "class 2")
     assert (mask_of(0)[:, :4] == IGNORE).all() and (mask_of(0)[:, 4:] == labels(0)[:, 4:]).all()
-    own.delete("mine")
+    own.delete_dataset("mine")
     made = import_masks(pack(pairs()), "mine", size=W, ignore=1).info
     assert made.classes == ("class 0", "class 2")
     np.testing.assert_array_equal(mask_of(0), np.array([0, IGNORE, 1])[labels(0)])
@@ -220,7 +220,7 @@ def test_black_and_white_are_two_classes(mode: str) -> None:
     made = import_masks(pack(files), "mine", size=W).info
     assert made.classes == ("class 0", "class 1" if mode else "class 255")
     np.testing.assert_array_equal(mask_of(0), labels(0) > 0)
-    own.delete("mine")
+    own.delete_dataset("mine")
     named = import_masks(pack(files), "mine", size=W, classes=["ground", "figure"]).info
     assert named.classes == ("ground", "figure")
     np.testing.assert_array_equal(mask_of(0), labels(0) > 0)
@@ -474,7 +474,7 @@ def test_camvid() -> None:
     report = import_any(CAMVID, "camvid", Corrections(size=240, ignore=11, train_on="train"))
     assert report.skipped == [] and report.info.shape == (3, 180, 240) and report.info.num_classes == 11
     assert (report.info.train_count, report.info.test_count) == (367, 233)
-    found = load("camvid")
+    found = load_dataset("camvid")
     for split, targets in (("train", found.train_targets), ("test", found.test_targets)):
         for k, path in enumerate(sorted((CAMVID / split / "masks").iterdir())[:20]):
             raw = np.asarray(Image.open(path))

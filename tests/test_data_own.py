@@ -16,13 +16,13 @@ from factories import encode, noise, pack
 from PIL import Image
 
 from playground.data import own
-from playground.data.catalog import DataError, available, folder, info, is_ready
+from playground.data.catalog import DataError, find_folder, find_info, is_ready, list_available
 from playground.data.importing import plan_steps, save, sources
 from playground.data.importing.plan import Corrections
 from playground.data.importing.save import ImportReport, import_any, take
 from playground.data.importing.sources import Source
 from playground.data.importing.understand import understand
-from playground.data.load import load
+from playground.data.load import load_dataset
 from playground.data.progress import Progress, Report
 from playground.images import fit_to, read_image
 
@@ -52,7 +52,7 @@ def refused(archive: io.BytesIO | Path | str, match: str, name: str = "pets") ->
     with pytest.raises(DataError, match=match) as error:
         import_zip(archive, name)
     assert "\n" not in str(error.value)
-    assert not is_ready("pets") and not (folder("pets").parent / ".pets.new").exists()
+    assert not is_ready("pets") and not (find_folder("pets").parent / ".pets.new").exists()
     return str(error.value)
 
 
@@ -65,8 +65,8 @@ def test_class_folders_become_a_data_set(prefix: str, size: int) -> None:
     assert report.info.name == "my-pets" and report.info.title == "My Pets!" and report.info.own
     assert report.info.classes == ("cats", "dogs") and report.info.shape == (3, size, size)
     assert (report.info.train_count, report.info.test_count) == (8, 2)
-    found = load("my-pets")
-    assert found.info == report.info and "my-pets" in [item.name for item in available()]
+    found = load_dataset("my-pets")
+    assert found.info == report.info and "my-pets" in [item.name for item in list_available()]
     expected = {(fit_to(read_image(data), size, 3).tobytes(), int("dogs" in name)) for name, data in files.items()}
     images = np.concatenate([found.train_images, found.test_images])
     targets = np.concatenate([found.train_targets, found.test_targets])
@@ -91,7 +91,7 @@ def test_a_folder_does_as_well_as_a_zip_and_a_path_as_well_as_a_file(tmp_path: P
         ("birds", "It is a link or a device"),
         ("cats/link.png", "It is a link or a device"),
     ]
-    assert np.array_equal(load("one").train_images, load("two").train_images)
+    assert np.array_equal(load_dataset("one").train_images, load_dataset("two").train_images)
     refused(tmp_path / "nothing.zip", "there is no .*nothing.zip")
     refused(tmp_path / "set" / "cats" / "0.png", "not a zip file")
 
@@ -101,7 +101,7 @@ def test_the_same_seed_splits_alike_and_another_differently() -> None:
     tests = []
     for k, seed in enumerate((1, 1, 2)):
         import_zip(files, f"set{k}", size=16, test_share=0.25, seed=seed)
-        found = load(f"set{k}")
+        found = load_dataset(f"set{k}")
         assert len(found.test_images) == 10
         tests.append(found.test_images)
     assert np.array_equal(tests[0], tests[1]) and not np.array_equal(tests[0], tests[2])
@@ -109,7 +109,7 @@ def test_the_same_seed_splits_alike_and_another_differently() -> None:
 
 def test_each_class_is_tested_however_small_the_share() -> None:
     import_zip(pack(two_classes(count=3)), "pets", test_share=0.01)
-    assert load("pets").test_targets.tolist() == [0, 1]
+    assert load_dataset("pets").test_targets.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("top", ["", "top/"])
@@ -120,9 +120,9 @@ def test_a_split_in_the_zip_is_kept(top: str) -> None:
     assert (report.info.train_count, report.info.test_count) == (10, 4)  # val/ joins the training images
     assert report.skipped == [(f"{top}notes/a.png", f"It is in none of the folders {top}Train, {top}test, {top}val")]
     wanted = {fit_to(read_image(data), 16, 3).tobytes() for name, data in files.items() if "test/" in name}
-    assert {image.tobytes() for image in load("pets").test_images} == wanted
+    assert {image.tobytes() for image in load_dataset("pets").test_images} == wanted
     import_zip(pack(two_classes("train/", 4) | two_classes("val/", 2, 500)), "pets2", size=16)
-    assert load("pets2").info.test_count == 4  # with no test/, val/ takes its place
+    assert load_dataset("pets2").info.test_count == 4  # with no test/, val/ takes its place
 
 
 def test_a_class_that_is_only_tested_is_left_out_once_that_is_agreed() -> None:
@@ -147,7 +147,7 @@ def test_equal_images_are_dropped_and_never_tested_and_trained_on() -> None:
     files |= {"test/cats/1.bmp": out.getvalue(), "test/cats/2.png": picture(700), "test/dogs/1.png": picture(701)}
     report = import_zip(pack(files), "pets")
     assert report.duplicates == 2 and (report.info.train_count, report.info.test_count) == (10, 2)
-    found = load("pets")
+    found = load_dataset("pets")
     train = {image.tobytes() for image in found.train_images}
     assert not train & {image.tobytes() for image in found.test_images}
 
@@ -191,7 +191,7 @@ def test_any_colour_mode_becomes_rgb_and_photos_are_turned_upright() -> None:
     files["dogs/turned.jpg"] = out.getvalue()
     report = import_zip(pack(files), "pets", size=30)
     assert report.skipped == [] and report.info.train_count + report.info.test_count == 18
-    found = load("pets")
+    found = load_dataset("pets")
     images = {image.tobytes() for image in np.concatenate([found.train_images, found.test_images])}
     raw = np.asarray(Image.open(io.BytesIO(out.getvalue())).convert("RGB"))
     assert np.rot90(raw, -1).transpose(2, 0, 1).tobytes() in images
@@ -371,7 +371,7 @@ def test_names_that_cannot_be(name: str, match: str) -> None:
     [("My cats!", "my-cats"), ("Äpfel & Öl", "apfel-ol"), ("../../etc", "etc"), ("x" * 90, "x" * 64), ("_a", "a")],
 )
 def test_names_become_slugs(typed: str, made: str) -> None:
-    assert own.slug(typed) == made
+    assert own.make_slug(typed) == made
 
 
 def test_sizes_and_shares_out_of_range_are_one_line() -> None:
@@ -406,23 +406,23 @@ def test_an_import_can_be_watched_and_cancelled() -> None:
 
 def test_own_sets_can_be_deleted_and_others_not() -> None:
     import_zip(pack(two_classes()), "pets")
-    own.delete("pets")
-    assert not is_ready("pets") and "pets" not in [item.name for item in available()]
-    assert not [name for name in os.listdir(folder("pets").parent) if "pets" in name]
+    own.delete_dataset("pets")
+    assert not is_ready("pets") and "pets" not in [item.name for item in list_available()]
+    assert not [name for name in os.listdir(find_folder("pets").parent) if "pets" in name]
     import_zip(pack(two_classes()), "pets")
-    load("cifar10-mini")
+    load_dataset("cifar10-mini")
     for name, match in (("cifar10-mini", "part of the playground"), ("nope", "no data set"), ("../x", "no data set's")):
         with pytest.raises(DataError, match=match):
-            own.delete(name)
+            own.delete_dataset(name)
     assert is_ready("cifar10-mini") and is_ready("pets")
 
 
 def test_a_name_that_is_unknown_is_one_short_line_however_many_sets_there_are() -> None:
     import_zip(pack(two_classes()), "pets")
     for k in range(30):
-        shutil.copytree(folder("pets"), folder(f"pets-{k}"))
+        shutil.copytree(find_folder("pets"), find_folder(f"pets-{k}"))
     with pytest.raises(DataError, match="there is no data set pest; did you mean pets") as near:
-        info("pest")
+        find_info("pest")
     with pytest.raises(DataError, match="there is no data set xylophone; the Data page names") as far:
-        info("xylophone")
+        find_info("xylophone")
     assert max(len(str(error.value)) for error in (near, far)) < 100

@@ -19,7 +19,7 @@ from playground.data.importing.plan import Corrections, Plan, describe
 from playground.data.importing.plan_steps import Memo
 from playground.data.importing.save import take
 from playground.data.importing.understand import understand
-from playground.data.load import load
+from playground.data.load import load_dataset
 from playground.metrics import IGNORE
 
 H, W = 32, 48
@@ -56,7 +56,7 @@ def taken(files: Files, **said: object) -> dict[bytes, np.ndarray]:
     """Take in at full size, and return {image: mask}."""
     plan = understand(pack(files), Corrections(**{"size": W} | said)).agreed()
     take(pack(files), plan, "mine")
-    found = load("mine")
+    found = load_dataset("mine")
     images = np.concatenate([found.train_images, found.test_images])
     masks = np.concatenate([found.train_targets, found.test_targets])
     return {image.tobytes(): mask for image, mask in zip(images, masks, strict=True)}
@@ -150,7 +150,7 @@ def test_masks_of_jpegs_are_black_and_white(resave: bool) -> None:
     found = taken(pairs(made))
     for k in range(6):
         assert (mask_of(found, k) == moved(k)).mean() > 0.99
-    assert load("mine").info.classes == ("black", "white")
+    assert load_dataset("mine").info.classes == ("black", "white")
     plan = plan_of(pairs(made))
     assert plan.ignored == 0 and any("greys from 128 on are white" in remark for remark in plan.remarks)
 
@@ -257,7 +257,7 @@ def test_lists_of_tools_with_colours(name: str, text: str, palette: bool) -> Non
         return out.getvalue()
 
     found = taken(pairs(made) | {name: text.encode()})
-    assert load("mine").info.classes == ("sky", "car", "road")
+    assert load_dataset("mine").info.classes == ("sky", "car", "road")
     np.testing.assert_array_equal(mask_of(found, 0), labels(0, 3))
 
 
@@ -265,7 +265,7 @@ def test_lists_of_tools_with_values() -> None:
     files = pairs(lambda k: encode(labels(k, 3) * np.uint8(7)))
     roboflow = files | {"_classes.csv": b"Pixel Value, Class\n14, road\n0, sky\n7, car\n"}
     found = taken(roboflow)
-    assert load("mine").info.classes == ("road", "sky", "car")
+    assert load_dataset("mine").info.classes == ("road", "sky", "car")
     np.testing.assert_array_equal(mask_of(found, 1), np.array([1, 2, 0])[labels(1, 3)])
     colours = {"sky": [0, 0, 0], "car": [7, 7, 7], "road": [14, 14, 14]}
     supervisely = files | {"obj_class_to_machine_color.json": json.dumps(colours).encode()}

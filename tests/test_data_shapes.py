@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from playground.data import own, shapes, store
-from playground.data.catalog import CATALOG, DataError, info, is_ready
+from playground.data.catalog import CATALOG, DataError, find_info, is_ready
 from playground.data.progress import Progress
 from playground.data.shapes import LIMITS, Difficulty, generate
 
@@ -166,10 +166,10 @@ def test_a_set_of_ones_own_is_drawn_as_asked() -> None:
     told: list[Progress] = []
     hard = Difficulty(shapes=7, occlusion=0.6, noise=0.1, contrast=0.5)
     made = own.draw_shapes("My Shapes!", 20, 10, 40, hard, 9, told.append)
-    assert made == info("my-shapes") and made.own and made.task == "segmentation" and not made.bundled
+    assert made == find_info("my-shapes") and made.own and made.task == "segmentation" and not made.bundled
     assert (made.title, made.shape, made.train_count, made.test_count) == ("My Shapes!", (3, 40, 40), 20, 10)
     assert made.source.endswith("shapes 7, occlusion 0.6, noise 0.1, contrast 0.5, seed 9")
-    found = store.arrays("my-shapes")
+    found = store.open_arrays("my-shapes")
     images, masks = generate(20, 40, 9, hard)
     np.testing.assert_array_equal(found.train_images, images)
     np.testing.assert_array_equal(found.train_targets, masks)
@@ -177,7 +177,7 @@ def test_a_set_of_ones_own_is_drawn_as_asked() -> None:
     train = {image.tobytes() for image in images}
     assert not train.intersection(image.tobytes() for image in found.test_images)
     assert told[0].what == "Drawing shapes"
-    own.delete("my-shapes")
+    own.delete_dataset("my-shapes")
 
 
 @pytest.mark.parametrize(("knob", "wrong"), [(name, high * 2 + 1) for name, (_, high) in LIMITS.items()])

@@ -13,8 +13,17 @@ import pytest
 from PIL import Image
 
 import playground.data.store as store
-from playground.data.catalog import CATALOG, DataError, DatasetInfo, available, folder, info, is_ready, mirrors
-from playground.data.load import load
+from playground.data.catalog import (
+    CATALOG,
+    DataError,
+    DatasetInfo,
+    find_folder,
+    find_info,
+    is_ready,
+    list_available,
+    may_flip,
+)
+from playground.data.load import load_dataset
 from playground.data.progress import Progress
 from playground.home import HomeError, home
 
@@ -85,27 +94,27 @@ def test_neither_the_catalog_nor_the_bundled_set_needs_torch(home: Path) -> None
 
 @pytest.mark.parametrize("name", ["nope", "no such set", "../evil", "/etc", "", "A", "x" * 65, "a\n"])
 def test_an_unknown_name_is_one_line(name: str) -> None:
-    for function in (info, load, store.arrays):
+    for function in (find_info, load_dataset, store.open_arrays):
         with pytest.raises(DataError) as error:
             function(name)
         assert "\n" not in str(error.value)
 
 
 def test_the_bundled_set_is_unpacked_once_and_mapped() -> None:
-    assert not is_ready("cifar10-mini") and info("cifar10-mini").mean == ()
-    first = load("cifar10-mini")
-    assert is_ready("cifar10-mini") and info("cifar10-mini") == first.info
+    assert not is_ready("cifar10-mini") and find_info("cifar10-mini").mean == ()
+    first = load_dataset("cifar10-mini")
+    assert is_ready("cifar10-mini") and find_info("cifar10-mini") == first.info
     assert first.train_images.shape == (10_000, 3, 32, 32) and first.train_images.dtype == np.uint8
     assert first.test_images.shape == (2_000, 3, 32, 32) and first.test_targets.dtype == np.int64
     assert np.bincount(first.train_targets).tolist() == [1000] * 10
     assert np.bincount(first.test_targets).tolist() == [200] * 10
     pixels = first.train_images / 255
     assert np.allclose(first.info.mean, pixels.mean((0, 2, 3))) and np.allclose(first.info.std, pixels.std((0, 2, 3)))
-    before = (folder("cifar10-mini") / "info.json").stat().st_mtime_ns
-    store.unpack("cifar10-mini")  # as a process does that has waited for this one
-    again = load("cifar10-mini")
+    before = (find_folder("cifar10-mini") / "info.json").stat().st_mtime_ns
+    store.unpack_bundled("cifar10-mini")  # as a process does that has waited for this one
+    again = load_dataset("cifar10-mini")
     assert isinstance(again.train_images, np.memmap)
-    assert (folder("cifar10-mini") / "info.json").stat().st_mtime_ns == before
+    assert (find_folder("cifar10-mini") / "info.json").stat().st_mtime_ns == before
 
 
 def test_the_labels_name_source_licence_and_citation() -> None:
@@ -119,7 +128,7 @@ def test_the_bundled_images_are_the_first_of_each_class_of_the_real_cifar10() ->
     if not SHARED.is_dir():
         pytest.skip("the real CIFAR-10 is not in ../shared/data/cifar10")
     labels = json.loads((SHARED / "labels.json").read_text())
-    bundled = load("cifar10-mini")
+    bundled = load_dataset("cifar10-mini")
     for split, files, count, images, targets in (
         ("train", [f"data_batch_{k}.png" for k in (1, 2)], 1000, bundled.train_images, bundled.train_targets),
         ("test", ["test_batch.png"], 200, bundled.test_images, bundled.test_targets),
@@ -138,13 +147,13 @@ def test_the_bundled_images_are_the_first_of_each_class_of_the_real_cifar10() ->
 
 def test_what_is_written_is_read_back_and_listed() -> None:
     arrays = parts()
-    written = store.write(entry(), *arrays)
-    read = load("dots")
-    assert read.info == written == info("dots") and written.own
+    written = store.write_arrays(entry(), *arrays)
+    read = load_dataset("dots")
+    assert read.info == written == find_info("dots") and written.own
     assert (written.train_count, written.test_count) == (6, 3)
     for expected, found in zip(arrays, dataclasses.astuple(read)[1:], strict=True):
         assert np.array_equal(expected, found)
-    assert [item.name for item in available()] == [*CATALOG, "dots"]
+    assert [item.name for item in list_available()] == [*CATALOG, "dots"]
 
 
 def test_a_set_with_a_label_for_each_pixel() -> None:
@@ -152,21 +161,21 @@ def test_a_set_with_a_label_for_each_pixel() -> None:
     masks = np.arange(7 * 4 * 6).reshape(7, 4, 6) % 2
     masks[:, 0, 0] = store.IGNORE
     about = dataclasses.replace(entry(size=6), task="segmentation", height=4)
-    written = store.write(about, images[:5], masks[:5], images[5:], masks[5:])
-    read = load("dots")
+    written = store.write_arrays(about, images[:5], masks[:5], images[5:], masks[5:])
+    read = load_dataset("dots")
     assert written.shape == (3, 4, 6) and read.info == written and read.info.task == "segmentation"
     assert read.train_targets.dtype == np.uint8
     assert np.array_equal(np.concatenate([read.train_targets, read.test_targets]), masks)
     for wrong in (masks[:5, :3], masks[:5] + 1, masks[:5, 0, 0]):
         with pytest.raises(ValueError, match="dots"):
-            store.write(about, images[:5], wrong, images[5:], masks[5:])
+            store.write_arrays(about, images[:5], wrong, images[5:], masks[5:])
 
 
 def test_the_shapes_are_drawn_when_they_are_first_used(monkeypatch: pytest.MonkeyPatch) -> None:
     few = dataclasses.replace(CATALOG["shapes"], train_count=12, test_count=10)
     monkeypatch.setitem(CATALOG, "shapes", few)
     assert not is_ready("shapes")
-    found = load("shapes")
+    found = load_dataset("shapes")
     assert is_ready("shapes") and found.train_images.shape == (12, 3, 64, 64) and len(found.info.std) == 3
     assert found.test_targets.max() < 6
 
@@ -174,15 +183,15 @@ def test_the_shapes_are_drawn_when_they_are_first_used(monkeypatch: pytest.Monke
 def test_torch_takes_the_arrays_quietly_and_changes_stay_in_memory() -> None:
     import torch
 
-    store.write(entry(), *parts())
+    store.write_arrays(entry(), *parts())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        torch.from_numpy(store.arrays("dots").train_images)[0] = 0
-    assert store.arrays("dots").train_images[0].any()
+        torch.from_numpy(store.open_arrays("dots").train_images)[0] = 0
+    assert store.open_arrays("dots").train_images[0].any()
 
 
 def test_a_constant_channel_can_still_be_divided_by() -> None:
-    mean, std = store.statistics(np.full((2, 1, 4, 4), 51, dtype=np.uint8))
+    mean, std = store.compute_statistics(np.full((2, 1, 4, 4), 51, dtype=np.uint8))
     assert mean == (0.2,) and std == (1 / 255,)
 
 
@@ -190,7 +199,7 @@ def test_arrays_that_do_not_fit_the_entry_are_not_kept() -> None:
     images, targets, *rest = parts()
     for wrong in ((images[:, :, :3], targets, *rest), (images, targets[1:], *rest), (images, targets + 1, *rest)):
         with pytest.raises(ValueError, match="dots"):
-            store.write(entry(), *wrong)
+            store.write_arrays(entry(), *wrong)
     assert not is_ready("dots")
 
 
@@ -200,11 +209,11 @@ def test_half_a_set_is_no_set(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(store, "_sync_folder", lambda path: None)
         patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            store.write(entry(), *parts())
-    assert (folder("dots").with_name(".dots.new") / "info.json").is_file()
-    assert not is_ready("dots") and [item.name for item in available()] == list(CATALOG)
-    store.write(entry(), *parts())
-    assert is_ready("dots") and not folder("dots").with_name(".dots.new").exists()
+            store.write_arrays(entry(), *parts())
+    assert (find_folder("dots").with_name(".dots.new") / "info.json").is_file()
+    assert not is_ready("dots") and [item.name for item in list_available()] == list(CATALOG)
+    store.write_arrays(entry(), *parts())
+    assert is_ready("dots") and not find_folder("dots").with_name(".dots.new").exists()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,14 +222,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(DataError, match="No space left on device"):
-        store.write(entry(), *parts())
-    assert [path.name for path in folder("dots").parent.iterdir()] == []
+        store.write_arrays(entry(), *parts())
+    assert [path.name for path in find_folder("dots").parent.iterdir()] == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "info", "other"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "find_info", "other"])
 def test_damaged_files_are_named(damage: str) -> None:
-    store.write(entry(), *parts())
-    file = folder("dots") / ("info.json" if damage == "info" else "train_images.npy")
+    store.write_arrays(entry(), *parts())
+    file = find_folder("dots") / ("info.json" if damage == "info" else "train_images.npy")
     if damage == "gone":
         file.unlink()
     elif damage == "other":
@@ -228,8 +237,8 @@ def test_damaged_files_are_named(damage: str) -> None:
     else:
         file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"is damaged.* delete"):
-        load("dots")
-    assert "cifar10-mini" in [item.name for item in available()]
+        load_dataset("dots")
+    assert "cifar10-mini" in [item.name for item in list_available()]
 
 
 HOLD = """
@@ -275,10 +284,10 @@ def test_waiting_can_be_cancelled() -> None:
 
 
 def test_digits_and_letters_are_not_mirrored():
-    assert {name for name, entry in CATALOG.items() if not mirrors(entry.classes)} == {"mnist", "svhn"}
-    assert not mirrors(("a", "b", "Q"))
-    assert mirrors(("a", "bee"))
-    assert mirrors(())
+    assert {name for name, entry in CATALOG.items() if not may_flip(entry.classes)} == {"mnist", "svhn"}
+    assert not may_flip(("a", "b", "Q"))
+    assert may_flip(("a", "bee"))
+    assert may_flip(())
 
 
 def test_a_data_set_is_called_by_its_title_where_it_is_known():

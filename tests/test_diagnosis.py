@@ -13,7 +13,7 @@ from playground import runs
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.diagnosis import (
     Finding,
     diagnose,
@@ -24,7 +24,7 @@ from playground.diagnosis import (
 )
 from playground.events import Diverged, Epoch, Progress, to_row
 from playground.presets import PRESETS
-from playground.runs import Feed, Status
+from playground.runs import RunReader, Status
 from playground.tasks import TASKS
 from playground.training import fit
 from playground.training.losses import loss_function
@@ -80,7 +80,7 @@ HEALTHY = [2.0, 1.7, 1.5, 1.35, 1.25, 1.2, 1.1, 1.05, 1.0, 0.98]
 # Silence
 
 
-def prefix(feed: Feed, count: int) -> tuple[dict, list]:
+def prefix(feed: RunReader, count: int) -> tuple[dict, list]:
     epochs = feed.epochs[:count]
     last = epochs[-1].step if epochs else 0
     kept = [i for i, step in enumerate(feed.progress["step"]) if step <= last]
@@ -90,7 +90,7 @@ def prefix(feed: Feed, count: int) -> tuple[dict, list]:
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_the_demo_run_gives_no_warning_at_any_time(task):
     demo = runs.demo_run(task)
-    feed = Feed(demo)
+    feed = RunReader(demo)
     feed.update()
     assert diagnose(demo.config, feed.status, feed.progress, feed.epochs) == []
     for count in range(len(feed.epochs) + 1):
@@ -490,7 +490,7 @@ def test_dead_units_of_a_real_network():
 
     demo = runs.demo_run()
     _, mean, std = dataset_of(demo)
-    images = arrays("cifar10-mini").test_images[:100]
+    images = open_arrays("cifar10-mini").test_images[:100]
     sound = examine_layers(load_model(demo, 24), images, mean, std)
     assert examine_units(sound, sound, 24, STUCK_CARD) == []
     net = copy.deepcopy(load_model(demo, 24))  # the other is kept in memory for all
@@ -548,7 +548,7 @@ def examined(config: RunConfig) -> list[Finding]:
     """Train, and look at it."""
     made, epochs, state = {}, [], "finished"
     message = ""
-    for event in fit(config, arrays(config.data.dataset)):
+    for event in fit(config, open_arrays(config.data.dataset)):
         if isinstance(event, Progress):
             for name, value in vars(event).items():
                 made.setdefault(name, []).append(value)

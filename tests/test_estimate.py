@@ -4,13 +4,13 @@ import pytest
 from jobs_support import tiny
 
 from playground.jobs import estimate
-from playground.runs import create
+from playground.runs import create_run
 
 
 def finish(seconds: float, **knobs: object) -> None:
     config = tiny(**knobs)
     epochs = config.training.epochs
-    create(config).set_status(state="finished", epoch=epochs, epochs=epochs, seconds=seconds, threads=1)
+    create_run(config).set_status(state="finished", epoch=epochs, epochs=epochs, seconds=seconds, threads=1)
 
 
 @pytest.mark.usefixtures("home")
@@ -31,5 +31,5 @@ def test_only_runs_that_tell_something_count():
     finish(0.0)
     finish(0.4 * estimate.LONG_ENOUGH)
     finish(2 * 2 * fitted * 100, epochs=200, device="auto")  # it may have had a GPU
-    create(tiny()).set_status(state="stopped", epoch=1, epochs=2, seconds=50.0, threads=1)
+    create_run(tiny()).set_status(state="stopped", epoch=1, epochs=2, seconds=50.0, threads=1)
     assert estimate.seconds_per_epoch(tiny()) == fitted

@@ -61,7 +61,7 @@ def test_what_cannot_be_done_is_one_line(here, capsys, arguments, line):
 
 
 def test_an_empty_run_has_nothing_to_export(here, capsys):
-    made = runs.create(runs.demo_run().config, "new")
+    made = runs.create_run(runs.demo_run().config, "new")
     assert main(["export", made.id]) == 2
     assert "new keeps no epoch yet" in capsys.readouterr().err
 

@@ -15,7 +15,7 @@ from playground.config import from_flat
 from playground.exports.codegen.notebook import notebook
 from playground.exports.codegen.script import script
 from playground.exports.context import ExportError, facts
-from playground.runs import RunError, RunFolder, create, open_run
+from playground.runs import RunError, RunFolder, create_run, open_run
 
 HOSTILE = (
     'x") or __import__("os").system("touch INJECTED") or ("',
@@ -70,7 +70,7 @@ def programs(run: RunFolder) -> tuple[Counter[str], Counter[str]]:
 @pytest.fixture
 def run() -> RunFolder:
     """A run that was changed on the way and ended."""
-    made = create(from_flat({"epochs": 1, "dropout": 0.1}), "clean")
+    made = create_run(from_flat({"epochs": 1, "dropout": 0.1}), "clean")
     made.append(make_row({"type": "change", "epoch": 0.0, "step": 0}))
     made.append(make_row({"type": "epoch"}))
     made.append(make_row({"type": "diverged"}))

@@ -18,7 +18,7 @@ from playground.exports import onnx as exporter
 from playground.exports.context import facts
 from playground.inference.classify import predict
 from playground.models import build
-from playground.runs import RunFolder, create, demo_run
+from playground.runs import RunFolder, create_run, demo_run
 
 pytestmark = [pytest.mark.usefixtures("with_images"), pytest.mark.timeout(300)]
 __all__ = ["unpacked", "with_images"]
@@ -38,7 +38,7 @@ NETWORKS |= {name: {} for name in ACTIVATIONS if name not in NETWORKS}
 
 def untrained(dataset: str = "cifar10-mini", **knobs) -> RunFolder:
     """A run with random weights, its running averages and its biases included."""
-    run, data = create(tiny(dataset=dataset, **knobs), "a network"), store.arrays(dataset).info
+    run, data = create_run(tiny(dataset=dataset, **knobs), "a network"), store.open_arrays(dataset).info
     torch.manual_seed(0)
     net = build(run.config.model, data.shape, data.num_classes, data.task)
     weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
@@ -65,7 +65,7 @@ def test_every_layer_computes_the_same(activation):
     made = exporter.make(facts(run, 0))
     onnx.checker.check_model(onnx.load_from_string(made.content), full_check=True)
     assert made.difference <= exporter.TOLERANCE
-    images = np.array(store.arrays("cifar10-mini").test_images[:33])
+    images = np.array(store.open_arrays("cifar10-mini").test_images[:33])
     found = logits(made.content, images)
     probs = np.exp(found) / np.exp(found).sum(1, keepdims=True)
     assert np.abs(probs - predict(run, 0, images)).max() < 1e-5
@@ -93,7 +93,7 @@ def test_the_demo_in_a_process_of_its_own():
     assert found["input"].startswith("images: float32 (N, 3, 32, 32), red, green, blue, from 0 to 1")
     shape = model.graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_param or dim.dim_value for dim in shape] == ["batch", 3, 32, 32]
-    data = store.arrays("cifar10-mini")
+    data = store.open_arrays("cifar10-mini")
     right = logits(file.content, np.array(data.test_images[:500])).argmax(1) == data.test_targets[:500]
     assert right.mean() > 0.8
 

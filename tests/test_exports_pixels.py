@@ -25,7 +25,7 @@ from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics.scores import compute_iou
-from playground.runs import RunFolder, create
+from playground.runs import RunFolder, create_run
 
 TINY = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6-8", "batch_size": 8, "validation_share": 0.2}
 TINY |= {"flip": False, "norm": "none"}
@@ -88,7 +88,7 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("trained")))
         few_pixels()
         patch.setattr("playground.training.trainer.FULL_BATCH_CHUNK", 6)  # several pieces a step
-        made = {name: create(knobs(**more), name) for name, more in RUNS.items()}
+        made = {name: create_run(knobs(**more), name) for name, more in RUNS.items()}
         for run in made.values():
             assert work(run, Slot("cpu", 1)).state == "finished"
         made["changed"] = changed_on_the_way(knobs(epochs=3))

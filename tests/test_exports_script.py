@@ -29,7 +29,7 @@ from playground.exports.codegen.lift import Lifter
 from playground.exports.codegen.notebook import notebook
 from playground.exports.codegen.script import script
 from playground.exports.context import ExportError, facts
-from playground.runs import RunFolder, create, demo_run
+from playground.runs import RunFolder, create_run, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
 __all__ = ["unpacked", "with_images"]
@@ -247,7 +247,7 @@ def test_the_demo_has_a_script_though_its_data_set_is_not_here():
 
 
 def test_what_cannot_be_exported_says_so(with_images):
-    run = create(from_flat({"dataset": "cifar100"}), "no weights")
+    run = create_run(from_flat({"dataset": "cifar100"}), "no weights")
     with pytest.raises(ExportError, match="no weights does not keep epoch 3; it keeps none yet"):
         export(run, 3, "script")
     run.save_epoch(1, {"output.bias": np.zeros(100)}, np.zeros((1, 100)))

@@ -24,7 +24,7 @@ from playground.exports.report import kernels
 from playground.exports.spreadsheet import COLUMNS, safe
 from playground.exports.tensorboard import confusion_picture
 from playground.metrics.scores import compute_iou
-from playground.runs import RunFolder, create, demo_run
+from playground.runs import RunFolder, create_run, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
 __all__ = ["unpacked", "with_images"]
@@ -61,7 +61,7 @@ def with_pixels(pixels, monkeypatch) -> RunFolder:
 
 def by_hand() -> RunFolder:
     """A run with figures made by hand."""
-    run = create(RunConfig(), "=1+1")
+    run = create_run(RunConfig(), "=1+1")
     scores = {"loss": 2.5, "accuracy": 0.125}
     row = {"type": "epoch", "epoch": 0, "step": 0, "seconds": 0.5, "train": None, "val": None, "test": scores}
     run.append(make_row(row | {"confusion": [[1] * 10] * 10}))

@@ -23,7 +23,7 @@ from playground.exports import export
 from playground.exports.tensors import is_pickle, take_in
 from playground.inference.classify import predict
 from playground.models import build
-from playground.runs import RunError, RunFolder, create, demo_run, list_runs
+from playground.runs import RunError, RunFolder, create_run, demo_run, list_runs
 
 pytestmark = pytest.mark.usefixtures("with_images")
 __all__ = ["unpacked", "with_images"]
@@ -85,7 +85,7 @@ def test_a_network_comes_back_as_it_was(unpacked):
         wanted, found = run.weights(1), imported.weights(1)
         assert wanted.keys() == found.keys()
         assert all(np.array_equal(wanted[name], found[name]) for name in wanted)
-        images = np.array(store.arrays("cifar10-mini").test_images[:20])
+        images = np.array(store.open_arrays("cifar10-mini").test_images[:20])
         assert np.array_equal(predict(run, 1, images), predict(imported, 1, images))
 
 
@@ -102,7 +102,7 @@ def test_the_pages_open_an_imported_network(page, with_images, monkeypatch):
 def test_the_demo_comes_back_with_its_mean_and_its_test_images():
     imported = bring(("x.zip", export(demo_run(), 24, "safetensors").content))
     assert imported.predictions_dataset == "cifar10-mini"
-    images = np.array(store.arrays("cifar10-mini").test_images[:5])
+    images = np.array(store.open_arrays("cifar10-mini").test_images[:5])
     assert np.array_equal(predict(imported, 24, images), predict(demo_run(), 24, images))
 
 
@@ -340,7 +340,7 @@ def test_a_run_of_another_set_says_what_it_needs(unpacked):
     run = trained("own images")
     file = export(run, 2, "safetensors")
     assert bring(("x.zip", file.content)).config == run.config
-    other = create(CONFIG)
+    other = create_run(CONFIG)
     (run.path.parent.parent / "data").unlink()
     imported = bring(("x.zip", file.content))  # the weights say what their data set is like
     assert imported.dataset.classes == run.dataset.classes and imported.dataset.mean == run.dataset.mean

@@ -92,7 +92,7 @@ def faults(sent: list[Message]) -> set[tuple[str, str]]:
 
 
 def trained(dataset: str, seed: int) -> RunFolder:
-    folder = runs.create(from_flat({**SMALL, "dataset": dataset, "seed": seed}), FOE, FOE)
+    folder = runs.create_run(from_flat({**SMALL, "dataset": dataset, "seed": seed}), FOE, FOE)
     work(folder, Slot("cpu", 1))
     folder.set_status(message=FOE)
     return folder
@@ -108,10 +108,10 @@ def foes(app_home: Path, unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> lis
     random = np.random.default_rng(0)
     images, targets = random.integers(0, 256, (60, 3, 16, 16), np.uint8), np.arange(60) % 3
     masks = random.integers(0, 3, (60, 16, 16), np.uint8)
-    entry = replace(own.describe("foe", FOE, tuple(f"{FOE} {k}" for k in range(3)), 16), licence=FOE, source=FOE)
-    store.write(entry, images[:30], targets[:30], images[30:], targets[30:])
+    entry = replace(own.make_entry("foe", FOE, tuple(f"{FOE} {k}" for k in range(3)), 16), licence=FOE, source=FOE)
+    store.write_arrays(entry, images[:30], targets[:30], images[30:], targets[30:])
     pixels = replace(entry, name="foe-masks", task="segmentation", citation=FOE)
-    store.write(pixels, images[:30], masks[:30], images[30:], masks[30:])
+    store.write_arrays(pixels, images[:30], masks[:30], images[30:], masks[30:])
     (app_home / "data" / "broken").mkdir()
     (app_home / "data" / "broken" / "info.json").write_text(entry.to_json().replace('"foe"', '"broken **b**"'))
     return [trained("foe", 0), trained("foe", 1), trained("foe-masks", 0)]
@@ -136,7 +136,7 @@ View = tuple[str, dict[str, str], dict[str, Any]]
 
 def views(one: RunFolder, two: RunFolder, pixels: RunFolder) -> Iterator[View]:
     """Yield (page, parameters of the address, the session's state) of all there is to see."""
-    study = studies.create(Study("seeds", from_flat({**SMALL, "dataset": "foe"}), count=2, name=FOE))
+    study = studies.create_study(Study("seeds", from_flat({**SMALL, "dataset": "foe"}), count=2, name=FOE))
     yield "data", {}, {"data_done": FOE, "data_error_foe": FOE}
     yield "studies", {"study": study.id}, {"study_done": FOE, "study_error": FOE}
     yield "train", {"run": one.id}, {}

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from playground import runs
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import CATALOG
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.inference import load
 from playground.inference.classify import predict
 from playground.inference.errors import InferenceError
@@ -30,7 +30,7 @@ SMALL = RunConfig(
 
 
 def train(config: RunConfig) -> RunFolder:
-    run = runs.create(config, "small")
+    run = runs.create_run(config, "small")
     assert work(run, Slot("cpu", 1)).state == "finished"
     return run
 
@@ -49,7 +49,7 @@ def empty_cache():
 
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_it_predicts_what_training_stored(trained, epoch):
-    images = arrays("cifar10-mini").test_images
+    images = open_arrays("cifar10-mini").test_images
     probs = predict(trained, epoch, images)
     assert probs.shape == (2000, 10)
     assert probs.dtype == np.float32
@@ -63,7 +63,7 @@ def test_it_predicts_what_training_stored(trained, epoch):
 def test_predict_and_inside_compute_in_one_precision(trained):
     """Whatever the run was trained in, and whatever this machine is fast at."""
     run = train(from_flat({"precision": "bfloat16"}, base=SMALL))
-    images = arrays("cifar10-mini").test_images[:300]
+    images = open_arrays("cifar10-mini").test_images[:300]
     told = predict(run, 1, images)
     net, (_, mean, std) = load_model(run, 1), load.dataset_of(run)
     inside = np.stack([trace_image(net, image, mean, std).probs for image in images])
@@ -76,7 +76,7 @@ def test_predict_and_inside_compute_in_one_precision(trained):
 
 
 def test_the_class_with_the_highest_probability_is_the_stored_one(trained):
-    images = arrays("cifar10-mini").test_images
+    images = open_arrays("cifar10-mini").test_images
     stored = trained.predictions(1)
     second, first = np.sort(stored, axis=1)[:, -2:].T
     clear = first - second > 1e-3  # closer than that, the rounding may swap them
@@ -113,7 +113,7 @@ def test_it_is_ready_to_predict_not_to_learn(trained):
 
 def copy_of(trained: RunFolder) -> RunFolder:
     """The run's config and name in a folder of its own, without weights."""
-    run = runs.create(trained.config)
+    run = runs.create_run(trained.config)
     (run.path / "checkpoints").mkdir()
     return run
 
@@ -157,7 +157,9 @@ def test_weights_that_do_not_fit_the_config(trained, change):
 
 
 def test_a_config_that_claims_a_giant_network_costs_nothing(trained, monkeypatch):
-    run = runs.create(RunConfig(model=ModelConfig(channels=(512,), pooling="none", fc_width=2048)))  # 4 GB of weights
+    run = runs.create_run(
+        RunConfig(model=ModelConfig(channels=(512,), pooling="none", fc_width=2048))
+    )  # 4 GB of weights
     (run.path / "checkpoints").mkdir()
     run.checkpoint(1).write_bytes(trained.checkpoint(1).read_bytes())
     assert "the limit is" in refuse(run)
@@ -173,20 +175,20 @@ def test_weights_that_are_not_finite(trained):
 
 
 def test_a_run_on_a_data_set_that_is_not_here(trained):
-    run = runs.create(RunConfig(data=DataConfig(dataset="someone-elses")))
+    run = runs.create_run(RunConfig(data=DataConfig(dataset="someone-elses")))
     assert "no data set someone-elses" in refuse(run)
-    run = runs.create(RunConfig(data=DataConfig(dataset="cifar10")))
+    run = runs.create_run(RunConfig(data=DataConfig(dataset="cifar10")))
     assert "download it first" in refuse(run)
 
 
 def test_where_the_data_set_is_not_here_the_part_that_is_gives_the_mean(trained):
     """As with the bundled demo, which learned from all of CIFAR-10 and is judged on the bundled part."""
     assert not CATALOG["cifar10"].mean
-    run = runs.create(from_flat({"dataset": "cifar10"}, base=SMALL))
+    run = runs.create_run(from_flat({"dataset": "cifar10"}, base=SMALL))
     run.describe(predictions_dataset="cifar10-mini")
     (run.path / "checkpoints").mkdir()
     run.checkpoint(1).write_bytes(trained.checkpoint(1).read_bytes())
-    images = arrays("cifar10-mini").test_images[:50]
+    images = open_arrays("cifar10-mini").test_images[:50]
     np.testing.assert_array_equal(predict(run, 1, images), predict(trained, 1, images))
 
 
@@ -218,7 +220,7 @@ def test_the_cache_stays_within_its_bytes_and_drops_the_oldest(trained, monkeypa
 
 
 def test_many_threads_get_the_same_answer(trained):
-    images = arrays("cifar10-mini").test_images[:20]
+    images = open_arrays("cifar10-mini").test_images[:20]
     expected = predict(trained, 1, images)
     load._cache.clear()
     start = threading.Barrier(8)

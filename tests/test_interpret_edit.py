@@ -9,7 +9,7 @@ import torch
 
 from playground import runs
 from playground.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, from_flat
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.events import Epoch, to_row
 from playground.inference.classify import predict
 from playground.inference.load import load_model
@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
     """A finished run in a home of the module's own, trained once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
-        made = runs.create(SMALL, "parent")
+        made = runs.create_run(SMALL, "parent")
         assert work(made, Slot("cpu", 1)).state == "finished"
         yield made
 
@@ -96,7 +96,7 @@ def test_only_the_named_kernel_changes_and_only_in_the_copy(run):
 
 
 def test_maps_and_prediction_follow_an_edit_at_once_and_a_reset_brings_them_back(run):
-    net, data = load_model(run, 2), arrays("cifar10-mini")
+    net, data = load_model(run, 2), open_arrays("cifar10-mini")
     image, mean, std = data.test_images[0], data.info.mean, data.info.std
     wanted = trace_image(net, image, mean, std)
     edits = [Edit.of("block1.conv1", 1, None, choose_preset("edge", 3)), Edit.of("block1.conv1", 1, 0, SQUARE)]
@@ -113,7 +113,7 @@ def test_maps_and_prediction_follow_an_edit_at_once_and_a_reset_brings_them_back
 
 
 def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_else(run):
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     files = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     edits = [Edit.of("block1.conv1", 1, None, SQUARE)]
     child = save_edit(run, 1, edits, data, data.info.mean, data.info.std, "mine")
@@ -139,12 +139,12 @@ def test_saving_makes_a_finished_run_that_names_its_parent_and_writes_nothing_el
 def test_a_kernel_saved_unchanged_has_the_loss_it_had(run):
     """Also where classes have weights, which are those of the images that the run learned from."""
     config = from_flat({"class_weights": True, "norm": "none"}, base=SMALL)
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     rare = data.train_targets != 3
     rare[np.flatnonzero(~rare)[:3]] = True  # three images of one class are left
     data = dataclasses.replace(data, train_images=data.train_images[rare], train_targets=data.train_targets[rare])
     events = [event for event in fit(config, data) if isinstance(event, Epoch)]
-    parent = runs.create(config, "weighted")
+    parent = runs.create_run(config, "weighted")
     with parent.hold():
         for event in events:
             parent.append(to_row(event))
@@ -163,7 +163,7 @@ def test_a_kernel_saved_unchanged_has_the_loss_it_had(run):
 
 def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
     """Until then it says it is queued, and a job service would train it."""
-    data, seen, real = arrays("cifar10-mini"), [], runs.RunFolder.save_epoch
+    data, seen, real = open_arrays("cifar10-mini"), [], runs.RunFolder.save_epoch
 
     def spy(child, *args):
         seen.append((child.is_locked(), child.status().state))
@@ -178,14 +178,14 @@ def test_the_new_run_is_held_until_it_is_finished(run, monkeypatch):
 def test_a_child_is_judged_on_the_images_its_parent_was(run):
     other = dataclasses.replace(run.dataset, mean=(0.4,) * 3, std=(0.3,) * 3)
     run.describe(predictions_dataset="cifar10-mini", dataset=other)
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     child = save_edit(run, 2, [Edit.of("block2.conv1", 0, 0, SQUARE)], first_of(data, 50), (0.4,) * 3, (0.3,) * 3)
     assert child.dataset == other and child.predictions_dataset == "cifar10-mini"
     assert child.name == "parent, edited"
 
 
 def test_nothing_is_left_of_a_run_that_could_not_be_saved(run, monkeypatch):
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     rest = first_of(data, 8), data.info.mean, data.info.std
     edit = Edit.of("block1.conv1", 0, 0, SQUARE)
     with pytest.raises(InterpretError, match="Nothing was edited"):

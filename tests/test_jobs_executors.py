@@ -10,7 +10,7 @@ from playground.jobs import queue, service
 from playground.jobs.client import SERVICE
 from playground.jobs.dispatcher import Dispatcher
 from playground.jobs.slots import Slot
-from playground.runs import RunFolder, create
+from playground.runs import RunFolder, create_run
 
 
 class Elsewhere:
@@ -68,7 +68,7 @@ def serve(place: Elsewhere, monkeypatch) -> service.Service:
 
 
 def queued(name: str, **knobs: object) -> RunFolder:
-    run = create(tiny(threads=2, **knobs), name)
+    run = create_run(tiny(threads=2, **knobs), name)
     queue.put(run.id)
     return run
 
@@ -112,7 +112,7 @@ def test_a_service_that_is_asked_to_leave_lets_the_workers_save(monkeypatch):
 
 def test_a_run_that_cannot_be_written_keeps_no_other_waiting(monkeypatch):
     """Why it waits cannot be written down; that is tried once and reaches the service's loop not at all."""
-    run, tried = create(tiny()), []
+    run, tried = create_run(tiny()), []
 
     def fail(*_, **__):
         tried.append(True)

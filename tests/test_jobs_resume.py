@@ -10,7 +10,7 @@ from jobs_support import tiny
 from playground.jobs import client, queue
 from playground.jobs.control import Control
 from playground.jobs.endings import drop
-from playground.runs import RunError, RunFolder, create
+from playground.runs import RunError, RunFolder, create_run
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def alone(home, monkeypatch):
 
 
 def made(state: str) -> RunFolder:
-    run = create(tiny(), name=state)
+    run = create_run(tiny(), name=state)
     run.set_status(state=state)
     return run
 

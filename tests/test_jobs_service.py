@@ -18,7 +18,7 @@ from playground.data import store
 from playground.jobs import client, queue
 from playground.jobs.endings import record_crash
 from playground.jobs.process import ROOT
-from playground.runs import RunError, create, list_runs
+from playground.runs import RunError, create_run, list_runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
 
@@ -28,7 +28,7 @@ LONG = {"epochs": 1000}
 @pytest.fixture(scope="module", autouse=True)
 def module_home(tmp_path_factory, session_home):
     """One home, and mostly one service, for all tests here: a service takes seconds to import torch."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("jobs-home")
         (home / "data").symlink_to(session_home / "data")
@@ -67,7 +67,7 @@ def in_python(code: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 def test_how_a_dead_worker_is_written_down():
-    begun, never, again = create(tiny()), create(tiny()), create(tiny())
+    begun, never, again = create_run(tiny()), create_run(tiny()), create_run(tiny())
     for run in (begun, never, again):
         queue.put(run.id)
     started = [(run, queue.queued_at(run.id)) for run in (begun, never, again)]
@@ -101,7 +101,7 @@ def test_a_second_service_ends_at_once(module_home):
 
 
 def test_a_run_goes_through_the_service():
-    run = create(tiny())
+    run = create_run(tiny())
     client.submit(run)
     wait_for_state(run, "finished")
     assert client.position(run) is None
@@ -124,7 +124,7 @@ def open_files(pid: int) -> set[str]:
 def test_forking_is_safe(module_home):
     """The service has one thread and no GPU; a worker has a session of its own and none of the service's files."""
     pid = service_pid()
-    run = create(tiny(**LONG))
+    run = create_run(tiny(**LONG))
     client.submit(run)
     wait_for_state(run, "running")
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
@@ -135,7 +135,7 @@ def test_forking_is_safe(module_home):
 
 
 def test_the_queue_waits_for_slots_and_a_paused_run_lends_its_own():
-    first, second, third = (create(tiny(threads=2, **LONG)) for _ in range(3))
+    first, second, third = (create_run(tiny(threads=2, **LONG)) for _ in range(3))
     for run in (first, second, third):
         client.submit(run)
     wait_for_state(first, "running")
@@ -157,7 +157,7 @@ def test_the_queue_waits_for_slots_and_a_paused_run_lends_its_own():
 
 
 def test_commands_that_come_before_the_worker_are_obeyed():
-    run = create(tiny(**LONG))
+    run = create_run(tiny(**LONG))
     client.pause(run)
     client.submit(run)
     wait_for_state(run, "paused")
@@ -165,7 +165,7 @@ def test_commands_that_come_before_the_worker_are_obeyed():
 
 
 def test_a_killed_worker_is_seen_at_once_and_explained():
-    run = create(tiny(**LONG))
+    run = create_run(tiny(**LONG))
     client.submit(run)
     wait_for(lambda: len(run.rows()) > 5)
     kill(worker_of(run))
@@ -179,7 +179,7 @@ def test_a_killed_worker_is_seen_at_once_and_explained():
 
 def test_a_resume_in_the_moment_of_a_death_takes():
     """Whether the service has noticed the death, is writing it down or has done so: the run goes on."""
-    run, random = create(tiny(**LONG)), Random(0)
+    run, random = create_run(tiny(**LONG)), Random(0)
     client.submit(run)
     for _ in range(8):
         wait_for_state(run, "preparing", "running")
@@ -191,7 +191,7 @@ def test_a_resume_in_the_moment_of_a_death_takes():
 
 
 def test_a_terminated_worker_saves_and_is_interrupted():
-    run = create(tiny(**LONG))
+    run = create_run(tiny(**LONG))
     client.submit(run)
     wait_for(lambda: len(run.rows()) > 5)
     os.kill(worker_of(run), signal.SIGTERM)
@@ -200,7 +200,7 @@ def test_a_terminated_worker_saves_and_is_interrupted():
 
 
 def test_a_run_that_cannot_be_read_fails_and_leaves_the_queue():
-    run = create(tiny())
+    run = create_run(tiny())
     (run.path / "config.json").write_text('{"model": {"kernel_size": 99}}')
     client.submit(run)
     wait_for_state(run, "failed")
@@ -210,7 +210,7 @@ def test_a_run_that_cannot_be_read_fails_and_leaves_the_queue():
 
 
 def test_a_killed_service_leaves_its_workers_and_the_next_one_finds_them():
-    first, second = create(tiny(threads=2, **LONG)), create(tiny(threads=2))
+    first, second = create_run(tiny(threads=2, **LONG)), create_run(tiny(threads=2))
     client.submit(first)
     wait_for_state(first, "running")
     pid = service_pid()
@@ -227,7 +227,7 @@ def test_a_killed_service_leaves_its_workers_and_the_next_one_finds_them():
 
 
 def test_a_lost_queue_is_made_again():
-    run, young = create(tiny()), create(tiny())
+    run, young = create_run(tiny()), create_run(tiny())
     for each, created in ((run, time.time() - 60), (young, time.time() + 60)):
         about = json.loads((each.path / "about.json").read_text())
         (each.path / "about.json").write_text(json.dumps(about | {"created": created}))
@@ -243,7 +243,7 @@ def test_spawned_where_fork_is_unsafe(module_home, monkeypatch):
     kill(service_pid())
     wait_for(lambda: not client.is_alive())
     monkeypatch.setenv("PLAYGROUND_START_METHOD", "spawn")
-    run = create(tiny(**LONG))
+    run = create_run(tiny(**LONG))
     client.submit(run)
     wait_for_state(run, "running", seconds=60)
     assert b"playground.jobs.worker" in Path(f"/proc/{worker_of(run)}/cmdline").read_bytes()
@@ -268,7 +268,7 @@ def test_two_servers_share_a_service_and_the_last_one_saves_the_runs(module_home
     assert [server.stdout.readline() for server in servers] == ["up\n"] * 2
     wait_for(client.is_alive)
     pid = service_pid()
-    run, waiting = create(tiny(threads=2, **LONG)), create(tiny(threads=2, **LONG))
+    run, waiting = create_run(tiny(threads=2, **LONG)), create_run(tiny(threads=2, **LONG))
     client.submit(run)
     client.submit(waiting)
     wait_for_state(run, "running")

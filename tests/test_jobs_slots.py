@@ -7,7 +7,7 @@ from jobs_support import tiny
 
 from playground.jobs import client, queue
 from playground.jobs.slots import PATIENCE, Slot, Waiting, next_start, obstacle, place, wish
-from playground.runs import create
+from playground.runs import create_run
 
 GPUS = ["cuda:0", "cuda:1"]
 
@@ -80,7 +80,7 @@ def test_without_a_gpu():
 
 
 def test_what_a_run_began_with_is_kept():
-    run = create(tiny(threads=0, device="auto"))
+    run = create_run(tiny(threads=0, device="auto"))
     assert wish(run, cores=16) == Waiting(run.id, "auto", 4)
     assert wish(run, cores=2) == Waiting(run.id, "auto", 2)
     run.set_status(device="cuda:1", threads=3)
@@ -122,7 +122,7 @@ def test_devices_before_any_service_ran(home):
 
 
 def test_a_stopped_queue_position():
-    first, second = create(tiny()), create(tiny())
+    first, second = create_run(tiny()), create_run(tiny())
     queue.put(first.id)
     queue.put(second.id)
     assert (client.position(first), client.position(second)) == (0, 1)

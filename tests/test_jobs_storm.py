@@ -12,7 +12,7 @@ from playground.data import store
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.runs import ACTIVE, RESUMABLE, RunFolder, create
+from playground.runs import ACTIVE, RESUMABLE, RunFolder, create_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
 
@@ -29,7 +29,7 @@ def figures(run: RunFolder) -> list[str]:
 
 @pytest.fixture
 def storm_home(home, session_home, monkeypatch):
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     monkeypatch.setenv("PLAYGROUND_SLOTS", "2")
     with client.client():  # as a server does, it starts the service again within two seconds
         yield home
@@ -55,7 +55,7 @@ def let_it_write(run: RunFolder, rows: int) -> None:
 
 
 def test_no_row_is_lost_and_resumed_runs_end_with_the_same_weights(storm_home):
-    reference = create(CONFIG, name="reference")
+    reference = create_run(CONFIG, name="reference")
     assert work(reference, Slot("cpu", 1)).state == "finished"
     expected, last = figures(reference), reference.epochs()[-1]
 
@@ -66,7 +66,7 @@ def test_no_row_is_lost_and_resumed_runs_end_with_the_same_weights(storm_home):
     while sum(kills.values()) < KILLS:
         unfinished = [run for run in runs if run.status().state != "finished"]
         if len(unfinished) < 2:
-            runs.append(create(CONFIG))
+            runs.append(create_run(CONFIG))
             seen[runs[-1]] = set()
             client.submit(runs[-1])
             continue

@@ -12,7 +12,7 @@ from playground.config import RunConfig
 from playground.data import store
 from playground.jobs import client
 from playground.jobs.cleanup import sweep
-from playground.runs import create, runs_folder
+from playground.runs import create_run, runs_folder
 from playground.runs.registry import draft_folder
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +33,7 @@ def everything(home: Path) -> set[str]:
 
 
 def test_what_was_left_goes_and_what_lives_stays(home):
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     (run.path / "checkpoints").mkdir(exist_ok=True)
     (home / "studies").mkdir()
     (home / "data" / ".locks").mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_what_was_left_goes_and_what_lives_stays(home):
 
 
 def test_what_is_being_made_is_left_alone(home):
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     young = write(run.path / ".status.json-abcd1234", seconds=10)
     failed = write(runs_folder() / f".failed-{run.id}")
     (home / "data" / ".locks").mkdir(parents=True)

@@ -16,7 +16,7 @@ from playground.jobs.control import Control
 from playground.jobs.explain import explain
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
-from playground.runs import Feed, RunError, RunFolder, create
+from playground.runs import RunError, RunFolder, RunReader, create_run
 from playground.runs.rows import to_line
 from playground.training import reports, trainer
 
@@ -26,7 +26,7 @@ SLOT = Slot("cpu", 1)
 @pytest.fixture(scope="module", autouse=True)
 def data(session_home):
     """Unpack the bundled images once."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     return session_home / "data"
 
 
@@ -50,23 +50,23 @@ def same(a: dict, b: dict) -> bool:
 
 
 def test_what_a_fold_predicts_is_kept():
-    run = create(tiny(folds=4, fold=1))
+    run = create_run(tiny(folds=4, fold=1))
     assert work(run, SLOT).state == "finished"
     assert [len(run.validation_predictions(epoch)) for epoch in run.epochs()] == [20, 20, 20]
-    plain = create(tiny())
+    plain = create_run(tiny())
     work(plain, SLOT)
     with pytest.raises(RunError, match="has no folds"):
         plain.validation_predictions(2)
 
 
 def test_whoever_stops_a_run_may_say_why():
-    run = create(tiny(epochs=50))
+    run = create_run(tiny(epochs=50))
     status = work(run, SLOT, at_step(5, lambda: run.command(do="stop", why="pruned: behind\nthe median")))
     assert (status.state, status.message) == ("stopped", "pruned: behind the median")
 
 
 def test_a_resumed_run_is_not_described_again():
-    run = create(tiny(epochs=3))
+    run = create_run(tiny(epochs=3))
     work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
     assert run.about.dataset is not None
     before = (run.path / "about.json").stat().st_mtime_ns
@@ -92,7 +92,7 @@ def at_step(step: int, do):
 
 
 def test_a_run_from_queued_to_finished():
-    run = create(tiny())
+    run = create_run(tiny())
     queue.put(run.id)
     status = work(run, SLOT)
     assert status == run.status()
@@ -117,7 +117,7 @@ def test_a_run_from_queued_to_finished():
 
 
 def test_only_one_worker_at_a_time():
-    run = create(tiny())
+    run = create_run(tiny())
     with run.hold(), pytest.raises(RunError, match="already"):
         work(run, SLOT)
     assert run.status().state == "queued"
@@ -126,7 +126,7 @@ def test_only_one_worker_at_a_time():
 @pytest.fixture(scope="module")
 def reference(session_home, data):
     """A longer run that nothing disturbed: its figures and its weights."""
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     work(run, SLOT)
     return figures(run), weights(run)
 
@@ -134,7 +134,7 @@ def reference(session_home, data):
 @pytest.mark.parametrize("what", ["stop", "interrupt"])
 @pytest.mark.parametrize("step", [1, 7, 8])
 def test_an_exact_state_is_saved_in_the_middle_of_an_epoch(reference, what, step):
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     status = work(run, SLOT, at_step(step - 1 or 1, lambda: run.command(do=what)))
     assert status.state == {"stop": "stopped", "interrupt": "interrupted"}[what]
     step_saved = run.load_resume()[1]["step"]
@@ -148,7 +148,7 @@ def test_an_exact_state_is_saved_in_the_middle_of_an_epoch(reference, what, step
 
 def test_whatever_a_kill_leaves_resumes_to_the_same(reference, home):
     """A kill leaves the folder as it is at that moment, so a copy of it stands for a killed run."""
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     copies: list[RunFolder] = []
     rng = np.random.default_rng(0)
 
@@ -170,7 +170,7 @@ def test_whatever_a_kill_leaves_resumes_to_the_same(reference, home):
 
 
 def test_killed_before_the_first_state_was_saved(reference):
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     row = reference[0][0] | {"seconds": 0.1}
     run.append(EpochRow(**row))  # epoch 0's row, without its state
     run.set_status(state="running")
@@ -182,7 +182,7 @@ def test_killed_before_the_first_state_was_saved(reference):
 
 def test_a_change_is_a_row_and_survives_kills():
     """The knob is changed again at the same step, also when the worker is killed again before it comes to that."""
-    run, copies = create(tiny(epochs=4)), []
+    run, copies = create_run(tiny(epochs=4)), []
 
     def watch(event, status):
         if isinstance(event, Batch) and event.step == 5:
@@ -248,7 +248,7 @@ def test_rows_by_the_clock_come_again_as_they_were_however_often_it_is_killed(sl
 
         return watch
 
-    run = create(tiny(epochs=3, batch_size=4, dropout=0.2))
+    run = create_run(tiny(epochs=3, batch_size=4, dropout=0.2))
     work(run, SLOT, watch_of(run, [], 0.1))
     assert len(copies) >= 3
     for number, (copy, seen) in enumerate(copies[:6]):  # those that come to it below are killed twice and more
@@ -266,7 +266,7 @@ def test_rows_by_the_clock_come_again_as_they_were_however_often_it_is_killed(sl
 def test_rows_come_again_as_they_were_though_it_is_stopped_among_them_or_asked_for_steps(slow, step):
     """The state in the middle of an epoch has what was counted since the last row, too."""
     slow(1)
-    run, copies = create(tiny(epochs=3, batch_size=4, dropout=0.2)), []
+    run, copies = create_run(tiny(epochs=3, batch_size=4, dropout=0.2)), []
     copy_it = at_step(28, lambda: copies.append(shutil.copytree(run.path, run.path.with_name("killed"))))
     work(run, SLOT, copy_it)
     killed = RunFolder(copies[0])
@@ -296,7 +296,7 @@ def test_rows_come_again_as_they_were_though_it_is_stopped_among_them_or_asked_f
 @pytest.mark.parametrize("killed_again", [False, True])
 def test_a_setting_moved_while_seen_rows_are_computed_again_waits_for_their_end(reference, killed_again):
     """Rows that were there before the kill come again as they were; the new value counts from then on."""
-    run, copies = create(tiny(epochs=4, dropout=0.2, flip=True)), []
+    run, copies = create_run(tiny(epochs=4, dropout=0.2, flip=True)), []
 
     def watch(event, status):
         if isinstance(event, Batch) and event.step == 7:  # the state is that of step 4
@@ -326,7 +326,7 @@ def test_a_setting_moved_while_seen_rows_are_computed_again_waits_for_their_end(
 
 
 def test_a_change_between_epochs_is_in_the_state(monkeypatch):
-    run, copies = create(tiny(epochs=3)), []
+    run, copies = create_run(tiny(epochs=3)), []
 
     def watch(event, status):
         if isinstance(event, Epoch) and event.epoch == 0:
@@ -343,7 +343,7 @@ def test_a_change_between_epochs_is_in_the_state(monkeypatch):
 
 
 def test_what_cannot_be_set_is_passed_over(capsys):
-    run = create(tiny())
+    run = create_run(tiny())
     run.command(set={"learning_rate": -1, "epochs": 3, "dropout": "much"})
     run.command(set=3)
     run.command(do="dance")
@@ -373,7 +373,7 @@ class Follower(threading.Thread):
 
 
 def test_pause_and_single_steps(reference):
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     run.command(do="pause")
     follower = Follower(
         run,
@@ -395,7 +395,7 @@ def test_pause_and_single_steps(reference):
 @pytest.mark.parametrize(("do", "steps"), [("step_batch", 3), ("step_epoch", 12)])
 def test_quick_step_commands_are_counted(do, steps):
     """Three that come before the first is done are three, each batch with its row; then the run waits."""
-    run = create(tiny(epochs=6))
+    run = create_run(tiny(epochs=6))
     for _ in range(3):
         run.command(do=do)
     seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
@@ -407,7 +407,7 @@ def test_quick_step_commands_are_counted(do, steps):
 
 
 def test_another_kind_of_step_replaces_those_before():
-    run = create(tiny(epochs=6))
+    run = create_run(tiny(epochs=6))
     for do in ("step_epoch", "step_epoch", "step_batch"):
         run.command(do=do)
     seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
@@ -418,7 +418,7 @@ def test_another_kind_of_step_replaces_those_before():
 
 
 def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
-    run = create(tiny())
+    run = create_run(tiny())
     run.command(do="pause")
 
     def change(run):
@@ -437,7 +437,7 @@ def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
 
 def test_a_long_pause_gives_the_memory_back(reference, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_LIMIT", 0.1)
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     status = work(run, SLOT, at_step(6, lambda: run.command(do="pause")))
     assert status.state == "paused"
     assert not run.is_locked()
@@ -446,7 +446,7 @@ def test_a_long_pause_gives_the_memory_back(reference, monkeypatch):
 
 
 def test_divergence_keeps_the_last_finite_checkpoint():
-    run = create(tiny(optimizer="momentum", learning_rate=10, schedule="constant", loss="cross_entropy", epochs=30))
+    run = create_run(tiny(optimizer="momentum", learning_rate=10, schedule="constant", loss="cross_entropy", epochs=30))
     status = work(run, SLOT)
     assert status.state == "diverged"
     assert "step" in status.message
@@ -455,7 +455,7 @@ def test_divergence_keeps_the_last_finite_checkpoint():
 
 
 def test_a_damaged_state_is_named_and_nothing_is_lost():
-    run = create(tiny(epochs=4))
+    run = create_run(tiny(epochs=4))
     work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
     kept, rows = run.epochs(), figures(run)
     (run.path / "resume.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
@@ -468,7 +468,7 @@ def test_a_damaged_state_is_named_and_nothing_is_lost():
 
 
 def test_a_full_disk_is_named_and_the_run_resumes(reference, monkeypatch):
-    run = create(tiny(epochs=4, dropout=0.2, flip=True))
+    run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
     save = RunFolder.save_epoch
 
     def full(self, epoch, *rest):
@@ -495,19 +495,19 @@ def test_a_really_full_device(monkeypatch):
             file.write(to_line(row))
 
     monkeypatch.setattr(RunFolder, "append", append)
-    status = work(create(tiny()), SLOT)
+    status = work(create_run(tiny()), SLOT)
     assert (status.state, "disk is full" in status.message) == ("failed", True)
 
 
 def test_an_unknown_device_is_named():
-    run = create(tiny(device="cuda:9"))
+    run = create_run(tiny(device="cuda:9"))
     status = work(run, Slot("cuda:9", 1))
     assert status.state == "failed"
     assert "cuda:9" in status.message
 
 
 def test_a_geometry_that_cannot_work_is_named():
-    run = create(tiny(channels="4-4-4-4-4-4", padding="0", kernel_size=7))
+    run = create_run(tiny(channels="4-4-4-4-4-4", padding="0", kernel_size=7))
     status = work(run, SLOT)
     assert status.state == "failed"
     assert "block" in status.message
@@ -516,7 +516,7 @@ def test_a_geometry_that_cannot_work_is_named():
 def test_a_download_can_be_stopped(monkeypatch):
     from playground.data import load
 
-    run = create(tiny())
+    run = create_run(tiny())
 
     def slow(name, progress):
         run.command(do="stop")
@@ -524,7 +524,7 @@ def test_a_download_can_be_stopped(monkeypatch):
             progress(load.Progress(done, 100, "Downloading"))
             time.sleep(0.01)
 
-    monkeypatch.setattr(load, "load", slow)
+    monkeypatch.setattr(load, "load_dataset", slow)
     lines = []
     status = work(run, SLOT, lambda event, status: lines.append(event))
     assert status.state == "stopped"
@@ -550,7 +550,7 @@ def test_explanations_are_one_line():
 
 
 def test_control_hands_out_each_command_once():
-    run = create(tiny())
+    run = create_run(tiny())
     control = Control(run)
     assert control.read() == []
     run.command(do="pause")
@@ -564,8 +564,8 @@ def test_control_hands_out_each_command_once():
 
 
 def test_a_feed_follows_a_resume():
-    run = create(tiny(epochs=4))
-    feed = Feed(run)
+    run = create_run(tiny(epochs=4))
+    feed = RunReader(run)
     work(run, SLOT, at_step(5, lambda: (feed.update(), run.command(do="stop"))))
     feed.update()
     go_on(run)

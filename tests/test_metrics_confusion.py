@@ -213,7 +213,7 @@ def test_the_formula_of_the_calibration_error():
 
 
 def saved(probs: np.ndarray) -> runs.RunFolder:
-    run = runs.create(RunConfig())
+    run = runs.create_run(RunConfig())
     run.save_epoch(3, {"output.bias": np.zeros(2, np.float16)}, probs)
     return run
 

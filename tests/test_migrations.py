@@ -16,7 +16,7 @@ from playground.data.splits import split
 from playground.inference.classify import predict
 from playground.runs import RunError, RunFolder, export_zip, import_zip, open_run, runs_folder, status
 from playground.studies import Axis, open_study, parse_axis
-from playground.studies import create as create_study
+from playground.studies import create_study as create_study
 from playground.studies.study import studies_folder
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -42,7 +42,7 @@ def test_a_demo_of_format_0():
     assert (status.state, status.best_label, status.best_epoch) == ("finished", "validation accuracy", 24)
     assert (status.best_score, status.test_score, status.parameters) == (0.905, 0.8953, 177_730)
     assert run.config.model.norm == "batch"
-    data = store.arrays("cifar10-mini")
+    data = store.open_arrays("cifar10-mini")
     kept, again = run.predictions(24), predict(run, 24, np.asarray(data.test_images[:200]))
     assert (kept[:200].argmax(1) == again.argmax(1)).mean() > 0.99
 
@@ -202,4 +202,17 @@ def test_the_split_of_a_data_set_is_part_of_the_format():
     train, val = split(targets, DataConfig(validation_share=0.2, flip=False))
     assert val.tolist() == [2, 4, 8, 16, 20, 27, 34, 42, 44, 51, 52, 57]
     assert sorted([*train, *val]) == list(range(60))
-    assert split(targets, DataConfig(folds=5, fold=1))[1].tolist() == [11, 18, 23, 24, 30, 32, 34, 39, 49, 53, 55, 58]
+    assert split(targets, DataConfig(folds=5, fold=1))[1].tolist() == [
+        11,
+        18,
+        23,
+        24,
+        30,
+        32,
+        34,
+        39,
+        49,
+        53,
+        55,
+        58,
+    ]

@@ -16,7 +16,7 @@ from playground.comparison.significance import correct_by_holm, run_welch_test
 from playground.config import from_flat
 from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
@@ -34,7 +34,7 @@ def made(name: str, state: str = "finished", message: str = "", accuracy: float 
     folder = make_run(state, message=message, **knobs)
     folder.rename(name)
     if accuracy:
-        targets = np.asarray(arrays("cifar10-mini").test_targets)
+        targets = np.asarray(open_arrays("cifar10-mini").test_targets)
         random = np.random.default_rng(next(NUMBERS))
         guesses = np.where(random.random(len(targets)) < accuracy, targets, (targets + 1) % 10)
         probs = np.full((len(targets), 10), 0.01, np.float16)
@@ -263,7 +263,7 @@ def test_runs_that_are_not_finished_do_not_count():
 def test_two_runs_are_compared_image_by_image():
     a, b = made("a", accuracy=0.5), made("b", accuracy=0.7)
     at = open_compare(a, b)
-    targets = np.asarray(arrays("cifar10-mini").test_targets)
+    targets = np.asarray(open_arrays("cifar10-mini").test_targets)
     right = [folder.predictions(3).argmax(1) == targets for folder in (a, b)]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     assert f"{only_a:,} images are right with A alone, {only_b:,} with B alone: **more than chance**" in texts(at)
@@ -398,7 +398,7 @@ def trained_home(tmp_path_factory) -> Path:
             entry = DatasetInfo(name, name, shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
             store.write_shapes(entry, seed)
         for name, knobs in TRAINED.items():
-            folder = runs.create(from_flat(TINY | knobs), name)
+            folder = runs.create_run(from_flat(TINY | knobs), name)
             assert work(folder, Slot("cpu", 1)).state == "finished"
     return home
 
@@ -538,7 +538,7 @@ def test_two_runs_that_label_pixels_are_compared_class_by_class(pixels):
 def test_the_images_of_which_one_gets_more_pixels_right(pixels):
     a, b = pixels["p"], pixels["q"]
     at = last_epochs(a, b)
-    truth = np.asarray(arrays("few-shapes").test_targets)[:24]
+    truth = np.asarray(open_arrays("few-shapes").test_targets)[:24]
     right = [(folder.masks(2) == truth).mean((1, 2)) for folder in (a, b)]
     items = component(at, "compare_masks")["items"]
     assert len(items) == 24

@@ -97,14 +97,14 @@ def test_images_with_masks_are_the_same_before_and_after_they_are_all_drawn(monk
 def test_the_samples_are_the_classes_in_turn():
     sheet = datasets.samples("cifar10-mini", 0)
     assert sheet.shape == (2 * 64, 10 * 64, 3)
-    data = datasets.store.arrays("cifar10-mini")
+    data = datasets.store.open_arrays("cifar10-mini")
     first = np.asarray(data.train_images[int(np.argmax(data.train_targets == 3))])
     np.testing.assert_array_equal(sheet[:64:2, 3 * 64 : 4 * 64 : 2], first.transpose(1, 2, 0))
 
 
 def test_a_link_to_a_set_of_digits_asks_for_no_flips():
-    assert datasets._knobs(catalog.info("mnist")) == {"dataset": "mnist", "flip": "false"}
-    assert datasets._knobs(catalog.info("cifar10")) == {"dataset": "cifar10"}
+    assert datasets._knobs(catalog.find_info("mnist")) == {"dataset": "mnist", "flip": "false"}
+    assert datasets._knobs(catalog.find_info("cifar10")) == {"dataset": "cifar10"}
 
 
 def test_train_on_it_is_a_link_with_the_set():
@@ -182,13 +182,13 @@ def test_a_zip_is_shown_before_it_is_taken_and_then_its_card():
     shown = np.asarray(sheets[0])[:32, :32].transpose(2, 0, 1)
     np.testing.assert_array_equal(shown, fit_to(np.asarray(first), 32, 3))
     assert left_out_shown(at) == ["cat/notes.txt", "dog/torn.png"]
-    assert [info.name for info in catalog.available()] == list(CATALOG)
+    assert [info.name for info in catalog.list_available()] == list(CATALOG)
     at.select_slider(key="import_fix_size_classification").set_value(24)
     at.text_area(key="import_names").set_value("tom\nrex")
     at.text_input(key="import_name").set_value("My pets")
     click(at, "import_go")
     assert not errors(at)
-    info = catalog.info("my-pets")
+    info = catalog.find_info("my-pets")
     assert (info.classes, info.size, info.train_count, info.test_count) == (("tom", "rex"), 24, 8, 2)
     assert "2 classes, 8 training and 2 test images of 24 × 24 pixels." in at.success[0].value
     assert left_out_shown(at) == ["cat/notes.txt", "dog/torn.png"]
@@ -205,13 +205,13 @@ def test_a_zip_is_shown_before_it_is_taken_and_then_its_card():
 def test_the_name_of_the_zip_is_the_name_where_none_is_given():
     take_in(open_page("data"), archive())
     assert catalog.is_ready("my-pets")
-    own.delete("my-pets")
+    own.delete_dataset("my-pets")
 
 
 def test_the_page_and_the_command_line_take_the_same_size():
     take_in(open_page("data"), archive())
-    assert catalog.info("my-pets").size == TASKS["classification"].side
-    own.delete("my-pets")
+    assert catalog.find_info("my-pets").size == TASKS["classification"].side
+    own.delete_dataset("my-pets")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_name_that_cannot_be_is_one_line_and_the_preview_stays(name, line):
     assert len(errors(at)) == 1
     assert line in errors(at)[0]
     assert classes_shown(at)["Class"] == ["cat", "dog"]
-    assert [info.name for info in catalog.available()] == list(CATALOG)
+    assert [info.name for info in catalog.list_available()] == list(CATALOG)
 
 
 def test_nothing_said_of_a_file_stays_when_another_is_chosen():
@@ -248,7 +248,7 @@ def test_nothing_said_of_a_file_stays_when_another_is_chosen():
     assert "only the class moon" in errors(at)[0]
     choose(at, archive(("sun", "moon")), "again.zip")
     assert not errors(at) and at.selectbox(key="import_fix_part_sun").value is None
-    own.delete("my-pets")
+    own.delete_dataset("my-pets")
 
 
 def test_import_waits_until_a_doubt_is_answered():
@@ -262,8 +262,8 @@ def test_import_waits_until_a_doubt_is_answered():
     run(at)
     assert not at.button(key="import_go").disabled
     click(at, "import_go")
-    assert catalog.info("my-pets").train_count == 8
-    own.delete("my-pets")
+    assert catalog.find_info("my-pets").train_count == 8
+    own.delete_dataset("my-pets")
 
 
 def loose_pictures(count: int) -> list[bytes]:
@@ -281,8 +281,8 @@ def test_a_folder_may_be_said_to_play_another_part():
     assert classes_shown(at) == {"Class": ["cat", "dog"], "To learn from": [5, 5], "To test on": [1, 1]}
     assert left_out_shown(at) == ["notes/1.png"]
     click(at, "import_go")
-    assert catalog.info("my-pets").classes == ("cat", "dog")
-    own.delete("my-pets")
+    assert catalog.find_info("my-pets").classes == ("cat", "dog")
+    own.delete_dataset("my-pets")
 
 
 def masks_archive(extra: dict[str, bytes] | None = None) -> bytes:
@@ -310,7 +310,7 @@ def test_masks_are_laid_over_their_images_and_taken_in():
     at.text_area(key="import_names").set_value("left\nright")
     click(at, "import_go")
     assert not errors(at)
-    info = catalog.info("streets")
+    info = catalog.find_info("streets")
     assert (info.classes, info.shape, info.task) == (("left", "right"), (3, 48, 64), "segmentation")
     assert "2 classes, 5 training and 1 test images of 64 × 48 pixels." in at.success[0].value
     assert "Training images of streets, each above its mask in the colours of the classes" in alts(at)
@@ -324,9 +324,9 @@ def test_what_is_ignored_is_said_to_be_no_class():
     run(at)
     assert "50.0 % of the pixels are ignored" in texts(at)
     click(at, "import_go")
-    assert catalog.info("streets").classes == ("b", "c")
+    assert catalog.find_info("streets").classes == ("b", "c")
     assert "Shares of the area in these images; grey has no class" in texts(at)
-    own.delete("streets")
+    own.delete_dataset("streets")
 
 
 def test_an_error_loses_nothing_of_what_was_set():
@@ -340,9 +340,9 @@ def test_an_error_loses_nothing_of_what_was_set():
     at.number_input(key="import_fix_ignore").set_value(7)
     run(at)
     click(at, "import_go")
-    info = catalog.info("roads")
+    info = catalog.find_info("roads")
     assert (info.classes, info.size) == (("left", "right"), 64)
-    own.delete("roads")
+    own.delete_dataset("roads")
 
 
 def test_whether_255_is_a_class_is_asked_and_may_be_answered_again():
@@ -386,14 +386,14 @@ def test_shapes_are_previewed_and_drawn():
     at.text_input(key="draw_name").set_value("Easy ones")
     click(at, "draw_go")
     assert not errors(at)
-    info = catalog.info("easy-ones")
+    info = catalog.find_info("easy-ones")
     assert (info.train_count, info.test_count, info.size) == (30, 10, 32)
     np.testing.assert_array_equal(
-        datasets.store.arrays("easy-ones").train_targets, shapes.generate(30, 32, 7, Difficulty(shapes=1))[1]
+        datasets.store.open_arrays("easy-ones").train_targets, shapes.generate(30, 32, 7, Difficulty(shapes=1))[1]
     )
     assert "**Easy ones**" in texts(at)
     assert [toast.value for toast in at.toast] == ["Easy ones is ready"]
-    own.delete("easy-ones")
+    own.delete_dataset("easy-ones")
 
 
 def test_the_knobs_of_the_shapes_keep_to_their_limits():

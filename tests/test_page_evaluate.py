@@ -11,7 +11,7 @@ from ui_support import app_home, errors, make_run, open_page, place, run, texts,
 
 from playground import runs
 from playground.config import DataConfig, RunConfig, from_flat
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import scores as metrics
@@ -41,8 +41,8 @@ def no_demo(monkeypatch):
 
 def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) -> RunFolder:
     """A run that gets better with each epoch, its rows and its predictions in accord."""
-    folder = runs.create(RunConfig(data=DataConfig(dataset=dataset)), "a judged run")
-    targets, rng = np.array(arrays("cifar10-mini").test_targets), np.random.default_rng(0)
+    folder = runs.create_run(RunConfig(data=DataConfig(dataset=dataset)), "a judged run")
+    targets, rng = np.array(open_arrays("cifar10-mini").test_targets), np.random.default_rng(0)
     for epoch in range(epochs + 1):
         logits = rng.normal(size=(len(targets), 10)) * 2
         logits[np.arange(len(targets)), targets] += epoch + noise
@@ -57,7 +57,7 @@ def trained(epochs: int = 3, dataset: str = "cifar10-mini", noise: float = 0.0) 
 
 
 def answers(folder: RunFolder, epoch: int) -> Predictions:
-    return Predictions(folder.predictions(epoch), np.array(arrays("cifar10-mini").test_targets))
+    return Predictions(folder.predictions(epoch), np.array(open_arrays("cifar10-mini").test_targets))
 
 
 def show(at, view: str):
@@ -101,7 +101,7 @@ def test_the_numbers_are_those_of_the_epoch():
 def test_the_most_frequent_mistake_is_shown_unasked_with_its_images():
     folder = trained()
     at = open_page("evaluate", run=folder.id)
-    known, classes = answers(folder, 3), arrays("cifar10-mini").info.classes
+    known, classes = answers(folder, 3), open_arrays("cifar10-mini").info.classes
     true, guess = find_largest_error(known.confusion)
     assert at.selectbox(key="evaluate_true_widget").value == classes[true]
     assert at.selectbox(key="evaluate_guess_widget").value == classes[guess]
@@ -130,7 +130,7 @@ def test_a_cell_is_chosen_by_its_classes_and_stays_at_another_epoch():
 )
 def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_runs_own(view, widgets):
     folder, other = trained(1), trained(2, noise=2.0)
-    targets, ships = np.array(arrays("cifar10-mini").test_targets), np.eye(10)[[8] * 2000]
+    targets, ships = np.array(open_arrays("cifar10-mini").test_targets), np.eye(10)[[8] * 2000]
     at = show(open_page("evaluate", run=folder.id), view)
 
     def chosen():
@@ -146,7 +146,7 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
     assert chosen() == before
     at.selectbox(key="evaluate_run_widget").select(other.id)
     run(at)
-    last, classes = answers(other, 2).confusion, arrays("cifar10-mini").info.classes
+    last, classes = answers(other, 2).confusion, open_arrays("cifar10-mini").info.classes
     own = find_largest_error(last) if view == "matrix" else [int(metrics.compute_f1(last).argmin())]
     assert chosen() == [classes[k] for k in own]
 
@@ -154,9 +154,9 @@ def test_what_is_shown_unasked_stays_at_each_epoch_of_a_live_run_and_is_another_
 def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked():
     tiny = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32", "threads": 1}
     tiny |= {"norm": "none", "flip": False}
-    folder = runs.create(from_flat(tiny | {"images_per_class": 20, "epochs": 1, "batch_size": 32}), "asked again")
+    folder = runs.create_run(from_flat(tiny | {"images_per_class": 20, "epochs": 1, "batch_size": 32}), "asked again")
     assert work(folder, Slot("cpu", 1)).state == "finished"
-    kept, targets = folder.predictions(1), np.array(arrays("cifar10-mini").test_targets)
+    kept, targets = folder.predictions(1), np.array(open_arrays("cifar10-mini").test_targets)
     guess = kept.argmax(1)
     true, said = find_largest_error(count_confusion(targets, guess, 10))
     at = open_page("evaluate", run=folder.id, epoch="1")
@@ -166,7 +166,7 @@ def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked
     folder.save_epoch(1, folder.weights(1), kept.astype(np.float16))
     at = run(at)
     assert row in gallery_rows(at)
-    name = arrays("cifar10-mini").info.classes[guess[row]]
+    name = open_arrays("cifar10-mini").info.classes[guess[row]]
     assert f"the network names another class for test image {row} ({name}, " in texts(at)
     folder.checkpoint(1).write_bytes(b"damaged")
     at = open_page("evaluate", run=folder.id, epoch="1")
@@ -181,7 +181,7 @@ def test_an_empty_cell_says_so():
 
 def test_a_share_of_nothing_is_no_number():
     folder = trained(1)
-    targets = np.array(arrays("cifar10-mini").test_targets)
+    targets = np.array(open_arrays("cifar10-mini").test_targets)
     ships = np.eye(10)[np.full(len(targets), 8)]
     folder.save_epoch(1, {"output.bias": np.zeros(10, np.float16)}, ships.astype(np.float16))
     at = open_page("evaluate", run=folder.id)
@@ -236,7 +236,7 @@ def test_a_class_is_written_out_with_its_counts():
     at = show(open_page("evaluate", run=folder.id), "per_class")
     counts = answers(folder, 3).confusion
     worst = int(metrics.compute_f1(counts).argmin())
-    assert at.selectbox(key="evaluate_class_widget").value == arrays("cifar10-mini").info.classes[worst]
+    assert at.selectbox(key="evaluate_class_widget").value == open_arrays("cifar10-mini").info.classes[worst]
     at.selectbox(key="evaluate_class_widget").select("horse")
     run(at)
     tp, fp, fn = counts[7, 7], counts[:, 7].sum() - counts[7, 7], counts[7].sum() - counts[7, 7]
@@ -378,7 +378,7 @@ def test_an_epoch_of_which_nothing_is_known_is_one_line():
 def test_a_replaced_file_is_read_again():
     folder = trained()
     at = open_page("evaluate", run=folder.id)
-    targets = np.array(arrays("cifar10-mini").test_targets)
+    targets = np.array(open_arrays("cifar10-mini").test_targets)
     time.sleep(0.02)  # file systems tell times apart by milliseconds
     folder.save_epoch(3, {"output.bias": np.zeros(10, np.float16)}, np.eye(10, dtype=np.float16)[targets])
     assert "**2,000 of 2,000**" in texts(run(at))

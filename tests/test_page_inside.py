@@ -11,7 +11,7 @@ from ui_support import click, errors, open_page, place, run, texts
 
 from playground import runs
 from playground.config import from_flat
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.inference.classify import predict
 from playground.inference.load import dataset_of, load_model
 from playground.interpret.arithmetic import explain_number
@@ -41,7 +41,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(client, "ensure_service", lambda: None)
-        made = runs.create(from_flat(TINY | {"images_per_class": 20, "epochs": 2}), "first")
+        made = runs.create_run(from_flat(TINY | {"images_per_class": 20, "epochs": 2}), "first")
         assert work(made, Slot("cpu", 1)).state == "finished"
         yield made
 
@@ -65,7 +65,7 @@ def pictures(at, key: str) -> list[dict]:
 
 def traced(folder: RunFolder, epoch: int, row: int = 0):
     _, mean, std = dataset_of(folder)
-    return trace_image(load_model(folder, epoch), arrays("cifar10-mini").test_images[row], mean, std)
+    return trace_image(load_model(folder, epoch), open_arrays("cifar10-mini").test_images[row], mean, std)
 
 
 def code(at) -> str:
@@ -122,7 +122,7 @@ def test_the_softmax_names_the_classes(trained):
     at = view(trained, "maps")
     at.selectbox(key=LAYER).select("softmax")
     run(at)
-    assert at.table[0].value["class"].tolist() == list(arrays("cifar10-mini").info.classes)
+    assert at.table[0].value["class"].tolist() == list(open_arrays("cifar10-mini").info.classes)
 
 
 def test_a_click_chooses_a_map_and_a_pixel(monkeypatch):
@@ -217,7 +217,7 @@ def test_attributions_for_any_class_and_two_methods(trained):
 def test_the_probabilities_over_time(trained):
     at = view(trained, "over_time")
     figure = json.loads(at.get_by_key("inside_over_time").proto.json)["figure"]
-    image = arrays("cifar10-mini").test_images[:1]
+    image = open_arrays("cifar10-mini").test_images[:1]
     expected = [100 * predict(trained, epoch, image)[0, 0] for epoch in (0, 1, 2)]
     assert figure["data"][0]["x"] == [0, 1, 2]
     np.testing.assert_allclose(figure["data"][0]["y"], expected, rtol=1e-3)
@@ -294,7 +294,7 @@ def test_the_embedding_shows_all_classes_and_fills_the_chart(trained):
     at = view(trained, "embedding")
     figure = json.loads(at.get_by_key("inside_embedding").proto.json)["figure"]
     assert [len(drawn["x"]) for drawn in figure["data"]] == [100] * 10
-    targets = np.asarray(arrays("cifar10-mini").test_targets)
+    targets = np.asarray(open_arrays("cifar10-mini").test_targets)
     for k, drawn in enumerate(figure["data"]):
         rows = [int(re.search(r"test image (\d+), ", text)[1]) for text in drawn["text"]]
         assert (targets[rows] == k).all()
@@ -351,7 +351,7 @@ def test_a_damaged_epoch_is_one_line_and_the_page_stays(trained):
 
 
 def test_a_run_without_weights_and_a_link_to_no_run(trained):
-    waiting = runs.create(trained.config, "waiting")
+    waiting = runs.create_run(trained.config, "waiting")
     at = open_page("inside", run=waiting.id)
     assert at.info[0].value == "waiting is queued; it can be looked into as soon as it has weights."
     assert not errors(at)
@@ -362,7 +362,7 @@ def test_a_run_without_weights_and_a_link_to_no_run(trained):
 
 
 def test_the_slider_follows_a_run_that_goes_on(trained):
-    growing = runs.create(trained.config, "growing")
+    growing = runs.create_run(trained.config, "growing")
     growing.save_epoch(0, trained.weights(0), trained.predictions(0))
     at = open_page("inside", run=growing.id)
     growing.save_epoch(1, trained.weights(1), trained.predictions(1))
@@ -374,7 +374,7 @@ def test_the_slider_follows_a_run_that_goes_on(trained):
 @pytest.mark.parametrize("hold", [100.0, 0.0])
 def test_a_slider_that_a_person_moves_is_left_alone_for_a_while(trained, monkeypatch, hold):
     monkeypatch.setattr(pickers, "HOLD", hold)
-    growing = runs.create(trained.config, "growing")
+    growing = runs.create_run(trained.config, "growing")
     for epoch in (0, 1):
         growing.save_epoch(epoch, trained.weights(epoch), trained.predictions(epoch))
     at = open_page("inside", run=growing.id)

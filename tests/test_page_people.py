@@ -68,7 +68,7 @@ def test_its_settings_are_taken_as_they_were_changed_on_the_way():
 def test_everyone_arrives_at_their_own_last_run(state, monkeypatch):
     own = make_run(state, owner=BEN)
     theirs = make_run("queued", owner=ANNA)
-    runs.create(own.config, study="20260101-000000-abcdef", member=0, owner=BEN)
+    runs.create_run(own.config, study="20260101-000000-abcdef", member=0, owner=BEN)
     with worked_on(own):
         assert open_page("train").query_params["run"] == own.id
         be(ANNA, monkeypatch)
@@ -101,7 +101,7 @@ def test_on_ones_own_machine_nothing_of_it_is_seen(monkeypatch):
 
 
 def test_a_strangers_study_can_only_be_looked_at(monkeypatch):
-    theirs = lifecycle.start(Study("seeds", count=2, owner=ANNA))
+    theirs = lifecycle.start_study(Study("seeds", count=2, owner=ANNA))
     assert "study" not in open_page("studies").query_params
     at = open_page("studies", study=theirs.id)
     keys = [button.key for button in at.button]

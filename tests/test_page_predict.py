@@ -11,7 +11,7 @@ from ui_support import errors, make_run, open_page, place, run, texts
 
 from playground import runs
 from playground.config import RunConfig, from_flat
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
@@ -21,7 +21,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 32, "device": "cpu", "pr
 
 
 def train(name: str, epochs: int = 2, **knobs: object) -> RunFolder:
-    made = runs.create(from_flat(TINY | {"images_per_class": 20, "epochs": epochs} | knobs), name)
+    made = runs.create_run(from_flat(TINY | {"images_per_class": 20, "epochs": epochs} | knobs), name)
     assert work(made, Slot("cpu", 1)).state == "finished"
     return made
 
@@ -65,7 +65,7 @@ def badges(at) -> str:
 
 def expected(folder: RunFolder, epoch: int, row: int) -> tuple[str, float, str]:
     """The class that training stored for a test image, its probability and the true class."""
-    data, probs = arrays("cifar10-mini"), folder.predictions(epoch)[row]
+    data, probs = open_arrays("cifar10-mini"), folder.predictions(epoch)[row]
     classes = data.info.classes
     return classes[int(probs.argmax())], float(probs.max()), classes[int(data.test_targets[row])]
 
@@ -85,7 +85,7 @@ def test_a_test_image_is_judged_as_training_judged_it(two):
 
 def test_right_and_wrong_are_said_with_a_symbol(two):
     first, _ = two
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     right = first.predictions(2).argmax(1) == data.test_targets
     for value, icon in ((True, ":material/check:"), (False, ":material/close:")):
         at = open_page("predict", run=first.id)
@@ -94,7 +94,7 @@ def test_right_and_wrong_are_said_with_a_symbol(two):
 
 
 def test_the_newest_run_with_weights_is_shown_unasked(two):
-    waiting = runs.create(RunConfig(), "still waiting")
+    waiting = runs.create_run(RunConfig(), "still waiting")
     at = open_page("predict")
     assert at.query_params["run"] == two[1].id
     assert "epoch" not in at.query_params  # it follows the end
@@ -161,7 +161,7 @@ def test_filters_of_the_gallery(two):
     at = open_page("predict", run=two[0].id)
     at.selectbox(key="predict_class").select("ship")
     run(at)
-    data = arrays("cifar10-mini")
+    data = open_arrays("cifar10-mini")
     ship = data.info.classes.index("ship")
     guessed = two[0].predictions(2).argmax(1)
     for verdict, wanted in (("Right", guessed == ship), ("Wrong", guessed != ship)):
@@ -187,7 +187,7 @@ def test_a_photo_is_cropped_shown_and_judged(two):
 
     at = page_with_photo(photo(), run=two[0].id)
     probs = predict(two[0], 2, fit_to(read_image(photo()), 32, 3)[None])[0]
-    assert guesses(at) == [arrays("cifar10-mini").info.classes[int(probs.argmax())]]
+    assert guesses(at) == [open_arrays("cifar10-mini").info.classes[int(probs.argmax())]]
     assert f"with {100 * probs.max():.1f} %" in badges(at)
     assert "Right" not in badges(at)
     shown = [image.proto.imgs[0] for image in at.get("image")]
@@ -244,13 +244,13 @@ def test_a_damaged_checkpoint_is_one_line(two):
 
 
 def test_a_run_without_weights_says_so_and_follows_when_they_come(two):
-    waiting = runs.create(two[0].config, "waiting")
+    waiting = runs.create_run(two[0].config, "waiting")
     at = open_page("predict", run=waiting.id)
     assert at.info[0].value == "waiting is queued; it can be asked as soon as it has weights."
     assert not guesses(at)
     work(waiting, Slot("cpu", 1))
     assert len(guesses(run(at))) == 1
-    stopped = runs.create(two[0].config, "stopped early")
+    stopped = runs.create_run(two[0].config, "stopped early")
     stopped.set_status(state="stopped")
     assert "kept no weights" in open_page("predict", run=stopped.id).info[0].value
     waiting.delete()
@@ -258,7 +258,7 @@ def test_a_run_without_weights_says_so_and_follows_when_they_come(two):
 
 
 def test_two_runs_of_one_name_are_told_apart(two):
-    twins = [runs.create(two[0].config, "twin") for _ in range(2)]
+    twins = [runs.create_run(two[0].config, "twin") for _ in range(2)]
     at = open_page("predict", run=two[0].id)
     options = at.selectbox(key="predict_run_widget").options
     assert len(set(options)) == len(options)

@@ -160,7 +160,7 @@ def test_sort():
 
 def test_pages():
     for i in range(23):
-        runs.create(RunConfig(), f"run {i}")
+        runs.create_run(RunConfig(), f"run {i}")
     at = open_page("runs")
     assert len(names(at)) == 20
     at.get_by_key("shelf_page").set_value(2)
@@ -334,7 +334,7 @@ def test_predict_goes_to_predict_with_the_run():
 
 
 def test_duplicate_fills_the_form_with_its_knobs():
-    made = runs.create(RunConfig(model=ModelConfig(channels=(8, 24), kernel_size=5)))
+    made = runs.create_run(RunConfig(model=ModelConfig(channels=(8, 24), kernel_size=5)))
     at = click(choose(open_page("runs"), made), "act_duplicate")
     assert {key: at.query_params[key] for key in ("channels", "kernel_size")} == {
         "channels": "8-24",
@@ -345,7 +345,7 @@ def test_duplicate_fills_the_form_with_its_knobs():
 
 
 def test_duplicate_of_a_run_with_default_knobs_resets_the_form():
-    made = runs.create(RunConfig())
+    made = runs.create_run(RunConfig())
     at = open_page("train", kernel_size="7")
     at.switch_page("runs.py")
     run(at)
@@ -523,7 +523,7 @@ def test_rows_are_read_once_until_they_change():
 
 def test_the_newest_page_of_many_runs_reads_only_its_rows(monkeypatch):
     for i in range(60):
-        runs.create(RunConfig(), f"run {i}")
+        runs.create_run(RunConfig(), f"run {i}")
     read = []
     monkeypatch.setattr(shelf, "_read", lambda folder, real=shelf._read: read.append(folder.id) or real(folder))
     open_page("runs")

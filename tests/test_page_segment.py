@@ -10,8 +10,8 @@ from ui_support import errors, open_page, place, run, texts
 
 from playground import runs
 from playground.config import from_flat
-from playground.data.scenes import compose
-from playground.data.store import arrays
+from playground.data.scenes import compose_scene
+from playground.data.store import open_arrays
 from playground.inference.load import dataset_of, load_model
 from playground.inference.sliding_window import Classifier, fuse, label_map, sweep
 from playground.jobs import client
@@ -25,7 +25,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 16, "device": "cpu", "pr
 
 
 def train(name: str, **knobs: object) -> RunFolder:
-    made = runs.create(from_flat(TINY | {"images_per_class": 60, "epochs": 2} | knobs), name)
+    made = runs.create_run(from_flat(TINY | {"images_per_class": 60, "epochs": 2} | knobs), name)
     assert work(made, Slot("cpu", 1)).state == "finished"
     return made
 
@@ -82,8 +82,8 @@ def png(width: int, height: int) -> bytes:
 def test_a_scene_is_labelled_and_judged(both):
     padded, _ = both
     at = page(padded)
-    data = arrays("cifar10-mini")
-    scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
+    data = open_arrays("cifar10-mini")
+    scene = compose_scene(data.test_images, data.test_targets, seed=0, regions=6)
     probs, labels = computed(padded, scene.image, 2, regions=[48, 72], stride=8, sigma=31 / 4)
     assert len(np.unique(labels)) > 2
     confusion = scores.count_confusion(scene.labels, labels, 10)
@@ -146,8 +146,8 @@ def test_one_scale_without_smoothing_at_another_epoch(both):
     at.select_slider(key="segment_stride").set_value(32)
     at.slider(key="segment_region_32").set_value(32)
     run(at)
-    data = arrays("cifar10-mini")
-    scene = compose(data.test_images, data.test_targets, seed=0, regions=6)
+    data = open_arrays("cifar10-mini")
+    scene = compose_scene(data.test_images, data.test_targets, seed=0, regions=6)
     _, labels = computed(padded, scene.image, 1, regions=[32], stride=32, sigma=0)
     confusion = scores.count_confusion(scene.labels, labels, 10)
     assert f"**{100 * scores.compute_accuracy(confusion):.1f} %** of the pixels are right" in texts(at)
@@ -267,7 +267,7 @@ def test_a_damaged_checkpoint_is_one_line(both):
 
 
 def test_a_run_without_weights_says_so(both):
-    waiting = runs.create(both[0].config, "waiting")
+    waiting = runs.create_run(both[0].config, "waiting")
     at = page(waiting)
     assert at.info[0].value == "waiting is queued; it can be used as soon as it has weights."
     waiting.delete()

@@ -21,8 +21,8 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import IGNORE
 from playground.metrics.mask_scores import MASK_METRICS, class_fractions, compute_mask_metrics
-from playground.plots.masks import PALETTE, clear_class, indexed_png, laid_over
-from playground.plots.masks import errors as error_map
+from playground.plots.masks import PALETTE, find_clear_class, indexed_png, overlay_mask
+from playground.plots.masks import mark_errors as error_map
 from playground.runs import RunFolder
 from playground.ui.common import pickers
 from playground.ui.pages.segment import fixed_images as mask_view
@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
         store.write_shapes(
             DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
         )
-        made = runs.create(from_flat(TINY), "pixels")
+        made = runs.create_run(from_flat(TINY), "pixels")
         assert work(made, Slot("cpu", 1)).state == "finished"
         yield made
 
@@ -175,7 +175,7 @@ def test_blur_is_answered_at_one_size_and_at_several(trained):
     at.get_by_key("segment_remedy").set_value("blur")
     at = run(at)
     assert not errors(at)
-    data = store.arrays("few-shapes")
+    data = store.open_arrays("few-shapes")
 
     def overlap(sigma: float, *scales: float) -> str:
         images, targets = blurred(np.asarray(data.test_images), sigma), np.asarray(data.test_targets)
@@ -258,10 +258,10 @@ def test_figures_by_hand():
 def test_masks_as_pictures():
     mask = np.array([[0, 1], [2, 255]], np.uint8)
     image = np.full((2, 2, 3), 100, np.uint8)
-    assert (laid_over(image, mask, 0) == 100).all()
-    np.testing.assert_array_equal(laid_over(image, mask, 1), PALETTE[mask])
-    assert (laid_over(image, mask, 1, clear=0)[0, 0] == 100).all()
-    assert clear_class(("Background", "cat")) == 0 and clear_class(("cat", "background")) is None
+    assert (overlay_mask(image, mask, 0) == 100).all()
+    np.testing.assert_array_equal(overlay_mask(image, mask, 1), PALETTE[mask])
+    assert (overlay_mask(image, mask, 1, clear=0)[0, 0] == 100).all()
+    assert find_clear_class(("Background", "cat")) == 0 and find_clear_class(("cat", "background")) is None
     file = Image.open(io.BytesIO(indexed_png(mask)))
     assert file.mode == "P" and np.array_equal(np.asarray(file), mask)
     np.testing.assert_array_equal(np.asarray(file.convert("RGB")), PALETTE[mask])
@@ -286,10 +286,10 @@ def test_the_legend_shows_the_colours_that_are_in_the_pictures():
     mask = np.array([[0, 1], [1, 1]], np.uint8)
     truth = np.array([[0, 1], [2, IGNORE]], np.uint8)
     image = np.full((2, 2, 3), 200, np.uint8)
-    told = "".join(entries(mask, classes, truth, clear_class(classes)))
+    told = "".join(entries(mask, classes, truth, find_clear_class(classes)))
     colours = {tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in re.findall(r"background:(#\w{6})", told)}
     colours |= {tuple(map(int, c)) for c in re.findall(r"rgb\((\d+), (\d+), (\d+)\)", told)}
-    drawn = [laid_over(image, some, 1, clear_class(classes)).reshape(-1, 3) for some in (mask, truth)]
+    drawn = [overlay_mask(image, some, 1, find_clear_class(classes)).reshape(-1, 3) for some in (mask, truth)]
     assert colours == {tuple(c) for c in np.concatenate(drawn).tolist()} - {(200, 200, 200)}
     assert '<i class="clear"></i>background <small>25.0 %, truly 33.3 %, left as it is' in told
     assert "no class <small>25.0 % of the truth" in told

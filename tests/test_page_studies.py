@@ -39,7 +39,7 @@ def finish(member: RunFolder, accuracy: float, state: str = "finished", message:
 
 
 def sweep(accuracies=(0.3, 0.5, 0.7, 0.4), **more) -> StudyFolder:
-    folder = lifecycle.start(Study("sweep", tiny(threads=0), axes=TWO_KNOBS, name="two knobs", **more))
+    folder = lifecycle.start_study(Study("sweep", tiny(threads=0), axes=TWO_KNOBS, name="two knobs", **more))
     for member, accuracy in zip(folder.members(), accuracies, strict=False):
         finish(member.run, accuracy)
     return folder
@@ -154,7 +154,7 @@ def test_combinations_that_make_no_network_are_told_before_the_start():
 
 
 def test_a_run_s_knobs_can_be_the_base():
-    base = runs.create(tiny(kernel_size=7, epochs=3), "the base")
+    base = runs.create_run(tiny(kernel_size=7, epochs=3), "the base")
     at = open_page("studies")
     at.segmented_control(key=f"{FIELD}source").set_value("A run's")
     run(at)
@@ -196,7 +196,7 @@ def test_a_finished_sweep_shows_its_best_and_takes_it_to_the_form():
 @pytest.mark.parametrize(("kind", "mean"), [("seeds", True), ("sweep", False)])
 def test_only_repeats_have_a_mean_curve_and_the_figure_names_its_split(kind, mean):
     axes = (parse_axis("learning_rate=1e-3,1e-1"),) if kind == "sweep" else ()
-    folder = lifecycle.start(Study(kind, tiny(), 2, axes=axes))
+    folder = lifecycle.start_study(Study(kind, tiny(), 2, axes=axes))
     for member in folder.members():
         finish(member.run, 0.5)
     chart = json.loads(open_page("studies", study=folder.id).get_by_key("study_curves").proto.json)
@@ -229,7 +229,7 @@ def test_pruned_runs_are_called_so():
 
 
 def test_a_cross_validation_shows_mean_deviation_and_the_matrix():
-    folder = lifecycle.start(Study("folds", tiny(), 2, name="two folds"))
+    folder = lifecycle.start_study(Study("folds", tiny(), 2, name="two folds"))
     for member in folder.members():
         work(member.run, Slot("cpu", 1))
     at = open_page("studies", study=folder.id)
@@ -243,7 +243,7 @@ def test_a_cross_validation_shows_mean_deviation_and_the_matrix():
 
 
 def test_seeds_say_how_large_luck_is():
-    folder = lifecycle.start(Study("seeds", tiny(), 3))
+    folder = lifecycle.start_study(Study("seeds", tiny(), 3))
     for member, accuracy in zip(folder.members(), (0.5, 0.52, 0.54), strict=True):
         finish(member.run, accuracy)
     at = open_page("studies", study=folder.id)
@@ -253,7 +253,7 @@ def test_seeds_say_how_large_luck_is():
 
 def test_a_range_test_takes_its_rate_to_the_form():
     config = tiny(epochs=10, learning_rate=10, images_per_class=20)
-    folder = lifecycle.start(Study("range_test", config))
+    folder = lifecycle.start_study(Study("range_test", config))
     at = open_page("studies", study=folder.id)
     assert "The curve appears with the first batches." in texts(at)
     work(folder.members()[0].run, Slot("cpu", 1))
@@ -317,6 +317,6 @@ def test_a_deleted_run_leaves_the_others():
 
 
 def test_members_that_were_not_made_come_with_the_next_visit():
-    folder = studies.create(Study("seeds", tiny(), 3))
+    folder = studies.create_study(Study("seeds", tiny(), 3))
     open_page("studies", study=folder.id)
     assert len(folder.members()) == len(queue.waiting()) == 3

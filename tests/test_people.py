@@ -173,7 +173,7 @@ def no_service(monkeypatch):
 @pytest.mark.parametrize("owner", [ANNA, MACHINE], ids=["a person's", "the machine's"])
 @pytest.mark.parametrize("action", list(act(RunFolder(""), "")))
 def test_a_strangers_run_can_only_be_looked_at(action, owner, state):
-    run = runs.create(RunConfig(), "the first", owner=owner)
+    run = runs.create_run(RunConfig(), "the first", owner=owner)
     run.set_status(state=state)
     before = contents(run.path)
     with pytest.raises(RunError, match=r"^run the first belongs to .*, who alone may change it; duplicate it") as error:
@@ -185,7 +185,7 @@ def test_a_strangers_run_can_only_be_looked_at(action, owner, state):
 @pytest.mark.parametrize("by", [ANNA, MACHINE], ids=["its owner", "the machine's owner"])
 @pytest.mark.parametrize("action", list(act(RunFolder(""), "")))
 def test_its_owner_and_the_machines_may_do_everything(action, by):
-    run = runs.create(RunConfig(), "the first", owner=ANNA)
+    run = runs.create_run(RunConfig(), "the first", owner=ANNA)
     run.set_status(state="queued" if action == "pause" else "stopped")
     before = contents(run.path)
     act(run, by)[action]()
@@ -193,7 +193,7 @@ def test_its_owner_and_the_machines_may_do_everything(action, by):
 
 
 def test_a_run_without_an_owner_or_with_a_damaged_one_is_the_machines():
-    run = runs.create(RunConfig())
+    run = runs.create_run(RunConfig())
     assert run.owner == MACHINE
     for text in ("{}", '{"owner": null}', '{"owner": ["a"]}', "nonsense"):
         (run.path / "about.json").write_text(text)
@@ -201,14 +201,14 @@ def test_a_run_without_an_owner_or_with_a_damaged_one_is_the_machines():
 
 
 def test_renaming_keeps_the_owner():
-    run = runs.create(RunConfig(), owner=ANNA)
+    run = runs.create_run(RunConfig(), owner=ANNA)
     run.rename("other", by=ANNA)
     run.leave_study()
     assert run.owner == ANNA
 
 
 def test_an_exported_run_does_not_say_whose_it_was_and_is_the_importers():
-    packed = runs.export_zip(runs.create(RunConfig(), owner=ANNA))
+    packed = runs.export_zip(runs.create_run(RunConfig(), owner=ANNA))
     assert ANNA.encode() not in packed
     assert runs.import_zip(io.BytesIO(packed), owner=BEN).owner == BEN
     assert runs.import_zip(io.BytesIO(packed)).owner == MACHINE
@@ -223,14 +223,18 @@ def test_a_zip_cannot_give_a_run_to_somebody_else():
 
 
 def test_the_runs_of_a_study_belong_to_who_started_it():
-    folder = lifecycle.start(Study("seeds", count=2, owner=ANNA))
+    folder = lifecycle.start_study(Study("seeds", count=2, owner=ANNA))
     members = [member.run for member in folder.members()]
     assert [run.owner for run in members if run] == [ANNA, ANNA]
-    for action in (lifecycle.stop, lifecycle.resume, lambda folder, by: lifecycle.delete(folder, True, by=by)):
+    for action in (
+        lifecycle.stop_study,
+        lifecycle.resume_study,
+        lambda folder, by: lifecycle.delete_study(folder, True, by=by),
+    ):
         with pytest.raises(StudyError, match=r"^study .* belongs to person .*, who alone may change it"):
             action(folder, by=BEN)
-    lifecycle.stop(folder, by=ANNA)
-    lifecycle.delete(folder, True, by=ANNA)
+    lifecycle.stop_study(folder, by=ANNA)
+    lifecycle.delete_study(folder, True, by=ANNA)
     assert not studies.list_studies()
     assert [run for run in runs.list_runs() if not run.read_only] == []
 

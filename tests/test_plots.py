@@ -13,7 +13,7 @@ from rows_support import make_rows
 
 from playground import plots
 from playground.events import Scores, best_row
-from playground.plots.confusion import confusion_heatmap
+from playground.plots.confusion import draw_confusion
 
 
 def a_run(rows=20, epochs=3, val=True):
@@ -39,7 +39,7 @@ def names(figure):
 def test_each_curve_is_a_figure_that_plotly_takes_and_json_holds():
     progress, epochs = a_run()
     changes = make_rows([{"step": 10, "epoch": 1.5, "knob": "learning_rate", "old": 0.004, "new": 0.001}], "change")
-    figures = plots.curves(progress, epochs, changes, total_epochs=3, smoothing=0.6, log=True, cursor=1)
+    figures = plots.draw_curves(progress, epochs, changes, total_epochs=3, smoothing=0.6, log=True, cursor=1)
     assert list(figures) == ["loss", "accuracy", "learning_rate", "throughput"]
     for figure in figures.values():
         go.Figure(figure)  # raises on a property it does not know
@@ -47,21 +47,21 @@ def test_each_curve_is_a_figure_that_plotly_takes_and_json_holds():
 
 
 def test_nothing_measured_yet_is_a_figure_too():
-    for figure in plots.curves({}, [], total_epochs=10).values():
+    for figure in plots.draw_curves({}, [], total_epochs=10).values():
         go.Figure(figure)
         assert all(not trace["x"] for trace in figure["data"])
 
 
 def test_accuracy_is_in_per_cent_on_the_screen():
     progress, epochs = a_run()
-    figure = plots.curves(progress, epochs, total_epochs=3)["accuracy"]
+    figure = plots.draw_curves(progress, epochs, total_epochs=3)["accuracy"]
     validation = figure["data"][names(figure).index("validation")]
     assert validation["y"] == pytest.approx([10, 30, 50, 50])
     assert figure["layout"]["yaxis"]["ticksuffix"] == " %"
 
 
 def test_the_splits_have_their_colours_in_every_figure():
-    figures = plots.curves(*a_run(), total_epochs=3)
+    figures = plots.draw_curves(*a_run(), total_epochs=3)
     for key in ("loss", "accuracy"):
         colours = {trace["name"]: trace["line"]["color"] for trace in figures[key]["data"] if "line" in trace}
         assert colours == {"train": plots.TRAIN, "validation": plots.VALIDATION, "test": plots.TEST}
@@ -69,7 +69,7 @@ def test_the_splits_have_their_colours_in_every_figure():
 
 def test_the_raw_curve_stays_behind_the_smoothed_one():
     progress, epochs = a_run()
-    raw, smoothed = plots.curves(progress, epochs, total_epochs=3, smoothing=0.9)["loss"]["data"][:2]
+    raw, smoothed = plots.draw_curves(progress, epochs, total_epochs=3, smoothing=0.9)["loss"]["data"][:2]
     assert raw["y"] == pytest.approx(progress["loss"], rel=1e-4)
     assert raw["opacity"] < 1
     assert smoothed["y"] != raw["y"]
@@ -77,14 +77,14 @@ def test_the_raw_curve_stays_behind_the_smoothed_one():
 
 def test_the_first_point_is_seen():
     progress, epochs = a_run(rows=1)
-    assert plots.curves(progress, epochs[:1], total_epochs=3)["loss"]["data"][0]["mode"] == "markers"
+    assert plots.draw_curves(progress, epochs[:1], total_epochs=3)["loss"]["data"][0]["mode"] == "markers"
 
 
 def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
     _, epochs = a_run()
     assert best_row(epochs) is epochs[2] and epochs[2].judged.accuracy == epochs[3].judged.accuracy == 0.5
     assert best_row(epochs[:1]) is epochs[0] and best_row([]) is None
-    figure = plots.curves(*a_run(), total_epochs=3)["accuracy"]
+    figure = plots.draw_curves(*a_run(), total_epochs=3)["accuracy"]
     (label,) = figure["layout"]["annotations"]
     assert label["text"] == "best validation 50.0 %, epoch 2"
     assert (label["yref"], label["y"], label["yanchor"]) == ("paper", 1, "bottom")  # above the curves
@@ -93,7 +93,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy():
 def test_without_validation_images_the_last_epoch_counts_and_none_is_called_the_best():
     progress, epochs = a_run(val=False)
     assert best_row(epochs) is epochs[-1]
-    figure = plots.curves(progress, epochs, total_epochs=3)["accuracy"]
+    figure = plots.draw_curves(progress, epochs, total_epochs=3)["accuracy"]
     assert figure["layout"]["annotations"] == [] and "best" not in names(figure)
 
 
@@ -106,7 +106,7 @@ def test_a_change_is_a_labelled_line_and_only_the_last_of_a_step_counts():
     ]
     changes = make_rows(changes, "change")
     labels = {"learning_rate": "Learning rate"}
-    layout = plots.curves(progress, epochs, changes, total_epochs=3, labels=labels)["loss"]["layout"]
+    layout = plots.draw_curves(progress, epochs, changes, total_epochs=3, labels=labels)["loss"]["layout"]
     assert [shape["x0"] for shape in layout["shapes"]] == [1.5, 1.7]
     assert [a["text"] for a in layout["annotations"]] == ["learning rate 0.004 → 0.001", "dropout 0 → 0.5"]
 
@@ -121,7 +121,7 @@ def test_labels_of_changes_do_not_pile_up():
     changes += [
         {"step": 99 + i, "epoch": 9.9 + 0.1 * i, "knob": "dropout", "old": i / 4, "new": i / 4 + 0.25} for i in (0, 1)
     ]
-    layout = plots.curves({"epoch": [10]}, [], make_rows(changes, "change"), total_epochs=10)["loss"]["layout"]
+    layout = plots.draw_curves({"epoch": [10]}, [], make_rows(changes, "change"), total_epochs=10)["loss"]["layout"]
     assert len(layout["shapes"]) == 7  # a line for each all the same
     labels = {note["text"]: note["x"] for note in layout["annotations"]}
     together = "learning_rate 0.004 → 0.001, in 4 steps<br>dropout 0 → 0.5"
@@ -137,7 +137,7 @@ def test_no_two_labels_of_changes_cover_each_other():
             for i, (epoch, knob) in enumerate(zip(at, knobs, strict=True))
         ]
         changes = make_rows(changes, "change")
-        notes = plots.curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]["annotations"]
+        notes = plots.draw_curves({"epoch": [10]}, [], changes, total_epochs=10)["loss"]["layout"]["annotations"]
         ends = [(note["x"], note["x"] + 0.5 * note["text"].count("<br>") + 0.5) for note in notes]
         assert all(end <= start + 1e-3 for (_, end), (start, _) in itertools.pairwise(ends))
         assert ends[-1][1] <= 10 + 1e-3
@@ -153,14 +153,14 @@ def test_no_two_labels_of_changes_cover_each_other():
 
 def test_a_chart_with_a_cursor_has_no_second_line_under_the_pointer():
     for cursor, lines, pointed in ((1.0, 1, False), (None, 0, None)):
-        for figure in plots.curves({"epoch": [0.5, 1.0]}, [], total_epochs=3, cursor=cursor).values():
+        for figure in plots.draw_curves({"epoch": [0.5, 1.0]}, [], total_epochs=3, cursor=cursor).values():
             assert len(figure["layout"]["shapes"]) == lines
             assert figure["layout"]["xaxis"].get("showspikes") is pointed
 
 
 def test_the_log_scale_is_for_loss_and_learning_rate_and_forgets_the_zoom_of_the_other_scale():
-    linear = plots.curves(*a_run(), total_epochs=3, revision="r")
-    log = plots.curves(*a_run(), total_epochs=3, revision="r", log=True)
+    linear = plots.draw_curves(*a_run(), total_epochs=3, revision="r")
+    log = plots.draw_curves(*a_run(), total_epochs=3, revision="r", log=True)
     kinds = {key: figure["layout"]["yaxis"].get("type") for key, figure in log.items()}
     assert kinds == {"loss": "log", "accuracy": None, "learning_rate": "log", "throughput": None}
     assert log["loss"]["layout"]["uirevision"] == linear["loss"]["layout"]["uirevision"] == "r"
@@ -169,7 +169,8 @@ def test_the_log_scale_is_for_loss_and_learning_rate_and_forgets_the_zoom_of_the
 
 def test_the_x_axis_ends_at_a_round_number_and_never_past_the_run():
     ends = [
-        plots.curves({"epoch": [x]}, [], total_epochs=7)["loss"]["layout"]["xaxis"]["range"][1] for x in (0.2, 3, 6)
+        plots.draw_curves({"epoch": [x]}, [], total_epochs=7)["loss"]["layout"]["xaxis"]["range"][1]
+        for x in (0.2, 3, 6)
     ]
     assert ends == [1, 5, 7]
 
@@ -177,7 +178,7 @@ def test_the_x_axis_ends_at_a_round_number_and_never_past_the_run():
 def test_what_is_not_finite_leaves_a_gap():
     progress, epochs = a_run(rows=4)
     progress["loss"][2] = math.nan
-    figure = plots.curves(progress, epochs, total_epochs=3)["loss"]
+    figure = plots.draw_curves(progress, epochs, total_epochs=3)["loss"]
     assert figure["data"][0]["y"][2] is None
     json.dumps(figure, allow_nan=False)
 
@@ -198,7 +199,7 @@ class TestDownsample:
 
     def test_a_trace_of_a_long_run_is_short(self):
         progress, epochs = a_run(rows=5000, epochs=1000)
-        for figure in plots.curves(progress, epochs, total_epochs=1000, smoothing=0.5).values():
+        for figure in plots.draw_curves(progress, epochs, total_epochs=1000, smoothing=0.5).values():
             assert all(len(trace["x"]) <= plots.MAX_POINTS for trace in figure["data"])
 
 
@@ -224,7 +225,7 @@ class TestSmooth:
 
 
 def test_probability_bars_show_the_likeliest_first_and_the_truth_in_green():
-    figure = plots.probability_bars([0.1, 0.7, 0.2], ["cat", "dog", "frog"], top=2, truth="frog")
+    figure = plots.draw_probabilities([0.1, 0.7, 0.2], ["cat", "dog", "frog"], top=2, truth="frog")
     go.Figure(figure)
     bars = figure["data"][0]
     assert bars["y"] == ["dog", "frog"]
@@ -236,10 +237,10 @@ def test_probability_bars_show_the_likeliest_first_and_the_truth_in_green():
 def test_names_are_the_values_of_a_category_axis_and_no_numbers_or_html():
     names = ["0", "10", "2", "$5", "<b>1</b>", "a & b"]
     shown = ["0", "10", "2", "$5", "&lt;b>1&lt;/b>", "a &amp; b"]
-    bars = plots.probability_bars([0.3, 0.25, 0.2, 0.15, 0.1, 0.0], names, top=6, truth="2")
+    bars = plots.draw_probabilities([0.3, 0.25, 0.2, 0.15, 0.1, 0.0], names, top=6, truth="2")
     assert bars["data"][0]["y"] == bars["layout"]["yaxis"]["tickvals"] == shown
     assert bars["layout"]["yaxis"]["ticktext"] == [*shown[:2], "2 ✓", *shown[3:]]
-    matrix = confusion_heatmap(np.eye(6), names)
+    matrix = draw_confusion(np.eye(6), names)
     axes = [bars["layout"]["yaxis"], matrix["layout"]["xaxis"], matrix["layout"]["yaxis"]]
     assert {axis["type"] for axis in axes} == {"category"}
     for axis in axes[1:]:
@@ -263,7 +264,7 @@ def test_lines_stand_out_from_both_backgrounds(colour, background):
 
 def test_class_colours_are_distinct_and_never_run_out():
     assert len(set(plots.CLASS_COLOURS)) == len(plots.CLASS_COLOURS) >= 10
-    assert plots.class_colour(1000) in plots.CLASS_COLOURS
+    assert plots.color_class(1000) in plots.CLASS_COLOURS
 
 
 # From linear RGB to Oklab (B. Ottosson, 2020), and to what the colour-blind see (Machado et al., 2009).
@@ -297,20 +298,20 @@ def test_the_first_ten_classes_are_told_apart_by_all(seen):
 def test_the_gap_of_an_overfitting_run_is_shaded_from_an_epoch_on(val):
     progress, epochs = a_run(val=val)
     epochs = [epochs[0], *(replace(row, train=Scores(0.5, 0.9)) for row in epochs[1:])]
-    figures = plots.curves(progress, epochs, total_epochs=3, overfitting_since=2)
+    figures = plots.draw_curves(progress, epochs, total_epochs=3, overfitting_since=2)
     for key, train, judged in (("loss", 0.5, [1.4, 1.1]), ("accuracy", 90, [50, 50])):
         go.Figure(figures[key])
         band = figures[key]["data"][0]  # behind the curves
         assert (band["name"], band["fill"], band["x"]) == ("overfitting", "toself", [2, 3, 3, 2])
         assert band["y"] == pytest.approx([train, train, *reversed(judged)])
     assert "overfitting" not in names(figures["throughput"]) + names(
-        plots.curves(progress, epochs, total_epochs=3)["loss"]
+        plots.draw_curves(progress, epochs, total_epochs=3)["loss"]
     )
 
 
 def test_small_rates_are_written_as_powers_and_counts_in_thousands():
     """Plotly's own tick for 0.0001 is 100µ, and a "~s" makes 500m of half an image a second."""
-    figures = plots.curves(*a_run(), total_epochs=3, log=True)
+    figures = plots.draw_curves(*a_run(), total_epochs=3, log=True)
     assert plots.TEMPLATE["layout"]["yaxis"]["exponentformat"] == "power"
     assert "exponentformat" not in figures["learning_rate"]["layout"]["yaxis"]
     assert figures["throughput"]["layout"]["yaxis"]["exponentformat"] == "SI"
@@ -321,7 +322,7 @@ def test_small_rates_are_written_as_powers_and_counts_in_thousands():
 
 def test_a_speed_is_the_median_of_the_latest_reports():
     speeds = np.array([10.0, 9000, 9100, 40, 9200, 9300, 12, 9000, 9100, 9200, 9300, 5])
-    steady = plots.steady(speeds)
+    steady = plots.take_running_median(speeds)
     assert steady.tolist() == [float(np.median(speeds[max(0, i - plots.STEADY + 1) : i + 1])) for i in range(12)]
     assert steady[4:].min() > 8000
-    assert len(plots.steady(np.array([]))) == 0
+    assert len(plots.take_running_median(np.array([]))) == 0

@@ -17,9 +17,9 @@ from ui_support import click, errors, make_run, open_page, run, unpacked
 
 from playground import cli, people
 from playground.jobs import client
-from playground.runs import RunFolder, create, demo_run, export_zip, list_runs, list_trash
+from playground.runs import RunFolder, create_run, demo_run, export_zip, list_runs, list_trash
 from playground.studies import Study, lifecycle, parse_axis
-from playground.studies.study import create as create_study
+from playground.studies.study import create_study as create_study
 
 __all__ = ["unpacked"]
 PAGES = ("home", "train", "runs", "compare", "predict", "inside", "segment", "evaluate", "studies", "data")
@@ -73,7 +73,7 @@ def filled(home, unpacked, tmp_path) -> Iterator[Filled]:
     (place / "lock").touch()
     (home / "data").mkdir()
     (home / "data" / "cifar10-mini").symlink_to(unpacked / "cifar10-mini")
-    queued, stopped, doomed = create(tiny(), "waits"), make_run("stopped"), make_run()
+    queued, stopped, doomed = create_run(tiny(), "waits"), make_run("stopped"), make_run()
     packed = export_zip(doomed)
     doomed.delete()
     studies = create_study(Study("seeds", tiny(), 2)).id, create_study(DRIVEN).id
@@ -174,7 +174,7 @@ def test_the_command_line_reads_and_refuses_to_write(filled, capsys, tmp_path):
 def test_a_server_starts_no_service_and_says_nothing(filled, monkeypatch, capfd):
     monkeypatch.setattr(client, "KEEP_SECONDS", 0.01)
     with client.client():
-        lifecycle.revive()
+        lifecycle.revive_studies()
         time.sleep(0.2)
         assert not client.is_alive() and processes(filled.home) == []
     assert capfd.readouterr() == ("", "")

@@ -28,11 +28,11 @@ from playground.runs import (
     ACTIVE,
     RESUMABLE,
     DamagedError,
-    Feed,
     RunError,
     RunFolder,
+    RunReader,
     Status,
-    create,
+    create_run,
     demo_run,
     find_run,
     list_runs,
@@ -49,7 +49,7 @@ PROBS = np.eye(10, dtype=np.float16)[:2] * np.float16(0.5)
 @pytest.fixture
 def run():
     """A new run."""
-    return create(RunConfig())
+    return create_run(RunConfig())
 
 
 def progress(step: int) -> Progress:
@@ -79,7 +79,7 @@ def python(code: str, *arguments: str, **more) -> subprocess.Popen:
 
 def test_a_new_run(home):
     config = from_flat({"epochs": 7, "channels": "4-8"})
-    run = create(config, name="  My \n first   run ", note="why", parent="20260101-000000-abcdef")
+    run = create_run(config, name="  My \n first   run ", note="why", parent="20260101-000000-abcdef")
     assert run.path.parent == home / "runs"
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run.id)
     assert open_run(run.id) == run and open_run(run.id).config == config
@@ -94,18 +94,18 @@ def test_a_new_run(home):
 def test_runs_of_one_moment_have_ids_of_their_own_in_the_order_they_were_made(run, monkeypatch):
     moment = time.time() + 1
     monkeypatch.setattr(time, "time", lambda: moment)
-    made = [create(RunConfig()).id for _ in range(3)]
+    made = [create_run(RunConfig()).id for _ in range(3)]
     assert made[0] == f"{datetime.fromtimestamp(moment):%Y%m%d-%H%M%S-%f}"
     assert run.id < made[0] < made[1] < made[2]
-    old = create(RunConfig()).path  # an id of older days ends in a number of another kind
+    old = create_run(RunConfig()).path  # an id of older days ends in a number of another kind
     os.rename(old, old.with_name(f"{old.name[:15]}-fffabc"))
-    assert create(RunConfig()).id > f"{old.name[:15]}-fffabc"
+    assert create_run(RunConfig()).id > f"{old.name[:15]}-fffabc"
 
 
 def test_two_processes_that_take_one_id_at_once_make_two_runs(run, monkeypatch):
     ids = iter([run.id, "29991231-235959-000000"])
     monkeypatch.setattr(files_module, "_new_id", lambda folder: next(ids))
-    assert create(RunConfig(), "the later").id == "29991231-235959-000000"
+    assert create_run(RunConfig(), "the later").id == "29991231-235959-000000"
     assert [each.name for each in list_runs() if not each.read_only] == ["the later", run.name]
 
 
@@ -114,7 +114,7 @@ def test_a_run_without_a_name_goes_by_its_id(run):
 
 
 def test_a_member_of_a_study_knows_which_it_is(home):
-    run = create(RunConfig(), "three", study="20260101-000000-abcdef", member=3)
+    run = create_run(RunConfig(), "three", study="20260101-000000-abcdef", member=3)
     assert (run.about.study, run.about.member) == ("20260101-000000-abcdef", 3)
     run.leave_study()
     assert (run.about.study, run.about.member, run.name) == (None, None, "three")
@@ -137,7 +137,7 @@ def test_a_run_that_cannot_be_created_as_a_whole_does_not_appear(monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match=r"the disk is full .* delete runs or data sets"):
-        create(RunConfig())
+        create_run(RunConfig())
     assert os.listdir(runs_folder()) == []
     assert [item for item in list_runs() if not item.read_only] == []
 
@@ -155,7 +155,7 @@ def test_rename_and_annotate(run):
 
 def test_runs_are_listed_newest_first_and_the_demo_last(home):
     for name in ("20260101-000000-aaaaaa", "20270101-000000-aaaaaa", "20260701-000000-aaaaaa"):
-        os.replace(create(RunConfig()).path, home / "runs" / name)
+        os.replace(create_run(RunConfig()).path, home / "runs" / name)
     (home / "runs" / ".new-half").mkdir()
     (home / "runs" / ".deleted-x").mkdir()
     demo = [run.id for run in (demo_run(), demo_run("segmentation")) if run]
@@ -215,7 +215,7 @@ def test_a_folder_without_a_config_is_no_run(run):
 
 def test_runs_are_equal_by_their_place(run):
     assert run == open_run(run.id) and hash(run) == hash(open_run(run.id))
-    assert run != create(RunConfig())
+    assert run != create_run(RunConfig())
     assert run.id in repr(run)
 
 
@@ -534,7 +534,7 @@ def test_a_resume_takes_back_the_rows_after_its_point(run):
 
 
 def test_a_feed_reads_only_what_is_new(run, monkeypatch):
-    feed = Feed(run)
+    feed = RunReader(run)
     assert feed.update(), "the status is news the first time"
     assert not feed.update() and feed.version == 1
     run.append(progress(1))
@@ -554,7 +554,7 @@ def test_a_feed_reads_only_what_is_new(run, monkeypatch):
 
 
 def test_a_feed_sees_a_status_that_changes(run):
-    feed = Feed(run)
+    feed = RunReader(run)
     feed.update()
     run.set_status(state="finished")
     assert feed.update()
@@ -563,7 +563,7 @@ def test_a_feed_sees_a_status_that_changes(run):
 
 
 def test_a_feed_takes_a_row_once_it_is_whole(run):
-    feed, path = Feed(run), run.path / "metrics.jsonl"
+    feed, path = RunReader(run), run.path / "metrics.jsonl"
     line = to_line(progress(1)) + to_line(progress(2))
     seen = []
     for i in range(len(line)):
@@ -577,7 +577,7 @@ def test_a_feed_takes_a_row_once_it_is_whole(run):
 
 
 def test_a_feed_goes_on_after_a_torn_tail_was_mended(run):
-    feed = Feed(run)
+    feed = RunReader(run)
     run.append(progress(1))
     run.append(progress(2))
     feed.update()
@@ -597,7 +597,7 @@ def test_a_feed_goes_on_after_a_torn_tail_was_mended(run):
 
 
 def test_a_feed_takes_back_what_a_resume_made_void(run):
-    feed = Feed(run)
+    feed = RunReader(run)
     for step in (1, 2, 3):
         run.append(progress(step))
     run.append(make_row({"type": "epoch", "epoch": 1, "step": 3}))
@@ -627,7 +627,7 @@ run.set_status(state="finished")
 
 
 def test_a_reader_beside_a_writer_sees_each_row_once_and_whole(run):
-    feed, updates = Feed(run), 0
+    feed, updates = RunReader(run), 0
     writer = python(WRITE, run.id)
     while feed.status.state != "finished":
         updates += feed.update()
@@ -668,7 +668,7 @@ def test_an_epoch_comes_back(run):
 
 
 def test_what_a_fold_predicts_comes_back(home):
-    run = create(RunConfig(data=DataConfig(folds=3)))
+    run = create_run(RunConfig(data=DataConfig(folds=3)))
     run.save_epoch(3, WEIGHTS, PROBS, PROBS[:2])
     assert np.array_equal(run.validation_predictions(3), PROBS[:2])
     assert run.validation_predictions(3).dtype == np.float32
@@ -790,14 +790,14 @@ def test_the_limit_of_kept_epochs_holds_a_usual_run():
 def demo(tmp_path, monkeypatch):
     """A bundled run of our own."""
     path = tmp_path / "demo"
-    os.replace(create(RunConfig(), name="Demo").path, path)
+    os.replace(create_run(RunConfig(), name="Demo").path, path)
     monkeypatch.setattr(folder_module, "DEMO", path)
     monkeypatch.setattr(shelf_module, "DEMO", path)
     return RunFolder(path)
 
 
 def test_the_demo_is_found_and_cannot_be_changed(demo):
-    mine = create(RunConfig())
+    mine = create_run(RunConfig())
     assert list_runs() == [mine, demo]
     assert open_run("demo") == demo_run() == demo
     assert demo.read_only and not mine.read_only
@@ -819,7 +819,7 @@ def test_the_demo_s_predictions_are_of_the_bundled_images(demo):
     about = json.loads((demo.path / "about.json").read_text())
     (demo.path / "about.json").write_text(json.dumps(about | {"predictions_dataset": "mnist"}))
     assert demo.predictions_dataset == "mnist"
-    assert create(from_flat({"dataset": "cifar10"})).predictions_dataset == "cifar10"
+    assert create_run(from_flat({"dataset": "cifar10"})).predictions_dataset == "cifar10"
 
 
 def test_without_a_demo(tmp_path, monkeypatch):
@@ -830,7 +830,7 @@ def test_without_a_demo(tmp_path, monkeypatch):
 
 
 def test_deleting(run):
-    other = create(RunConfig())
+    other = create_run(RunConfig())
     run.save_epoch(1, WEIGHTS, PROBS)
     run.delete()
     assert [item for item in list_runs() if not item.read_only] == [other]

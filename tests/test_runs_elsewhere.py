@@ -20,7 +20,7 @@ __all__ = ["unpacked", "with_images"]
 def elsewhere(home, with_images, tmp_path, monkeypatch) -> tuple[RunFolder, np.ndarray, np.ndarray]:
     """A run imported into a home that lacks its data set, images, and what the run made of them at home."""
     run = trained("own images")
-    images = np.array(store.arrays("few").test_images[:20])
+    images = np.array(store.open_arrays("few").test_images[:20])
     wanted, packed = predict(run, 2, images), export_zip(run)
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path / "another-machine"))
     return import_zip(io.BytesIO(packed)), images, wanted
@@ -29,7 +29,7 @@ def elsewhere(home, with_images, tmp_path, monkeypatch) -> tuple[RunFolder, np.n
 def test_it_predicts_the_same(elsewhere):
     run, images, wanted = elsewhere
     with pytest.raises(DataError):
-        catalog.info("few")
+        catalog.find_info("few")
     np.testing.assert_array_equal(predict(run, 2, images), wanted)
 
 

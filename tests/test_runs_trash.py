@@ -7,7 +7,7 @@ import pytest
 from playground import people
 from playground.config import RunConfig
 from playground.jobs.cleanup import sweep
-from playground.runs import RunError, create, empty_trash, list_runs, list_trash, open_run, restore, runs_folder
+from playground.runs import RunError, create_run, empty_trash, list_runs, list_trash, open_run, restore_run, runs_folder
 from playground.runs.trash import KEPT_DAYS, sweep_trash
 
 ANNA, BEN = people.new_person(), people.new_person()
@@ -22,7 +22,7 @@ def contents(folder):
 
 
 def test_a_deleted_run_comes_back_as_it_was():
-    run, other = create(RunConfig(), "one"), create(RunConfig(), "two")
+    run, other = create_run(RunConfig(), "one"), create_run(RunConfig(), "two")
     before = contents(run.path)
     run.delete()
     assert own_runs() == [other.id]
@@ -30,13 +30,13 @@ def test_a_deleted_run_comes_back_as_it_was():
         open_run(run.id)
     (found,) = list_trash()
     assert (found.id, found.name) == (run.id, "one") and abs(found.deleted - time.time()) < 5
-    assert restore(run.id) == run
+    assert restore_run(run.id) == run
     assert contents(run.path) == before
     assert list_trash() == []
 
 
 def test_the_last_deleted_comes_first(monkeypatch):
-    made = [create(RunConfig(), f"run {i}") for i in range(3)]
+    made = [create_run(RunConfig(), f"run {i}") for i in range(3)]
     for day, run in enumerate([made[1], made[0], made[2]]):
         monkeypatch.setattr(time, "time", lambda day=day: 1e9 + day * 86400)
         run.delete()
@@ -44,40 +44,40 @@ def test_the_last_deleted_comes_first(monkeypatch):
 
 
 def test_what_is_not_in_the_trash_cannot_be_brought_back():
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     for wanted in (run.id, "../../etc", ""):
         with pytest.raises(RunError, match="in the trash; deleted runs are kept for 7 days"):
-            restore(wanted)
+            restore_run(wanted)
     run.delete()
     (runs_folder() / run.id).mkdir()
     with pytest.raises(RunError, match=r"there is a run .* again"):
-        restore(run.id)
+        restore_run(run.id)
     assert [each.id for each in list_trash()] == [run.id]
 
 
 def test_a_damaged_run_can_be_deleted_and_brought_back():
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     (run.path / "about.json").write_text("[")
     run.delete()
     assert list_trash()[0].name == run.id
-    assert restore(run.id).damage
+    assert restore_run(run.id).damage
 
 
 def test_the_trash_is_each_person_s_own():
-    hers, his = create(RunConfig(), owner=ANNA), create(RunConfig(), owner=BEN)
+    hers, his = create_run(RunConfig(), owner=ANNA), create_run(RunConfig(), owner=BEN)
     hers.delete(by=ANNA)
     his.delete(by=BEN)
     assert [each.id for each in list_trash(ANNA)] == [hers.id]
     assert {each.id for each in list_trash()} == {hers.id, his.id}  # the machine's owner sees all
     with pytest.raises(RunError, match="who alone may change it"):
-        restore(his.id, by=ANNA)
+        restore_run(his.id, by=ANNA)
     assert empty_trash(ANNA) == 1
     assert [each.id for each in list_trash()] == [his.id]
 
 
 @pytest.mark.parametrize("clean", [sweep_trash, sweep])
 def test_a_week_later_it_is_gone(monkeypatch, clean):
-    old, new = create(RunConfig()), create(RunConfig())
+    old, new = create_run(RunConfig()), create_run(RunConfig())
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - KEPT_DAYS * 86400 - 60)
     old.delete()

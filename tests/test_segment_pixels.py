@@ -20,7 +20,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.metrics import IGNORE
 from playground.models import build
-from playground.runs import RunError, RunFolder, create, demo_run, list_runs, open_run
+from playground.runs import RunError, RunFolder, create_run, demo_run, list_runs, open_run
 from playground.training import fit
 from playground.training.losses import loss_function, median_frequency
 
@@ -47,7 +47,7 @@ def few_shapes(size: int = 32) -> DatasetInfo:
 def data(home) -> Arrays:
     """Forty images to train on, thirty to test on; a part of each mask has no class."""
     store.write_shapes(few_shapes())
-    made = store.arrays("few-shapes")
+    made = store.open_arrays("few-shapes")
     made.train_targets[:, :3] = IGNORE  # maps are copied on write: the file stays
     made.test_targets[:, :, -2:] = IGNORE
     return made
@@ -140,7 +140,7 @@ def test_augmentation_moves_image_and_mask_together():
 @pytest.fixture
 def trained(home) -> RunFolder:
     store.write_shapes(few_shapes())
-    run = create(from_flat(TINY | {"epochs": 1}), "pixels")
+    run = create_run(from_flat(TINY | {"epochs": 1}), "pixels")
     assert work(run, Slot("cpu", 1)).state == "finished"
     return run
 
@@ -157,7 +157,7 @@ def test_a_run_keeps_masks_and_is_judged_by_its_iou(trained):
 
 
 def test_the_kept_masks_are_what_the_network_says_of_the_test_images(trained):
-    images = store.arrays("few-shapes").test_images
+    images = store.open_arrays("few-shapes").test_images
     for row in (0, 23):
         np.testing.assert_array_equal(pixel_probs(trained, 1, images[row]).argmax(0), trained.masks(1)[row])
 
@@ -168,7 +168,7 @@ def test_a_photo_of_any_size_and_its_tiles(trained, monkeypatch):
     whole = pixel_probs(trained, 1, photo)
     assert whole.shape == (6, 150, 171) and whole.dtype == np.float32
     np.testing.assert_allclose(whole.sum(0), 1, atol=1e-5)
-    net, info = load_model(trained, 1), store.arrays("few-shapes").info
+    net, info = load_model(trained, 1), store.open_arrays("few-shapes").info
     with torch.inference_mode():
         wanted = net(normalise(torch.from_numpy(photo)[None], info.mean, info.std)).softmax(1)[0].numpy()
     np.testing.assert_allclose(whole, wanted, atol=1e-5)
@@ -214,7 +214,7 @@ def test_the_bundled_run_labels_the_pixels_of_shapes(home):
     assert len(demo.epochs()) >= 4 and demo.status().state == "finished"
     figures = [row["test"].iou for row in demo.rows() if row.type == "epoch"]
     assert figures[-1] > 0.8 > 0.3 > figures[0]
-    data, masks, right = store.arrays("shapes"), demo.masks(last), []
+    data, masks, right = store.open_arrays("shapes"), demo.masks(last), []
     for row in range(8):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast
         again = pixel_probs(demo, last, np.asarray(data.test_images[row])).argmax(0)
         assert (again == masks[row]).mean() > 0.99

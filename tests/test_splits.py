@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from playground.config import ConfigError, DataConfig
-from playground.data.splits import round_the_classes, split
+from playground.data.splits import split, take_turns
 
 
 def draw_targets(seed: int = 0, counts: tuple[int, ...] = (50, 20, 100, 31)) -> np.ndarray:
@@ -159,8 +159,8 @@ def test_more_folds_than_images_are_refused_in_one_line():
 
 def test_images_that_stand_for_all_go_round_the_classes():
     targets = np.array([2, 2, 2, 0, 1, 0, 1, 1])
-    assert round_the_classes(targets, 5).tolist() == [3, 4, 0, 5, 6]
-    assert round_the_classes(targets, 99).tolist() == [3, 4, 0, 5, 6, 1, 7, 2]
-    assert round_the_classes(np.zeros((7, 4, 4), np.uint8), 3).tolist() == [0, 1, 2]  # masks have no class
+    assert take_turns(targets, 5).tolist() == [3, 4, 0, 5, 6]
+    assert take_turns(targets, 99).tolist() == [3, 4, 0, 5, 6, 1, 7, 2]
+    assert take_turns(np.zeros((7, 4, 4), np.uint8), 3).tolist() == [0, 1, 2]  # masks have no class
     sorted_by_class = np.repeat(np.arange(10), 400)  # as sets of one's own are
-    assert np.bincount(sorted_by_class[round_the_classes(sorted_by_class, 1000)]).tolist() == [100] * 10
+    assert np.bincount(sorted_by_class[take_turns(sorted_by_class, 1000)]).tolist() == [100] * 10

@@ -16,7 +16,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunError
 from playground.studies import Study, StudyError, lifecycle, parse_axis, plan, range_test
-from playground.studies.results import StudyFeed, best, luck, mean_std, out_of_fold
+from playground.studies.results import StudyReader, compute_mean_std, compute_noise_margin, count_out_of_fold, find_best
 from playground.studies.study import member_base
 
 SLOT = Slot("cpu", 1)
@@ -26,7 +26,7 @@ SWEEP = (parse_axis("kernel_size=3,5"), parse_axis("learning_rate=1e-3,1e-2"))
 @pytest.fixture(scope="module", autouse=True)
 def data(session_home):
     """Unpack the bundled images once."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     return session_home / "data"
 
 
@@ -78,10 +78,10 @@ def test_members_do_not_mix_a_gpu_and_the_cpu(monkeypatch):
     monkeypatch.setattr(client, "cores", lambda: 8)
     assert member_base(tiny(device="auto")).training.device == "cuda"
     assert member_base(tiny(device="cpu")).training.device == "cpu"
-    assert lifecycle.slots(tiny(device="auto")) == 2
-    assert lifecycle.slots(tiny(device="cuda:1")) == 1
-    assert lifecycle.slots(tiny(device="cpu")) == 8
-    assert lifecycle.slots(tiny(device="cpu", threads=3)) == 2
+    assert lifecycle.count_slots(tiny(device="auto")) == 2
+    assert lifecycle.count_slots(tiny(device="cuda:1")) == 1
+    assert lifecycle.count_slots(tiny(device="cpu")) == 8
+    assert lifecycle.count_slots(tiny(device="cpu", threads=3)) == 2
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,11 @@ def test_members_do_not_mix_a_gpu_and_the_cpu(monkeypatch):
         (lambda: Study("seeds", tiny(), 0), "0 seeds: it takes 1 to 200"),
         (lambda: Study("sweep", tiny()), "a sweep varies at least one knob; choose one and its values"),
         (lambda: Study("sweep", tiny(), 1, SWEEP[:1] * 2), "each knob of a sweep is named once"),
-        (lambda: studies.create(Study("seeds", tiny(channels="4-4-4-4-4-4"), 3)), "take fewer blocks"),
-        (lambda: studies.create(Study("sweep", tiny(), axes=(parse_axis("channels=4-4-4-4-4-4"),))), "fewer blocks"),
+        (lambda: studies.create_study(Study("seeds", tiny(channels="4-4-4-4-4-4"), 3)), "take fewer blocks"),
+        (
+            lambda: studies.create_study(Study("sweep", tiny(), axes=(parse_axis("channels=4-4-4-4-4-4"),))),
+            "fewer blocks",
+        ),
     ],
 )
 def test_a_study_that_cannot_be_is_one_line(make, says):
@@ -104,9 +107,9 @@ def test_a_study_that_cannot_be_is_one_line(make, says):
 def test_the_time_is_the_sum_over_the_slots(monkeypatch):
     monkeypatch.setattr(lifecycle.estimate, "seconds_per_epoch", lambda config: float(config.model.kernel_size))
     configs = [tiny(kernel_size=k, epochs=e) for k, e in ((3, 4), (5, 2), (1, 4))]
-    assert lifecycle.seconds(configs, 2) == pytest.approx((12 + 10 + 4) / 2)
-    assert lifecycle.seconds(configs, 3) == pytest.approx(12), "no shorter than the longest"
-    assert lifecycle.seconds([], 2) == 0
+    assert lifecycle.estimate_seconds(configs, 2) == pytest.approx((12 + 10 + 4) / 2)
+    assert lifecycle.estimate_seconds(configs, 3) == pytest.approx(12), "no shorter than the longest"
+    assert lifecycle.estimate_seconds([], 2) == 0
 
 
 def test_a_single_thread_takes_longer_than_two():
@@ -124,7 +127,7 @@ def test_a_fold_takes_as_long_as_what_it_learns_from():
 
 def test_a_study_comes_back_as_it_was_made():
     asked = Study("sweep", tiny(), 5, SWEEP, "tpe", False, 3, "  my \n sweep ")
-    folder = studies.create(asked)
+    folder = studies.create_study(asked)
     found = studies.open_study(folder.id)
     assert found == folder and found.study.created > 0 and found.name == "my sweep"
     assert {**vars(found.study), "created": 0.0, "name": ""} == {**vars(asked), "name": ""}
@@ -138,14 +141,14 @@ def test_no_such_study(study_id):
 
 
 def test_a_damaged_study_is_one_line():
-    folder = studies.create(Study("seeds", tiny(), 2))
+    folder = studies.create_study(Study("seeds", tiny(), 2))
     for content in (b"", b"[]", b'{"kind": "x"}', b"\xff", b'{"kind": "folds", "count": 1}'):
         (folder.path / "study.json").write_bytes(content)
         assert "study.json is damaged" in refusal(lambda: studies.open_study(folder.id).study)
 
 
 def test_starting_puts_all_members_into_the_queue():
-    folder = lifecycle.start(Study("sweep", tiny(), axes=SWEEP, name="four"))
+    folder = lifecycle.start_study(Study("sweep", tiny(), axes=SWEEP, name="four"))
     members = folder.members()
     assert [m.number for m in members] == [0, 1, 2, 3]
     assert list(queue.waiting()) == [m.run_id for m in members]
@@ -156,63 +159,63 @@ def test_starting_puts_all_members_into_the_queue():
 
 
 def test_going_on_adds_what_is_missing_and_nothing_twice():
-    folder = lifecycle.start(Study("sweep", tiny(), axes=SWEEP))
+    folder = lifecycle.start_study(Study("sweep", tiny(), axes=SWEEP))
     before = folder.members()
-    lifecycle.go_on(folder)
+    lifecycle.continue_study(folder)
     assert folder.members() == before
     path = folder.path / "members.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:20])  # killed while it wrote the third
     before[3].run.delete()
     folder.mark("done", False)
-    lifecycle.go_on(studies.open_study(folder.id))
+    lifecycle.continue_study(studies.open_study(folder.id))
     after = folder.members()
     assert after[:3] == before[:3], "the run that was made is taken up, not made again"
     assert after[3].values == before[3].values and after[3].run_id != before[3].run_id
 
 
 def test_a_server_that_starts_lets_studies_go_on():
-    half, whole, bad = (studies.create(Study("seeds", tiny(), 2)) for _ in range(3))
-    lifecycle.go_on(whole)
+    half, whole, bad = (studies.create_study(Study("seeds", tiny(), 2)) for _ in range(3))
+    lifecycle.continue_study(whole)
     (bad.path / "study.json").write_bytes(b"x")
-    lifecycle.revive()
+    lifecycle.revive_studies()
     assert [len(folder.members()) for folder in (half, whole, bad)] == [2, 2, 0]
-    lifecycle.revive()
+    lifecycle.revive_studies()
     assert len(queue.waiting()) == 4
 
 
 def test_only_one_adds_members():
-    folder = studies.create(Study("seeds", tiny(), 3))
+    folder = studies.create_study(Study("seeds", tiny(), 3))
     with locks.take(folder.path / "lock"):
-        lifecycle.go_on(folder)
+        lifecycle.continue_study(folder)
         assert folder.members() == []
-    lifecycle.go_on(folder)
+    lifecycle.continue_study(folder)
     assert len(folder.members()) == 3
 
 
 def test_a_study_on_a_shelf_of_other_runs_reads_none_of_them(monkeypatch):
     for _ in range(5):
-        runs.create(tiny(), "another")
-    folder = lifecycle.start(Study("seeds", tiny(), 2))
+        runs.create_run(tiny(), "another")
+    folder = lifecycle.start_study(Study("seeds", tiny(), 2))
     opened = []
     monkeypatch.setattr(runs.RunFolder, "about", property(lambda run: opened.append(run.id)))
     monkeypatch.setattr(runs.registry, "list_runs", lambda: opened.append("list"))
-    StudyFeed(folder).update()
-    lifecycle.go_on(folder)
+    StudyReader(folder).update()
+    lifecycle.continue_study(folder)
     assert set(opened) <= {member.run_id for member in folder.members()}
 
 
 def test_stopping_and_going_on():
-    folder = lifecycle.start(Study("seeds", tiny(), 3))
+    folder = lifecycle.start_study(Study("seeds", tiny(), 3))
     work(folder.members()[0].run, SLOT)
-    lifecycle.stop(folder)
-    feed = StudyFeed(folder)
+    lifecycle.stop_study(folder)
+    feed = StudyReader(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "stopped", "stopped"] and feed.state == "stopped"
     assert queue.waiting() == {}
-    lifecycle.go_on(folder)
+    lifecycle.continue_study(folder)
     assert queue.waiting() == {}, "a stopped study does not go on by itself"
-    lifecycle.resume(folder)
+    lifecycle.resume_study(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "queued", "queued"] and feed.state == "running"
 
@@ -221,18 +224,18 @@ def test_stopping_and_going_on():
 def test_a_study_that_was_stopped_or_is_done_gets_no_driver(mark, monkeypatch):
     launched = []
     monkeypatch.setattr(lifecycle, "_launch_driver", launched.append)
-    folder = lifecycle.start(Study("sweep", tiny(), 3, SWEEP, "tpe"))
+    folder = lifecycle.start_study(Study("sweep", tiny(), 3, SWEEP, "tpe"))
     assert launched == [folder]
     folder.mark(mark)
-    lifecycle.go_on(folder)
+    lifecycle.continue_study(folder)
     assert launched == [folder]
     folder.mark(mark, False)
-    lifecycle.go_on(folder)
+    lifecycle.continue_study(folder)
     assert launched == [folder] * 2
 
 
 def test_a_driver_that_does_not_start_is_one_line(monkeypatch):
-    folder = studies.create(Study("sweep", tiny(), 3, SWEEP, "tpe"))
+    folder = studies.create_study(Study("sweep", tiny(), 3, SWEEP, "tpe"))
     (folder.path / "study.json").write_text("x")
     assert "does not start; see " in refusal(lambda: lifecycle._launch_driver(folder_of(folder)))
 
@@ -245,25 +248,25 @@ def folder_of(folder):
 
 
 def test_a_pruned_run_is_not_resumed():
-    folder = lifecycle.start(Study("seeds", tiny(), 2))
+    folder = lifecycle.start_study(Study("seeds", tiny(), 2))
     first, second = (member.run for member in folder.members())
-    lifecycle.stop(folder)
+    lifecycle.stop_study(folder)
     first.set_status(state="stopped", message="pruned: behind the median after epoch 1")
-    lifecycle.resume(folder)
+    lifecycle.resume_study(folder)
     assert [run.status().state for run in (first, second)] == ["stopped", "queued"]
-    feed = StudyFeed(folder)
+    feed = StudyReader(folder)
     feed.update()
     assert feed.results[0].pruned and feed.results[0].state == "pruned"
 
 
 def test_deleting_with_and_without_the_runs():
-    kept, gone = (lifecycle.start(Study("seeds", tiny(), 2)) for _ in range(2))
-    assert "is at work; stop it first" in refusal(lambda: lifecycle.delete(kept, True))
+    kept, gone = (lifecycle.start_study(Study("seeds", tiny(), 2)) for _ in range(2))
+    assert "is at work; stop it first" in refusal(lambda: lifecycle.delete_study(kept, True))
     for folder in (kept, gone):
-        lifecycle.stop(folder)
+        lifecycle.stop_study(folder)
     members = [[member.run for member in folder.members()] for folder in (kept, gone)]
-    lifecycle.delete(kept, with_runs=False)
-    lifecycle.delete(gone, with_runs=True)
+    lifecycle.delete_study(kept, with_runs=False)
+    lifecycle.delete_study(gone, with_runs=True)
     assert studies.list_studies() == []
     assert [run.about.study for run in members[0]] == [None, None]
     assert not any(run.path.exists() for run in members[1])
@@ -275,29 +278,29 @@ def test_deleting_with_and_without_the_runs():
 @pytest.fixture
 def crossvalidation():
     """Three folds, run to their end."""
-    folder = lifecycle.start(Study("folds", tiny(epochs=3), 3))
+    folder = lifecycle.start_study(Study("folds", tiny(epochs=3), 3))
     for member in folder.members():
         work(member.run, SLOT)
     return folder
 
 
 def test_mean_and_deviation_of_the_folds(crossvalidation):
-    feed = StudyFeed(crossvalidation)
+    feed = StudyReader(crossvalidation)
     assert feed.update() and not feed.update()
     assert feed.state == "finished" and feed.done == 1 and feed.seconds_left() is None
     accuracies = [member.run.rows()[-1]["val"].accuracy for member in crossvalidation.members()]
     assert [result.score for result in feed.results] == accuracies
-    mean, std = mean_std(accuracies)
+    mean, std = compute_mean_std(accuracies)
     assert (mean, std) == pytest.approx((statistics.mean(accuracies), statistics.stdev(accuracies)))
-    top = best(feed.results)
+    top = find_best(feed.results)
     assert top.score == max(accuracies) and top.member.number == accuracies.index(max(accuracies))
 
 
 def test_the_out_of_fold_matrix_is_scikit_learn_s(crossvalidation):
-    feed = StudyFeed(crossvalidation)
+    feed = StudyReader(crossvalidation)
     feed.update()
-    counts = out_of_fold(feed.results)
-    every = store.arrays("cifar10-mini").train_targets
+    counts = count_out_of_fold(feed.results)
+    every = store.open_arrays("cifar10-mini").train_targets
     order = np.random.default_rng(0).permutation(len(every))
     rows = np.sort(np.concatenate([order[every[order] == c][:8] for c in range(10)]))
     expected = np.zeros((10, 10), int)
@@ -312,29 +315,29 @@ def test_the_out_of_fold_matrix_is_scikit_learn_s(crossvalidation):
 
 
 def test_the_matrix_of_no_fold_and_of_some():
-    folder = lifecycle.start(Study("folds", tiny(), 3))
-    feed = StudyFeed(folder)
+    folder = lifecycle.start_study(Study("folds", tiny(), 3))
+    feed = StudyReader(folder)
     feed.update()
-    assert out_of_fold(feed.results) is None and best(feed.results) is None
+    assert count_out_of_fold(feed.results) is None and find_best(feed.results) is None
     work(folder.members()[1].run, SLOT)
     feed.update()
-    assert out_of_fold(feed.results).sum() == pytest.approx(80 / 3, abs=1)
+    assert count_out_of_fold(feed.results).sum() == pytest.approx(80 / 3, abs=1)
 
 
 def test_predictions_that_are_gone_are_one_line():
-    folder = lifecycle.start(Study("folds", tiny(), 2))
+    folder = lifecycle.start_study(Study("folds", tiny(), 2))
     run = folder.members()[0].run
     work(run, SLOT)
     (run.path / "predictions" / "epoch-0002.safetensors").write_bytes(b"x")
-    feed = StudyFeed(folder)
+    feed = StudyReader(folder)
     feed.update()
     with pytest.raises(RunError, match="is damaged"):
-        out_of_fold(feed.results)
+        count_out_of_fold(feed.results)
 
 
 def test_progress_and_time_left():
-    folder = lifecycle.start(Study("seeds", tiny(epochs=4), 4))
-    feed = StudyFeed(folder)
+    folder = lifecycle.start_study(Study("seeds", tiny(epochs=4), 4))
+    feed = StudyReader(folder)
     feed.update()
     assert feed.done == 0 and feed.seconds_left() is None
     first, second, third, _ = (member.run for member in folder.members())
@@ -343,20 +346,20 @@ def test_progress_and_time_left():
     with second.hold():
         feed.update()
         assert feed.done == pytest.approx((1 + 0.25) / 4)
-        assert feed.seconds_left() == pytest.approx((3 + 4 + 4) * 2.0 / lifecycle.slots(folder.study.base))
+        assert feed.seconds_left() == pytest.approx((3 + 4 + 4) * 2.0 / lifecycle.count_slots(folder.study.base))
     third.delete()
     feed.update()
     assert feed.results[2].state == "deleted"
 
 
 def test_no_deviation_of_a_single_run():
-    assert mean_std([0.5]) == (0.5, None)
+    assert compute_mean_std([0.5]) == (0.5, None)
 
 
 def test_luck_covers_nineteen_of_twenty_differences():
     random = np.random.default_rng(0)
     differences = np.abs(random.normal(0.7, 0.02, 100_000) - random.normal(0.7, 0.02, 100_000))
-    assert np.mean(differences < luck(0.02)) == pytest.approx(0.95, abs=0.005)
+    assert np.mean(differences < compute_noise_margin(0.02)) == pytest.approx(0.95, abs=0.005)
 
 
 # The range test
@@ -372,7 +375,7 @@ def curve(fastest: float = 0.01, breaks: float = 0.3, count: int = 300):
 
 def test_the_steepest_rate_and_where_it_breaks():
     rates, losses = curve()
-    read = range_test.read(rates, losses + np.random.default_rng(0).normal(0, 0.01, len(losses)))
+    read = range_test.read_range_test(rates, losses + np.random.default_rng(0).normal(0, 0.01, len(losses)))
     assert 0.007 < read.steepest < 0.015
     assert 0.27 < read.breaks < 0.36
     assert f"{read.steepest:.2g}" == f"{read.steepest:g}"
@@ -380,25 +383,25 @@ def test_the_steepest_rate_and_where_it_breaks():
 
 def test_a_loss_that_never_falls_suggests_nothing():
     rates = np.geomspace(1e-4, 1, 200)
-    assert range_test.read(rates, np.linspace(2.3, 9, 200)).steepest is None
-    assert range_test.read(rates[:5], np.ones(5)).steepest is None
+    assert range_test.read_range_test(rates, np.linspace(2.3, 9, 200)).steepest is None
+    assert range_test.read_range_test(rates[:5], np.ones(5)).steepest is None
 
 
 def test_a_loss_that_never_breaks_says_so_unless_it_diverged():
     rates, losses = curve(breaks=1e6)
-    assert range_test.read(rates, losses).breaks is None
-    assert range_test.read(rates, losses, diverged=True).breaks == 1
+    assert range_test.read_range_test(rates, losses).breaks is None
+    assert range_test.read_range_test(rates, losses, diverged=True).breaks == 1
 
 
 def test_a_range_test_that_was_trained():
     config = from_flat({"epochs": 10, "learning_rate": 10, "images_per_class": 20}, base=tiny())
-    folder = lifecycle.start(Study("range_test", config))
+    folder = lifecycle.start_study(Study("range_test", config))
     work(folder.members()[0].run, SLOT)
-    feed = StudyFeed(folder)
+    feed = StudyReader(folder)
     feed.update()
     progress = feed.feeds[folder.members()[0].run_id].progress
     steps = np.array(progress["step"]) - 1
     expected = 10 * 10_000.0 ** (steps / progress["step"][-1] - 1)
     assert progress["learning_rate"] == pytest.approx(expected.tolist(), rel=0.2)
-    read = range_test.read(progress["learning_rate"], progress["loss"], feed.results[0].state == "diverged")
+    read = range_test.read_range_test(progress["learning_rate"], progress["loss"], feed.results[0].state == "diverged")
     assert 1e-3 < read.steepest < read.breaks < 10

@@ -11,9 +11,9 @@ from playground import locks, runs
 from playground.data import store
 from playground.jobs import client
 from playground.runs import RunFolder
-from playground.studies import Study, create, lifecycle, parse_axis
+from playground.studies import Study, create_study, lifecycle, parse_axis
 from playground.studies.driver import Driver
-from playground.studies.results import StudyFeed
+from playground.studies.results import StudyReader
 from playground.studies.study import StudyFolder
 
 RATE = parse_axis("learning_rate=1e-4..1e-1:log")
@@ -21,7 +21,7 @@ RATE = parse_axis("learning_rate=1e-4..1e-1:log")
 
 @pytest.fixture(scope="module", autouse=True)
 def data(session_home):
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     return session_home / "data"
 
 
@@ -36,7 +36,7 @@ def quiet(home, data, monkeypatch):
 
 def study(*axes, **knobs) -> StudyFolder:
     asked = {"count": 6, "prune": True, **knobs}
-    return create(Study("sweep", tiny(epochs=6), axes=axes or (RATE,), sampler="tpe", **asked))
+    return create_study(Study("sweep", tiny(epochs=6), axes=axes or (RATE,), sampler="tpe", **asked))
 
 
 def drive(folder: StudyFolder) -> Driver:
@@ -91,7 +91,7 @@ def test_it_ends_with_as_many_as_were_asked_for_and_has_learned_their_accuracy()
     assert why == "done" and folder.marked("done")
     assert len(folder.members()) == 6
     assert [trial.value for trial in driver.trials.trials] == pytest.approx(told)
-    feed = StudyFeed(folder)
+    feed = StudyReader(folder)
     feed.update()
     assert feed.state == "finished"
     assert sorted(result.score for result in feed.results) == pytest.approx(sorted(told))
@@ -116,7 +116,7 @@ def test_a_run_behind_the_median_is_stopped_and_says_so():
     bad.set_status(state="stopped", message=command["why"])
     driver.tick()
     assert states(driver).count(TrialState.PRUNED) == 1
-    feed = StudyFeed(folder)
+    feed = StudyReader(folder)
     feed.update()
     assert [result.member.run_id for result in feed.results if result.pruned] == [bad.id]
 
@@ -245,7 +245,7 @@ def test_a_stop_is_seen_before_the_next_run_and_judges_nobody():
     folder = study()
     driver = drive(folder)
     driver.tick()
-    lifecycle.stop(folder)
+    lifecycle.stop_study(folder)
     assert driver.tick() == "stopped"
     assert len(folder.members()) == 2 and not folder.marked("done")
     assert states(driver) == [TrialState.RUNNING] * 2

@@ -24,7 +24,7 @@ def get(name: str) -> Response:
 
 
 def test_each_tile_is_its_image(home):
-    data = store.arrays("cifar10-mini")
+    data = store.open_arrays("cifar10-mini")
     rows = thumbnails.shown(data)
     assert np.bincount(data.test_targets[rows]).tolist() == [100] * 10  # from all classes
     images = data.test_images[rows]
@@ -47,7 +47,7 @@ def test_grey_and_few_images(home, monkeypatch):
     pixels = np.arange(3 * 28 * 28, dtype=np.uint32).reshape(3, 1, 28, 28).astype(np.uint8)
     info = DatasetInfo("grey", "Grey", ("a", "b"), 1, 28, 3, 3, "", "", "", mean=(0.5,), std=(0.2,))
     made = store.Arrays(info, pixels, np.zeros(3, np.int64), pixels, np.zeros(3, np.int64))
-    monkeypatch.setattr(store, "arrays", lambda name: made)
+    monkeypatch.setattr(store, "open_arrays", lambda name: made)
     sheet = Image.open(io.BytesIO(thumbnails.sheet("grey", 1)))
     assert sheet.size == (40 * 28, 28)
     assert np.asarray(sheet.convert("RGB"))[:, 4 * 28 :].max() < 8  # where there is no image it is black
@@ -60,7 +60,7 @@ def test_grey_and_few_images(home, monkeypatch):
 def test_images_that_are_not_square_stand_in_the_middle_of_square_tiles(home, shape, side, inside):
     pixels = np.full((2, 3, *shape), 200, np.uint8)
     entry = DatasetInfo("wide", "Wide", ("a", "b"), 3, shape[1], 2, 2, "", "", "", height=shape[0])
-    store.write(entry, pixels, np.array([0, 1]), pixels, np.array([0, 1]))
+    store.write_arrays(entry, pixels, np.array([0, 1]), pixels, np.array([0, 1]))
     answer = get("wide")
     assert answer.status_code == 200
     sheet = np.asarray(Image.open(io.BytesIO(answer.body)).convert("L"))
@@ -73,7 +73,7 @@ def test_images_that_are_not_square_stand_in_the_middle_of_square_tiles(home, sh
 def test_a_set_without_test_images_is_one_line(home):
     pixels, targets = np.zeros((2, 3, 8, 8), np.uint8), np.array([0, 1])
     entry = DatasetInfo("none", "None", ("a", "b"), 3, 8, 2, 0, "", "", "")
-    store.write(entry, pixels, targets, pixels[:0], targets[:0])
+    store.write_arrays(entry, pixels, targets, pixels[:0], targets[:0])
     assert get("none").status_code == 404
 
 
@@ -85,9 +85,9 @@ def test_an_unknown_data_set_is_one_line(home, name):
 
 
 def test_the_path_changes_when_the_images_do(home):
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     before = thumbnails.pictures("cifar10-mini").path
-    info = catalog.folder("cifar10-mini") / "info.json"
+    info = catalog.find_folder("cifar10-mini") / "info.json"
     stamp = info.stat().st_mtime_ns
     try:
         os.utime(info, ns=(stamp + 10**9, stamp + 10**9))

@@ -18,11 +18,11 @@ from playground.choices import SCHEDULES
 from playground.config import KNOBS, ConfigError, DataConfig, RunConfig, TrainingConfig, from_flat
 from playground.data.catalog import DatasetInfo
 from playground.data.splits import split
-from playground.data.store import Arrays, statistics
+from playground.data.store import Arrays, compute_statistics
 from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, Snapshot
 from playground.geometry import GeometryError
 from playground.models import build
-from playground.runs import create
+from playground.runs import create_run
 from playground.training import ResumeError, fit
 from playground.training.device import choose_device, uses_bfloat16
 from playground.training.losses import loss_function
@@ -65,7 +65,7 @@ def make_data(count: int = 60, size: int = 12, channels: int = 3, seed: int = 0)
 
     train, test = rng.permutation(np.arange(count) % CLASSES), rng.permutation(np.arange(30) % CLASSES)
     train_images, test_images = images(train), images(test)
-    mean, std = statistics(train_images)
+    mean, std = compute_statistics(train_images)
     info = DatasetInfo(
         "toy", "Toy", tuple("abcd"), channels, size, count, 30, "none", "none", "none", mean=mean, std=std
     )
@@ -478,7 +478,7 @@ def test_two_epochs_are_the_first_two_of_three_under_a_constant_rate(data):
 
 
 def through_a_file(snapshot: Snapshot) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
-    run = create(RunConfig())
+    run = create_run(RunConfig())
     run.save_resume(snapshot.tensors, snapshot.facts)
     saved = run.load_resume()
     assert saved is not None

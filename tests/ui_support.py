@@ -29,7 +29,7 @@ manifest_scanner.scan_component_manifests = scan  # ty: ignore[invalid-assignmen
 @pytest.fixture(scope="session")
 def unpacked(session_home: Path) -> Path:
     """The bundled images, unpacked once for all tests of pages."""
-    store.arrays("cifar10-mini")
+    store.open_arrays("cifar10-mini")
     return session_home / "data"
 
 
@@ -88,7 +88,7 @@ def make_run(
 ) -> RunFolder:
     """Make a run that has gone half way or to its end, as a worker would have written it."""
     settings = {"epochs": epochs} | config
-    folder = runs.create(from_flat({"validation_share": 0.2, **settings}), owner=owner)
+    folder = runs.create_run(from_flat({"validation_share": 0.2, **settings}), owner=owner)
     if state == "queued":
         return folder
     random = np.random.default_rng(0)

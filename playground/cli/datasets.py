@@ -7,7 +7,7 @@ from typing import Any
 
 from playground import interrupts
 from playground.cli.parser import Parser
-from playground.data.catalog import DataError, DatasetInfo, available, is_ready
+from playground.data.catalog import DataError, DatasetInfo, is_ready, list_available
 from playground.data.importing.folders import ROLES
 from playground.data.importing.mask_files import NOTHING
 from playground.data.importing.plan import Corrections, describe
@@ -91,7 +91,7 @@ def _add_draw(action: argparse.ArgumentParser) -> None:
 
 
 def _list_data(options: argparse.Namespace) -> None:
-    for entry in available():
+    for entry in list_available():
         where = "ready" if is_ready(entry.name) or entry.bundled else f"{entry.download_mb:,.0f} MB to download"
         counts = f"{entry.train_count:,} + {entry.test_count:,} images"
         _, height, width = entry.shape
@@ -186,6 +186,6 @@ def _say(made: DatasetInfo) -> None:
 
 @interrupts.raising()
 def _delete_data(options: argparse.Namespace) -> None:
-    from playground.data.own import delete
+    from playground.data.own import delete_dataset
 
-    delete(options.name)
+    delete_dataset(options.name)

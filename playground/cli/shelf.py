@@ -19,7 +19,7 @@ from playground.runs import (
     list_runs,
     list_trash,
     open_run,
-    restore,
+    restore_run,
 )
 
 
@@ -121,7 +121,7 @@ def _list_trash(options: argparse.Namespace) -> None:
 
 
 def _restore_run(options: argparse.Namespace) -> None:
-    restore(options.run)
+    restore_run(options.run)
 
 
 def _export_run(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from playground.jobs import client
 from playground.metrics.scores import compute_accuracy
 from playground.presets import PRESETS
 from playground.studies import Study, StudyFolder, lifecycle, parse_axis, plan
-from playground.studies.results import StudyFeed, best, mean_std, out_of_fold
+from playground.studies.results import StudyReader, compute_mean_std, count_out_of_fold, find_best
 from playground.studies.study import Sampler
 
 TICK = 0.3
@@ -67,7 +67,7 @@ def _sweep(options: argparse.Namespace) -> int:
     name = options.name or "Sweep of " + ", ".join(KNOBS[axis.knob].label.lower() for axis in axes)
     study = Study("sweep", base, options.trials, axes, options.sampler, prune, options.sampler_seed, name)
     feed = _watch(study)
-    if top := best(feed.results):
+    if top := find_best(feed.results):
         print("best: " + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in top.member.values.items()))
     return 0 if top else FAILED
 
@@ -76,9 +76,9 @@ def _crossval(options: argparse.Namespace) -> int:
     study = Study("folds", _base(options), options.folds, name=options.name or f"{options.folds} folds")
     feed = _watch(study)
     finished = [result for result in feed.results if result.finished]
-    counts = out_of_fold(finished)
+    counts = count_out_of_fold(finished)
     if counts is not None:
-        mean, std = mean_std([result.score or 0.0 for result in finished])
+        mean, std = compute_mean_std([result.score or 0.0 for result in finished])
         spread = "" if std is None else f" ± {100 * std:.1f}"
         whole = compute_accuracy(counts)
         metric = catalog.task_of(study.base.data.dataset).metric.name
@@ -91,35 +91,35 @@ def _base(options: argparse.Namespace) -> RunConfig:
     return from_flat(given, base=PRESETS[options.preset].config if options.preset else RunConfig())
 
 
-def _watch(study: Study) -> StudyFeed:
+def _watch(study: Study) -> StudyReader:
     """Run a study to its end, with a line for each run that ends and a table after the last."""
     members = [config for _, config in plan(study).members]
-    side_by_side = min(lifecycle.slots(study.base), len(members))
-    lasts = lifecycle.seconds(members, side_by_side)
+    side_by_side = min(lifecycle.count_slots(study.base), len(members))
+    lasts = lifecycle.estimate_seconds(members, side_by_side)
     print(f"{len(members)} runs, {side_by_side} at a time, in about {lasts:,.0f} s", flush=True)
     folder = None
     with client.client(service=False):
         try:
             with interrupts.raising():
                 with interrupts.deferred():  # a member that is made and not written down would be trained all the same
-                    folder = lifecycle.start(study)
+                    folder = lifecycle.start_study(study)
                 print(f"study {folder.id}", flush=True)
-                feed = StudyFeed(folder)
+                feed = StudyReader(folder)
                 _follow(folder, feed)
         except KeyboardInterrupt:
             if folder:
                 with interrupts.deferred():
-                    lifecycle.stop(folder)
+                    lifecycle.stop_study(folder)
                 print(f"stopped; what it has is in the study {folder.name}", flush=True)
             raise
     _table(feed)
     return feed
 
 
-def _follow(folder: StudyFolder, feed: StudyFeed) -> None:
+def _follow(folder: StudyFolder, feed: StudyReader) -> None:
     told: set[str] = set()
     while True:
-        lifecycle.go_on(folder)
+        lifecycle.continue_study(folder)
         feed.update()
         for result in feed.results:
             if not result.active and result.member.run_id not in told:
@@ -133,7 +133,7 @@ def _follow(folder: StudyFolder, feed: StudyFeed) -> None:
         time.sleep(TICK)
 
 
-def _table(feed: StudyFeed) -> None:
+def _table(feed: StudyReader) -> None:
     metric = catalog.task_of(feed.folder.study.base.data.dataset).metric.name
     print(f"{metric:>8}  {'test':>6}  {'epochs':>6}  {'seconds':>7}  {'state':9}  values")
     for result in sorted(feed.results, key=lambda result: -(result.score or 0)):

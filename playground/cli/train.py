@@ -10,11 +10,11 @@ from typing import Any
 from playground import interrupts
 from playground.cli.parser import FAILED
 from playground.config import KNOBS, RENAMED, ConfigError, Knob, RunConfig, from_flat, from_json
-from playground.data.catalog import info
+from playground.data.catalog import find_info
 from playground.geometry import layers
 from playground.jobs import client, slots
 from playground.presets import PRESETS
-from playground.runs import METRICS, RunFolder, Status, create, open_run
+from playground.runs import METRICS, RunFolder, Status, create_run, open_run
 
 
 def add(commands: Any) -> None:
@@ -64,7 +64,7 @@ def _config(options: argparse.Namespace) -> RunConfig:
     if options.resume and (given or options.preset or options.config):
         raise ConfigError("a run resumes with the knobs it began with; leave out --resume to start a new one")
     config = from_flat(given, base=base)
-    dataset = info(config.data.dataset)
+    dataset = find_info(config.data.dataset)
     # A geometry that cannot work is refused here.
     layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     return config
@@ -78,7 +78,7 @@ def _train(options: argparse.Namespace) -> int:
     try:
         with interrupts.raising():
             with interrupts.deferred():
-                run = open_run(options.resume) if options.resume else create(config, name=options.name)
+                run = open_run(options.resume) if options.resume else create_run(config, name=options.name)
                 if options.detach:
                     (client.resume if options.resume else client.submit)(run)
                     print(run.id)

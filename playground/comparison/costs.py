@@ -68,7 +68,7 @@ class RunCosts:
 def sum_up_costs(
     config: RunConfig, status: Status, progress: Mapping[str, Sequence[float]], epochs: Sequence[EpochRow]
 ) -> RunCosts:
-    """Sum up a run from its rows (see `runs.Feed`)."""
+    """Sum up a run from its rows (see `runs.RunReader`)."""
     trained = [row for row in epochs if row.epoch > 0]
     chosen = best_row(trained)
     done = max([*progress.get("epoch", ())[-1:], *(row.epoch for row in epochs[-1:]), 0.0])

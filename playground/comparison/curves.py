@@ -49,8 +49,8 @@ def read_curve(
     """Return one curve of a run as (x, y), each (N,).
 
     Args:
-        progress, epochs: its rows (see `runs.Feed`). The training curve has a point for each report, the others one
-            for each epoch.
+        progress, epochs: its rows (see `runs.RunReader`). The training curve has a point for each report, the others
+            one for each epoch.
         axis: what x counts: "step", "epoch", "images" or "seconds".
         split: "train", "val" or "test".
         figure: "loss" or "accuracy"; of validation and test images any of its task's measures.

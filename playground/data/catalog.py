@@ -31,7 +31,7 @@ class DataError(PlaygroundError, ValueError):
     """Something about a data set that a person can put right; the message is one line, fit to be shown."""
 
 
-def mirrors(classes: Sequence[str]) -> bool:
+def may_flip(classes: Sequence[str]) -> bool:
     """Say whether an image mirrored left to right still shows its class: not so where all are digits or letters."""
     return not classes or not all(len(name) == 1 and name.isalnum() for name in classes)
 
@@ -298,7 +298,7 @@ CATALOG: dict[str, DatasetInfo] = {
 """The data sets that everybody has, in the order in which they are offered."""
 
 
-def folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
     """Return where the arrays of a data set are kept; it need not be there yet.
 
     Raises:
@@ -314,7 +314,7 @@ def is_ready(name: str) -> bool:
     return isinstance(_stored(name), DatasetInfo)
 
 
-def info(name: str) -> DatasetInfo:
+def find_info(name: str) -> DatasetInfo:
     """Look a data set up in the catalog and among the imported ones; with mean and std once it is ready.
 
     Raises:
@@ -336,7 +336,7 @@ def info(name: str) -> DatasetInfo:
         )
     if name in CATALOG:  # A damaged one counts as not there: getting it again replaces it.
         return CATALOG[name]
-    near = get_close_matches(name, [entry.name for entry in available()], 3)
+    near = get_close_matches(name, [entry.name for entry in list_available()], 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "the Data page names those that there are"
     raise DataError(f"there is no data set {name}; {hint}")
 
@@ -344,18 +344,18 @@ def info(name: str) -> DatasetInfo:
 def task_of(dataset: str) -> Task:
     """Return what a network is asked for on a data set; where the set is not known here, what most are asked for."""
     try:
-        return TASKS[info(dataset).task]
+        return TASKS[find_info(dataset).task]
     except DataError:
         return TASKS["classification"]
 
 
-def available() -> list[DatasetInfo]:
+def list_available() -> list[DatasetInfo]:
     """Return every data set: the catalog's in its order, then the imported ones by name. Damaged ones are left out."""
     own = [found for name in _own_names() if isinstance(found := _stored(name), DatasetInfo)]
-    return [info(name) for name in CATALOG] + own
+    return [find_info(name) for name in CATALOG] + own
 
 
-def damaged() -> dict[str, str]:
+def list_damaged() -> dict[str, str]:
     """Return {name: reason} of the imported data sets of which nothing can be read."""
     return {name: found for name in _own_names() if isinstance(found := _stored(name), str)}
 
@@ -366,12 +366,12 @@ def _own_names() -> list[str]:
             names = sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
     except OSError:  # no data set was ever kept, or what is called data is no folder
         return []
-    return [name for name in names if name not in CATALOG and os.path.lexists(folder(name) / "info.json")]
+    return [name for name in names if name not in CATALOG and os.path.lexists(find_folder(name) / "info.json")]
 
 
 def _stored(name: str) -> DatasetInfo | str | None:
     """Return what the folder of a data set says of it, or why that cannot be read; None where there is nothing."""
-    path = folder(name) / "info.json"
+    path = find_folder(name) / "info.json"
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -53,7 +53,7 @@ class _Failed(Exception):
     """A server did not send what it should; the message names it."""
 
 
-def download(name: str, progress: Report | None = None) -> None:
+def download_dataset(name: str, progress: Report | None = None) -> None:
     """Fetch a data set of the catalog and keep it in the store. Call it with the set's lock held.
 
     Raises:
@@ -61,22 +61,22 @@ def download(name: str, progress: Report | None = None) -> None:
     """
     entry = CATALOG[name]
     root = home() / "data" / ".downloads" / name
-    files = archives(name, root)
+    files = list_archives(name, root)
     try:
         _tidy(root, files)
         for k, archive in enumerate(files, 1):
             which = f", file {k} of {len(files)}" if len(files) > 1 else ""
-            fetch(archive, entry.title, f"Downloading {entry.title}{which}", progress or (lambda _: None))
+            fetch_archive(archive, entry.title, f"Downloading {entry.title}{which}", progress or (lambda _: None))
         if progress:
             progress(Progress(0, 0, f"Unpacking {entry.title}"))
         parts = _read_masks(name, root, progress) if TASKS[entry.task].target == "mask" else _read(name, root)
     except OSError as error:  # What the network raises has been dealt with: this is the disk.
         raise DataError(f"{entry.title} cannot be kept in {root}: {error.strerror or error}") from None
-    store.write(entry, *parts)
+    store.write_arrays(entry, *parts)
     shutil.rmtree(root, ignore_errors=True)  # The arrays are all that is needed from now on.
 
 
-def archives(name: str, root: Path) -> list[Archive]:
+def list_archives(name: str, root: Path) -> list[Archive]:
     """Ask torchvision which files a data set consists of, and where under `root` it expects them."""
     source = _torchvision(name)
     if name == "svhn":
@@ -98,7 +98,7 @@ def archives(name: str, root: Path) -> list[Archive]:
     return [Archive((source.url,), root / source.filename, source.tgz_md5)]
 
 
-def fetch(archive: Archive, title: str, what: str, report: Report) -> None:
+def fetch_archive(archive: Archive, title: str, what: str, report: Report) -> None:
     """Bring one file to its place; it gets its name only when its checksum is right.
 
     Raises:

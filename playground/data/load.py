@@ -1,14 +1,14 @@
 """Get a data set, from wherever it is."""
 
 from playground.data import store
-from playground.data.catalog import info, is_ready
+from playground.data.catalog import find_info, is_ready
 from playground.data.progress import Progress, Report
 from playground.data.store import Arrays
 
-__all__ = ["Arrays", "Progress", "Report", "load"]
+__all__ = ["Arrays", "Progress", "Report", "load_dataset"]
 
 
-def load(name: str, progress: Report | None = None) -> Arrays:
+def load_dataset(name: str, progress: Report | None = None) -> Arrays:
     """Return a data set's arrays; the first time they are unpacked or downloaded, then they are on this disk.
 
     Two processes that want the same set wait for each other. What was downloaded before a cut or a cancel is kept, and
@@ -20,10 +20,10 @@ def load(name: str, progress: Report | None = None) -> Arrays:
     Raises:
         DataError: there is no such set, or it cannot be downloaded; one line that says what to do.
     """
-    if not info(name).bundled and not is_ready(name):
+    if not find_info(name).bundled and not is_ready(name):
         from playground.data import download  # torchvision takes seconds to import, and only a download needs it.
 
         with store.locked(name, progress):
             if not is_ready(name):  # Another process got it while this one waited.
-                download.download(name, progress)
-    return store.arrays(name)
+                download.download_dataset(name, progress)
+    return store.open_arrays(name)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 from playground.data import store
-from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, folder
+from playground.data.catalog import CATALOG, NAME, DataError, DatasetInfo, find_folder
 from playground.data.progress import Report
 from playground.data.shapes import Difficulty
 
 
-def slug(name: str) -> str:
+def make_slug(name: str) -> str:
     """Make a data set's name of what a person typed: "My cats!" becomes "my-cats".
 
     Raises:
@@ -23,25 +23,25 @@ def slug(name: str) -> str:
     made = re.sub(r"[^a-z0-9_]+", "-", plain).lstrip("-_")[:64].rstrip("-")
     if not NAME.fullmatch(made):
         raise DataError(f"{name[:60]!r} cannot be a data set's name; use some of the letters a to z and digits")
-    if made in CATALOG or folder(made).exists():
+    if made in CATALOG or find_folder(made).exists():
         raise DataError(f"there is a data set {made} already; choose another name")
     return made
 
 
 @contextmanager
-def claimed(name: str) -> Generator[None]:
+def claim_name(name: str) -> Generator[None]:
     """Hold the lock of a new data set while it is written.
 
     Raises:
         DataError: there is one of that name by now.
     """
     with store.locked(name):
-        if folder(name).exists():
+        if find_folder(name).exists():
             raise DataError(f"there is a data set {name} already; choose another name")
         yield
 
 
-def describe(name: str, title: str, classes: tuple[str, ...], size: int) -> DatasetInfo:
+def make_entry(name: str, title: str, classes: tuple[str, ...], size: int) -> DatasetInfo:
     """Return the entry of a person's own images, as far as it is known before they are written."""
     return DatasetInfo(
         name=name,
@@ -76,7 +76,7 @@ def draw_shapes(
     Raises:
         DataError: a data set of that name exists, or a number is out of its limits; one line.
     """
-    made, difficulty = slug(name), difficulty or Difficulty()
+    made, difficulty = make_slug(name), difficulty or Difficulty()
     knobs = ", ".join(f"{knob} {value:g}" for knob, value in asdict(difficulty).items())
     entry = replace(
         CATALOG["shapes"],
@@ -88,11 +88,11 @@ def draw_shapes(
         bundled=False,
         source=f"Drawn on this computer by playground/data/shapes.py: {knobs}, seed {seed}",
     )
-    with claimed(made):
+    with claim_name(made):
         return store.write_shapes(entry, seed, difficulty, progress)
 
 
-def delete(name: str) -> None:
+def delete_dataset(name: str) -> None:
     """Delete a data set that a person imported, or one that is damaged.
 
     Raises:
@@ -100,6 +100,6 @@ def delete(name: str) -> None:
     """
     if name in CATALOG and store.is_sound(name):
         raise DataError(f"{name} is part of the playground; only imported data sets can be deleted")
-    if not os.path.lexists(folder(name)):
+    if not os.path.lexists(find_folder(name)):
         raise DataError(f"there is no data set {name}")
-    store.remove(name)
+    store.remove_arrays(name)

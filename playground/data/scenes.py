@@ -31,7 +31,7 @@ class Mosaic:
     labels: NDArray[np.uint8]
 
 
-def compose(
+def compose_scene(
     images: NDArray[np.uint8], targets: NDArray[np.integer], *, seed: int, regions: int, size: int = 256
 ) -> Mosaic:
     """Compose a scene; the same arguments give the same scene.

@@ -61,7 +61,7 @@ def _fold(
     return rows[fold_of != config.fold], rows[fold_of == config.fold]
 
 
-def round_the_classes(targets: NDArray[np.integer], count: int) -> NDArray[np.int64]:
+def take_turns(targets: NDArray[np.integer], count: int) -> NDArray[np.int64]:
     """Choose images that stand for all: the first of each class, then the second of each, and so on.
 
     However few of them are taken from the front, they are as mixed as can be, and always the same.

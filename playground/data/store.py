@@ -15,7 +15,7 @@ from PIL import Image
 
 from playground import locks
 from playground.data import shapes
-from playground.data.catalog import CATALOG, DataError, DatasetInfo, folder, info, is_ready
+from playground.data.catalog import CATALOG, DataError, DatasetInfo, find_folder, find_info, is_ready
 from playground.data.progress import Progress, Report
 from playground.home import HomeError, check_writable, home
 from playground.metrics import IGNORE
@@ -43,35 +43,35 @@ class Arrays:
     test_targets: NDArray[np.int64] | NDArray[np.uint8]
 
 
-def arrays(name: str) -> Arrays:
+def open_arrays(name: str) -> Arrays:
     """Map a data set's arrays; the bundled one is unpacked the first time.
 
     Raises:
         DataError: there is no such set, it is not on this disk, or what is there is damaged.
     """
-    entry = info(name)
+    entry = find_info(name)
     if not is_ready(name):
         if not entry.bundled:
             raise DataError(f"{entry.title} is not on this computer yet; download it first")
-        unpack(name)
-        entry = info(name)
+        unpack_bundled(name)
+        entry = find_info(name)
     try:
-        found = [np.load(folder(name) / f"{part}.npy", mmap_mode="c") for part in _PARTS]
+        found = [np.load(find_folder(name) / f"{part}.npy", mmap_mode="c") for part in _PARTS]
         _check(entry, *found)
     except Exception:  # numpy raises anything on hostile bytes
-        raise DataError(f"{folder(name)} is damaged; delete that folder, and get the data set again") from None
+        raise DataError(f"{find_folder(name)} is damaged; delete that folder, and get the data set again") from None
     return Arrays(entry, *found)
 
 
 def is_sound(name: str) -> bool:
     """Say whether a data set, if it is on this disk, can be used."""
     try:
-        return not os.path.lexists(folder(name)) or bool(arrays(name))
+        return not os.path.lexists(find_folder(name)) or bool(open_arrays(name))
     except DataError:
         return False
 
 
-def write(
+def write_arrays(
     entry: DatasetInfo,
     train_images: NDArray[np.uint8],
     train_targets: NDArray[np.integer],
@@ -92,13 +92,13 @@ def write(
         DataError: the disk is full or cannot be written to.
         ValueError: the arrays do not fit the entry.
     """
-    mean, std = statistics(train_images)
+    mean, std = compute_statistics(train_images)
     entry = dataclasses.replace(entry, mean=mean, std=std, train_count=len(train_images), test_count=len(test_images))
     kind = TASKS[entry.task].target_dtype
     parts = (train_images, train_targets.astype(kind), test_images, test_targets.astype(kind))
     entry.check()
     _check(entry, *parts)
-    target = folder(entry.name)
+    target = find_folder(entry.name)
     draft = target.with_name(f".{entry.name}.new")  # No data set's name starts with a dot, so nobody reads it.
     try:
         shutil.rmtree(draft, ignore_errors=True)  # Left by a process that was killed.
@@ -121,7 +121,7 @@ def write(
     return entry
 
 
-def statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def compute_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the mean and standard deviation of each channel of (N, C, H, W), for pixels in [0, 1].
 
     A channel that is the same everywhere has no deviation to divide by; it gets one step of 255.
@@ -140,7 +140,7 @@ def statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[floa
     return tuple(mean), tuple(std)
 
 
-def unpack(name: str) -> None:
+def unpack_bundled(name: str) -> None:
     """Unpack a bundled data set's sheets into the cache, or draw the set that is drawn."""
     source = BUNDLED / name
     with locked(name):
@@ -153,7 +153,7 @@ def unpack(name: str) -> None:
         train, test = (np.array(labels[split], dtype=np.int64) for split in ("train", "test"))
         entry = CATALOG[name]
         sheets = [_tiles(source / f"{split}.webp", entry.size) for split in ("train", "test")]
-        write(entry, sheets[0], train, sheets[1], test)
+        write_arrays(entry, sheets[0], train, sheets[1], test)
 
 
 def write_shapes(
@@ -164,7 +164,7 @@ def write_shapes(
     Raises:
         DataError: a number is out of its limits, or the disk is full; one line.
     """
-    return write(entry, *shapes.draw_parts(entry, seed, difficulty, report))
+    return write_arrays(entry, *shapes.draw_parts(entry, seed, difficulty, report))
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def locked(name: str, report: Report | None = None) -> Generator[None]:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{place.parent} cannot hold data sets ({error.strerror}); it has to be a folder") from None
-    while not (lock := locks.take(place / f"{folder(name).name}.lock", wait=0.05)):
+    while not (lock := locks.take(place / f"{find_folder(name).name}.lock", wait=0.05)):
         if report:
             report(Progress(0, 0, f"Waiting for another process that is getting {name}"))
     with lock:
@@ -201,7 +201,7 @@ def check_kept() -> None:
         raise DataError(str(error)) from None
 
 
-def remove(name: str) -> None:
+def remove_arrays(name: str) -> None:
     """Delete a data set's folder; the caller has made sure that it may go.
 
     Raises:
@@ -210,9 +210,9 @@ def remove(name: str) -> None:
     with locked(name):
         try:
             # First the name, then the arrays: whoever looks sees the whole set or none.
-            draft = folder(name).with_name(f".{name}.gone")
+            draft = find_folder(name).with_name(f".{name}.gone")
             shutil.rmtree(draft, ignore_errors=True)
-            folder(name).rename(draft)
+            find_folder(name).rename(draft)
             _clear(draft)
         except OSError as error:
             raise DataError(f"{name} cannot be deleted ({error.strerror}); is a run using it?") from None
@@ -265,6 +265,6 @@ def _sync_folder(path: Path) -> None:
 def title_of(name: str) -> str:
     """Return what people call a data set; its name where it is not known here."""
     try:
-        return info(name).title
+        return find_info(name).title
     except DataError:
         return name

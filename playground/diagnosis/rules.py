@@ -10,7 +10,7 @@ from statistics import mean, median
 
 from playground.choices import ACTIVATIONS, NORMS, OPTIMIZERS, SCHEDULES
 from playground.config import RunConfig
-from playground.data.catalog import mirrors
+from playground.data.catalog import may_flip
 from playground.diagnosis.classes import find_never_predicted
 from playground.diagnosis.finding import Finding, percent
 from playground.diagnosis.run_summary import FEW_STEPS, RunSummary, summarise_run
@@ -72,7 +72,7 @@ def diagnose(
     Args:
         config: the run's knobs, as it began.
         status: where it stands.
-        progress: columns of its progress rows; epochs: its epoch rows; changes: its change rows. See `runs.Feed`.
+        progress: columns of its progress rows; epochs: its epoch rows; changes: its change rows. See `runs.RunReader`.
         classes: the names of the classes, for those that are never predicted.
         class_counts: how many training images each class has, where that is known; else the test images tell.
     """
@@ -84,7 +84,7 @@ def diagnose(
     if (found := _diverging(summary)) or summary.start <= 0 or nothing_to_learn or (found := _stuck(summary)):
         return found
     unseen = find_never_predicted(summary, classes, class_counts)
-    if found := _oscillating(summary) + _overfitting(summary, mirrors(classes)):
+    if found := _oscillating(summary) + _overfitting(summary, may_flip(classes)):
         return found + unseen
     rare = [finding for finding in unseen if finding.knob != "epochs"]
     return rare or _underfitting(summary) or unseen

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from playground.data.catalog import DataError
-from playground.data.store import Arrays, arrays
+from playground.data.store import Arrays, open_arrays
 from playground.exports.context import ExportError, Facts, facts
 from playground.runs import RunError, RunFolder
 
@@ -80,7 +80,7 @@ def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) 
         return File(stem + suffix, content, mime, f"It downloads {found.dataset.title} the first time.")
     what = "images and masks" if found.masks else "images"
     try:
-        data = arrays(found.dataset.name)
+        data = open_arrays(found.dataset.name)
     except DataError:  # the run came from elsewhere, or its data set was deleted; its program is whole all the same
         return File(stem + suffix, content, mime, f"Its {what} are not on this machine: name their folder by --data.")
     size = sum(part.nbytes for part in _parts(data).values())

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from playground.config import ConfigError, RunConfig
 from playground.data.catalog import DataError, DatasetInfo
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.errors import PlaygroundError
 from playground.events import EpochRow
 from playground.geometry import Layer, layers
-from playground.runs import Feed, RunError, RunFolder, Status
+from playground.runs import RunError, RunFolder, RunReader, Status
 from playground.runs.about import clean_name
 from playground.tasks import TASKS
 
@@ -38,7 +38,7 @@ class Facts:
     dataset: DatasetInfo
     chain: tuple[Layer, ...]
     status: Status
-    feed: Feed
+    feed: RunReader
     changes: dict[str, dict[int, float]]
     scores: EpochRow | None
 
@@ -84,11 +84,11 @@ def facts(run: RunFolder, epoch: int) -> Facts:
             raise ExportError(f"{name} does not keep epoch {epoch}; it keeps {which}")
         dataset = replace(run.dataset, title=clean_name(run.dataset.title))
         if dataset.bundled and not dataset.mean:
-            dataset = arrays(dataset.name).info  # unpacked the first time
+            dataset = open_arrays(dataset.name).info  # unpacked the first time
         chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     except (RunError, ConfigError, DataError) as error:
         raise ExportError(str(error)) from None
-    feed = Feed(run)
+    feed = RunReader(run)
     feed.update()
     scores = next((row for row in feed.epochs if row.epoch == epoch), None)
     changes: dict[str, dict[int, float]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from playground.data.catalog import DataError
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.exports.context import ExportError, Facts, facts
 from playground.jobs.process import ROOT
 from playground.runs import RunError, RunFolder
@@ -133,7 +133,7 @@ def _pictures(facts: Facts, count: int) -> np.ndarray:
     """Return test images (count, C, H, W) uint8, or noise where none are here."""
     for name in (facts.run.predictions_dataset, facts.dataset.name):
         try:
-            found = np.array(arrays(name).test_images[:count])
+            found = np.array(open_arrays(name).test_images[:count])
         except DataError:
             continue
         if found.shape == (count, *facts.dataset.shape):

@@ -18,7 +18,7 @@ from playground.data.store import title_of
 from playground.events import EpochRow
 from playground.exports.context import Facts
 from playground.metrics import scores as metrics
-from playground.plots.confusion import confusion_heatmap
+from playground.plots.confusion import draw_confusion
 
 LABELS = {name: knob.label.split(" (")[0] for name, knob in KNOBS.items()}
 MAX_KERNELS = 128
@@ -120,7 +120,7 @@ def _figures(facts: Facts) -> dict[str, plots.Figure]:
     found: dict[str, plots.Figure] = {}
     if facts.feed.epochs:
         feed, total = facts.feed, facts.status.epochs or facts.config.training.epochs
-        found |= plots.curves(
+        found |= plots.draw_curves(
             feed.progress, feed.epochs, feed.changes, total_epochs=total, cursor=float(facts.epoch), labels=LABELS
         )
         if feed.epochs[-1].test.iou is not None:
@@ -128,7 +128,7 @@ def _figures(facts: Facts) -> dict[str, plots.Figure]:
     if facts.scores:
         # Pixels are too many to be read as counts.
         show = "rows" if facts.masks else "counts"
-        found["confusion"] = confusion_heatmap(facts.scores.confusion, facts.dataset.classes, show=show)
+        found["confusion"] = draw_confusion(facts.scores.confusion, facts.dataset.classes, show=show)
     return found
 
 
@@ -146,7 +146,7 @@ def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[EpochRow]
             if points:
                 x, y = np.array(points).T
                 more = {"mode": "lines+markers", "marker": {"size": 4}, "hovertemplate": "%{y:.1f} %"}
-                traces.append(plots.line(x, y, label, plots.TEST if split == "test" else plots.VALIDATION, **more))
+                traces.append(plots.make_line(x, y, label, plots.TEST if split == "test" else plots.VALIDATION, **more))
                 traces[-1]["line"]["dash"] = dash
         figures[name] = {"data": traces, "layout": layout}
 

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from playground.config import ConfigError, RunConfig, from_json, to_json
-from playground.data.catalog import DataError, DatasetInfo, info
+from playground.data.catalog import DataError, DatasetInfo, find_info
 from playground.errors import one_line
 from playground.exports.context import Facts
 from playground.geometry import MAX_PARAMETERS
@@ -160,7 +160,7 @@ def adopt(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:
 def _dataset_of(config: RunConfig, about: dict[str, str]) -> DatasetInfo:
     """Return what is known here of the config's data set, or else what the weights' metadata say of it."""
     with contextlib.suppress(DataError):
-        return info(config.data.dataset)
+        return find_info(config.data.dataset)
     with contextlib.suppress(ValueError):
         carried = DatasetInfo.from_json(about.get("dataset", ""))
         if carried.name == config.data.dataset:
@@ -296,7 +296,7 @@ def _read_metadata(about: dict[str, str], dataset: DatasetInfo) -> tuple[int, Ab
         mean, std = (tuple(map(float, n)) for n in numbers)
         found = replace(found, dataset=replace(dataset, mean=mean, std=std))
     with contextlib.suppress(DataError):  # the demo's test images are a part of its data set
-        part = info(about.get("predictions_dataset", ""))
+        part = find_info(about.get("predictions_dataset", ""))
         if (part.shape, part.classes) == (dataset.shape, dataset.classes):
             found = replace(found, predictions_dataset=part.name)
     return int(epoch) if re.fullmatch(r"[0-9]{1,4}", epoch) else 0, found

@@ -12,7 +12,7 @@ from torch import nn
 
 from playground.config import ConfigError
 from playground.data.catalog import DataError, DatasetInfo
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.inference.errors import InferenceError
 from playground.models import build
 from playground.runs import RunError, RunFolder
@@ -73,7 +73,7 @@ def dataset_of(run: RunFolder) -> tuple[DatasetInfo, tuple[float, ...], tuple[fl
         dataset = run.dataset
         mean, std = dataset.mean, dataset.std
         if not mean:
-            part = arrays(run.predictions_dataset).info
+            part = open_arrays(run.predictions_dataset).info
             mean, std = part.mean, part.std
     except (DataError, ConfigError, RunError) as error:
         raise InferenceError(f"This run cannot predict: {error}") from None

@@ -20,7 +20,7 @@ from playground.interpret.network import MAX_BATCH, copy_network, find_module, p
 from playground.metrics.scores import compute_accuracy, count_confusion
 from playground.people import MACHINE
 from playground.runs import RunFolder
-from playground.runs.status import best_fields
+from playground.runs.status import find_best_fields
 from playground.training import class_weights, uses_bfloat16
 from playground.training.losses import loss_function
 
@@ -164,7 +164,7 @@ def save_edit(
     event = _judged(run, epoch, logits, data)
     lines = [f"Edited after epoch {epoch} of {run.name}:", *(edit.sentence for edit in edits)]
     note = "\n".join(lines)[:2000]
-    child = runs.create(run.config, name or f"{run.name}, edited", note=note, parent=run.id, owner=owner)
+    child = runs.create_run(run.config, name or f"{run.name}, edited", note=note, parent=run.id, owner=owner)
     try:
         with child.hold():  # a job service that looks for waiting runs leaves it alone
             _write(child, run, weights, event)
@@ -250,7 +250,7 @@ def _write(child: RunFolder, parent: RunFolder, weights: Mapping[str, np.ndarray
         epoch=event.epoch,
         step=event.step,
         seconds=event.seconds,
-        **best_fields(event),
+        **find_best_fields(event),
         started=now,
         finished=now,
         **figures,

@@ -28,7 +28,7 @@ def images_to_train(config: RunConfig) -> int:
     Raises:
         DataError: there is no such data set.
     """
-    info = catalog.info(config.data.dataset)
+    info = catalog.find_info(config.data.dataset)
     count = info.train_count
     if config.data.images_per_class:
         count = min(count, config.data.images_per_class * TASKS[info.task].count_strata(len(info.classes)))
@@ -45,7 +45,7 @@ def network(config: RunConfig) -> tuple[Layer, ...]:
     Raises:
         GeometryError: a map would shrink below 1×1; DataError: there is no such data set.
     """
-    info = catalog.info(config.data.dataset)
+    info = catalog.find_info(config.data.dataset)
     return layers(config.model, info.shape, info.num_classes, info.task)
 
 
@@ -67,7 +67,7 @@ def _seconds_per_epoch(config: RunConfig, threads: int) -> float:
     units = sum(_size(layer.out_shape) for layer in chain if layer.kind in ("conv", "norm", "activation", "pool"))
     forward = sum(layer.macs for layer in chain) * SECONDS_PER_MAC + units * SECONDS_PER_UNIT
     share = _share_held_back(config)
-    judged = images * share / (1 - share) + catalog.info(config.data.dataset).test_count
+    judged = images * share / (1 - share) + catalog.find_info(config.data.dataset).test_count
     learned = steps * (SECONDS_PER_STEP + SECONDS_PER_LAYER * sum(layer.parameters > 0 for layer in chain))
     return (learned + (3 * images + judged) * forward) * (FITTED_THREADS / threads) ** THREADS_POWER
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from playground import locks
-from playground.data.catalog import DataError, info, is_ready
-from playground.data.load import Progress, load
+from playground.data.catalog import DataError, find_info, is_ready
+from playground.data.load import Progress, load_dataset
 from playground.home import check_writable, subfolder
 from playground.jobs.process import forget, launch
 from playground.runs import write_atomic
@@ -51,7 +51,7 @@ def start(name: str) -> None:
     Raises:
         DataError: there is no such set, or no process can be started; HomeError: nothing can be written.
     """
-    info(name)
+    find_info(name)
     check_writable()
     lock = _path(name, ".lock")
     if is_ready(name) or locks.is_held(lock):
@@ -94,7 +94,7 @@ def fetch(name: str, watch: Callable[[Progress], None] | None = None) -> None:
         DataError: it cannot be had, or another process is at it; HomeError: nothing can be written; one line.
         Cancelled: somebody called `cancel`.
     """
-    info(name)
+    find_info(name)
     check_writable()
     lock = locks.take(_path(name, ".lock"), wait=0.5)
     if lock is None:
@@ -116,7 +116,7 @@ def fetch(name: str, watch: Callable[[Progress], None] | None = None) -> None:
         _path(name, ".cancel").unlink(missing_ok=True)
         _write(name, last)
         try:
-            load(name, report)
+            load_dataset(name, report)
             _write(name, FetchProgress("done", last.total, last.total))
         except (Cancelled, KeyboardInterrupt):
             _write(name, FetchProgress("cancelled", last.done, last.total, "cancelled; the next download goes on"))

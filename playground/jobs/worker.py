@@ -27,7 +27,7 @@ from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot
 from playground.runs import Resumed, RunError, RunFolder, Status
 from playground.runs.files import is_full
-from playground.runs.status import best_fields
+from playground.runs.status import find_best_fields
 
 PAUSE_LIMIT = 600.0
 """Seconds after which a paused worker saves its state and gives its memory back; the run stays paused."""
@@ -120,7 +120,7 @@ class Worker:
         """Load the data, take up where the run stands, and follow its events."""
         import torch
 
-        from playground.data.load import load
+        from playground.data.load import load_dataset
         from playground.training import choose_device, fit
 
         device = str(choose_device(self.slot.device))
@@ -128,7 +128,7 @@ class Worker:
         torch.set_num_threads(self.slot.threads)
         keep_freed_memory()
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
-        data = load(config.data.dataset, progress=self.on_load)
+        data = load_dataset(config.data.dataset, progress=self.on_load)
         if self.run.about.dataset != data.info:  # a resumed run says it already, and may be renamed at this moment
             self.run.describe(dataset=data.info)
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
@@ -244,7 +244,7 @@ class Worker:
         self.run.save_resume(tensors, event.snapshot.facts)
         before = self.status  # whose best is replaced by the rule of `best_row`
         better = not before.best_epoch or before.best_score is None or event.judged.score > before.best_score
-        best = best_fields(event) if better or not event.val else {}
+        best = find_best_fields(event) if better or not event.val else {}
         self.say(
             self.status.state,
             epoch=event.epoch,

@@ -4,8 +4,8 @@ Nothing here imports Plotly: a figure is its JSON, which costs microseconds to m
 the app's theme in the browser; the colours here hold on light and dark alike.
 """
 
-from playground.plots.bars import probability_bars
-from playground.plots.curves import STEADY, curves, steady
+from playground.plots.bars import draw_probabilities
+from playground.plots.curves import STEADY, draw_curves, take_running_median
 from playground.plots.style import (
     CLASS_COLOURS,
     MAX_POINTS,
@@ -18,9 +18,9 @@ from playground.plots.style import (
     VALIDATION,
     WRONG,
     Figure,
-    class_colour,
+    color_class,
     downsample,
-    line,
+    make_line,
     smooth,
 )
 
@@ -37,11 +37,11 @@ __all__ = [
     "VALIDATION",
     "WRONG",
     "Figure",
-    "class_colour",
-    "curves",
+    "color_class",
     "downsample",
-    "line",
-    "probability_bars",
+    "draw_curves",
+    "draw_probabilities",
+    "make_line",
     "smooth",
-    "steady",
+    "take_running_median",
 ]

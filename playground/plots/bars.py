@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from playground.plots.style import RIGHT, TEMPLATE, WRONG, Figure, class_colour, plain, shorten, to_json
+from playground.plots.style import RIGHT, TEMPLATE, WRONG, Figure, color_class, escape_markup, shorten, to_json
 
 
-def probability_bars(
+def draw_probabilities(
     probs: Sequence[float], classes: Sequence[str], *, top: int = 5, truth: str | None = None, revision: str = ""
 ) -> Figure:
     """Draw the likeliest classes as horizontal bars, the likeliest on top; there is nothing to zoom into.
@@ -18,9 +18,9 @@ def probability_bars(
         truth: the true class, if known: its bar is green and the others red; without it each has its class's colour.
     """
     order = sorted(range(len(probs)), key=lambda i: -probs[i])[:top]
-    colours = [class_colour(i) if truth is None else RIGHT if classes[i] == truth else WRONG for i in order]
+    colours = [color_class(i) if truth is None else RIGHT if classes[i] == truth else WRONG for i in order]
     share = [100 * float(probs[i]) for i in order]
-    names = [plain(classes[i]) for i in order]
+    names = [escape_markup(classes[i]) for i in order]
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -44,7 +44,7 @@ def probability_bars(
             "fixedrange": True,
             "tickmode": "array",
             "tickvals": names,
-            "ticktext": [plain(shorten(classes[i])) + (" ✓" if classes[i] == truth else "") for i in order],
+            "ticktext": [escape_markup(shorten(classes[i])) + (" ✓" if classes[i] == truth else "") for i in order],
         },
         "dragmode": False,
         "bargap": 0.3,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.plots.style import COUNTED, TEMPLATE, Figure, class_colour, line, smooth
+from playground.plots.style import COUNTED, TEMPLATE, Figure, color_class, make_line, smooth
 
 MAX_RUNS = 20
 PALETTE = 10
@@ -29,12 +29,12 @@ class Curve:
     y: np.ndarray
 
 
-def run_colour(number: int) -> str:
+def color_run(number: int) -> str:
     """Return the colour of a run by its number in the selection."""
-    return class_colour(number % PALETTE)
+    return color_class(number % PALETTE)
 
 
-def overlay(
+def draw_overlay(
     curves: Sequence[Curve],
     *,
     axis: str,
@@ -57,18 +57,18 @@ def overlay(
     for curve in curves:
         few = len(curve.x) < 60  # the points of single epochs are worth seeing
         traces.append(
-            line(
+            make_line(
                 curve.x,
                 smooth(curve.y, smoothing) * (100 if percent else 1),
                 curve.name,
-                run_colour(curve.number),
+                color_run(curve.number),
                 mode="lines+markers" if few else "lines",
                 marker={"size": 4},
                 hovertemplate="%{y:.1f} %" if percent else "%{y:.4~g}",
             )
         )
         if curve.number >= PALETTE:
-            traces[-1]["line"]["dash"] = "dash"
+            traces[-1]["make_line"]["dash"] = "dash"
     layout = {
         "template": TEMPLATE,
         "title": {"text": title},

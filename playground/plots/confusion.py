@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from playground.metrics.scores import normalise_counts
-from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, plain, shorten, to_json
+from playground.plots.style import RIGHT, SEQUENTIAL, TEMPLATE, Figure, escape_markup, shorten, to_json
 
 Show = Literal["counts", "rows", "columns"]
 
@@ -21,7 +21,7 @@ DIVERGING = [[0, "#5e3c99"], [0.25, "#a79bc4"], [0.5, "#dfe3e8"], [0.75, "#eda95
 _UNITS = {"counts": "images", "rows": "% of the true class", "columns": "% of the predictions"}
 
 
-def confusion_heatmap(
+def draw_confusion(
     counts: ArrayLike,
     classes: Sequence[str],
     *,
@@ -80,8 +80,8 @@ def _cells(
     sign, digits = "+" if signed else "", 0 if show == "counts" else 1
     trace = {
         "type": "heatmap",
-        "x": [plain(name) for name in classes],
-        "y": [plain(name) for name in classes],
+        "x": [escape_markup(name) for name in classes],
+        "y": [escape_markup(name) for name in classes],
         "z": [to_json(row) for row in np.where(keep, values, np.nan)],
         "zmin": -limit if signed else 0,
         "zmax": limit,
@@ -103,8 +103,8 @@ def _layout(classes: Sequence[str], title: str, revision: str) -> Figure:
     axis = {
         "type": "category",
         "tickmode": "array",
-        "tickvals": [plain(name) for name in classes],
-        "ticktext": [plain(shorten(name)) for name in classes],
+        "tickvals": [escape_markup(name) for name in classes],
+        "ticktext": [escape_markup(shorten(name)) for name in classes],
         "showgrid": False,
         "showline": False,
         "automargin": True,

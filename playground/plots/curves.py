@@ -6,7 +6,18 @@ from typing import Any
 import numpy as np
 
 from playground.events import Change, EpochRow, Scores, best_row
-from playground.plots.style import COUNTED, NEUTRAL, TEMPLATE, TEST, TRAIN, VALIDATION, Figure, line, smooth, to_json
+from playground.plots.style import (
+    COUNTED,
+    NEUTRAL,
+    TEMPLATE,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Figure,
+    make_line,
+    smooth,
+    to_json,
+)
 from playground.tasks import TASKS, Metric, of_rows
 
 STEADY = 9
@@ -135,19 +146,21 @@ def _score_panel(
     raw = np.array(progress.get(key, ()), float) * scale
     if smoothing and len(raw) > 2:
         figure["data"].append(
-            line(x, raw, "train, raw", TRAIN, opacity=0.25, showlegend=False, hoverinfo="skip", hovertemplate=None)
+            make_line(x, raw, "train, raw", TRAIN, opacity=0.25, showlegend=False, hoverinfo="skip", hovertemplate=None)
         )
-        figure["data"][-1]["line"]["width"] = 1
+        figure["data"][-1]["make_line"]["width"] = 1
     # One point is no line: the first must be seen too.
     mode = "lines" if len(raw) > 1 else "markers"
     # Training images are judged by accuracy, whatever the others are judged by.
     name = "train, pixel accuracy" if key == "accuracy" and _metric(epochs).key != "accuracy" else "train"
-    figure["data"].append(line(x, smooth(raw, smoothing), name, TRAIN, mode=mode, hovertemplate=template))
+    figure["data"].append(make_line(x, smooth(raw, smoothing), name, TRAIN, mode=mode, hovertemplate=template))
     for split, name, colour, dash in _SPLITS:
         x, y = _series(epochs, split, key)
         if len(x):
-            trace = line(x, y * scale, name, colour, mode="lines+markers", marker={"size": 4}, hovertemplate=template)
-            trace["line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
+            trace = make_line(
+                x, y * scale, name, colour, mode="lines+markers", marker={"size": 4}, hovertemplate=template
+            )
+            trace["make_line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
             figure["data"].append(trace)
     _mark_best(figure, epochs, key, scale)
 
@@ -214,7 +227,7 @@ def _mark_best(figure: Figure, epochs: Sequence[EpochRow], key: str, scale: floa
             )
 
 
-def steady(values: np.ndarray) -> np.ndarray:
+def take_running_median(values: np.ndarray) -> np.ndarray:
     """Return the median of each value (N,) and the up to `STEADY` - 1 before it.
 
     Between two reports may lie a single step, and the first of a run wakes all caches: one such speed says little.
@@ -226,7 +239,7 @@ def steady(values: np.ndarray) -> np.ndarray:
     return np.nanmedian(windows, axis=1)
 
 
-def curves(
+def draw_curves(
     progress: Mapping[str, Sequence[float]],
     epochs: Sequence[EpochRow],
     changes: Sequence[Change] = (),
@@ -273,8 +286,8 @@ def curves(
     for key, column in (("learning_rate", "learning_rate"), ("throughput", "images_per_second")):
         mode = "lines" if len(x) > 1 else "markers"
         values = np.array(progress.get(column, ()), float)
-        shown = steady(values) if key == "throughput" else values
-        figures[key]["data"].append(line(x, shown, key, NEUTRAL, mode=mode, showlegend=False))
+        shown = take_running_median(values) if key == "throughput" else values
+        figures[key]["data"].append(make_line(x, shown, key, NEUTRAL, mode=mode, showlegend=False))
     for figure in figures.values():
         if figure["layout"]["yaxis"].get("range") is None and not any(trace["x"] for trace in figure["data"]):
             figure["layout"]["yaxis"]["showticklabels"] = False  # a scale without a curve would say nothing

@@ -7,7 +7,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.plots.style import MAX_POINTS, NEUTRAL, RIGHT, TEMPLATE, TEST, WRONG, Figure, line, plain, to_json
+from playground.plots.style import (
+    MAX_POINTS,
+    NEUTRAL,
+    RIGHT,
+    TEMPLATE,
+    TEST,
+    WRONG,
+    Figure,
+    escape_markup,
+    make_line,
+    to_json,
+)
 
 _PER_CENT = {"range": [-1, 101], "ticksuffix": " %", "nticks": 6}
 
@@ -28,7 +39,7 @@ class Curve:
     colour: str
 
 
-def ranking_curves(
+def draw_ranking_curves(
     curves: Sequence[Curve],
     kind: Literal["roc", "pr"],
     *,
@@ -52,8 +63,8 @@ def ranking_curves(
         words = "%{meta}: %{x:.1f} %, %{y:.1f} %<extra></extra>"  # a name in here would be read as a template
         name = f"{curve.name} {curve.area:.3f}"
         kept = _evenly(curve.x, curve.y)
-        trace = line(100 * curve.x[kept], 100 * curve.y[kept], name, curve.colour, hovertemplate=words)
-        trace |= {"meta": plain(curve.name), "line": width | ({"shape": "vh"} if kind == "pr" else {})}
+        trace = make_line(100 * curve.x[kept], 100 * curve.y[kept], name, curve.colour, hovertemplate=words)
+        trace |= {"meta": escape_markup(curve.name), "line": width | ({"shape": "vh"} if kind == "pr" else {})}
         traces.append(trace)
     if kind == "roc" or chance is not None:
         ends = [0, 100] if kind == "roc" else [100 * (chance or 0)] * 2
@@ -76,7 +87,7 @@ def ranking_curves(
     return {"data": traces, "layout": layout}
 
 
-def reliability_diagram(
+def draw_reliability(
     edges: NDArray[np.float64],
     counts: NDArray[np.int64],
     accuracy: NDArray[np.float64],
@@ -118,7 +129,7 @@ def reliability_diagram(
     return {"data": traces, "layout": layout}
 
 
-def top_k_curve(counts: NDArray[np.int64], total: int, k: int, revision: str = "") -> Figure:
+def draw_top_k(counts: NDArray[np.int64], total: int, k: int, revision: str = "") -> Figure:
     """Draw the share of images whose class is among the k likeliest, for every k.
 
     Args:
@@ -127,7 +138,9 @@ def top_k_curve(counts: NDArray[np.int64], total: int, k: int, revision: str = "
     """
     share = 100 * counts / max(total, 1)
     ks = np.arange(1, len(counts) + 1)
-    curve = line(ks, share, "top-k", TEST, mode="lines+markers", hovertemplate="top-%{x}: %{y:.1f} %<extra></extra>")
+    curve = make_line(
+        ks, share, "top-k", TEST, mode="lines+markers", hovertemplate="top-%{x}: %{y:.1f} %<extra></extra>"
+    )
     marker = {"size": 12, "color": TEST, "symbol": "circle-open", "line": {"width": 3}}
     point = _line([k], [float(share[k - 1])], "k") | {"mode": "markers", "marker": marker}
     layout = _layout(revision) | {
@@ -140,7 +153,7 @@ def top_k_curve(counts: NDArray[np.int64], total: int, k: int, revision: str = "
     return {"data": [curve, point], "layout": layout}
 
 
-def history_strip(
+def draw_history(
     right: NDArray[np.bool_],
     guesses: Sequence[Sequence[str]],
     epochs: Sequence[int],
@@ -155,7 +168,7 @@ def history_strip(
     cells = {
         "type": "heatmap",
         "x": [str(epoch) for epoch in epochs],
-        "y": [plain(name) for name in names],
+        "y": [escape_markup(name) for name in names],
         "z": right.astype(int).tolist(),
         "zmin": 0,
         "zmax": 1,
@@ -164,7 +177,7 @@ def history_strip(
         "xgap": 1,
         "ygap": 2,
         "text": [["✓" if good else "✗" for good in row] for row in right],
-        "customdata": [[plain(name) for name in row] for row in guesses],
+        "customdata": [[escape_markup(name) for name in row] for row in guesses],
         "hovertemplate": "%{y}, epoch %{x}: predicted as %{customdata}<extra></extra>",
     }
     if len(epochs) <= 40:

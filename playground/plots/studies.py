@@ -14,9 +14,9 @@ from playground.plots.style import (
     TRAIN,
     VALIDATION,
     Figure,
-    class_colour,
-    line,
-    plain,
+    color_class,
+    escape_markup,
+    make_line,
     to_json,
 )
 
@@ -62,7 +62,7 @@ def _layout(title: str, revision: str, **more: Any) -> Figure:
     return {"template": TEMPLATE, "title": {"text": title}, "uirevision": revision, "hovermode": "closest", **more}
 
 
-def member_curves(
+def draw_members(
     members: Sequence[tuple[str, Sequence[float], Sequence[float]]],
     *,
     measure: str = "Accuracy",
@@ -80,16 +80,18 @@ def member_curves(
     many = len(members) > FEW
     data = []
     for i, (name, epochs, values) in enumerate(members):
-        trace = line(np.array(epochs, float), 100 * np.array(values, float), name, class_colour(i), showlegend=not many)
+        trace = make_line(
+            np.array(epochs, float), 100 * np.array(values, float), name, color_class(i), showlegend=not many
+        )
         trace |= {"hovertemplate": "%{y:.1f} %", "mode": "lines" if len(epochs) > 1 else "markers"}
-        trace["line"]["width"] = 1.3
+        trace["make_line"]["width"] = 1.3
         data.append(trace)
     reached = min((len(epochs) for _, epochs, _ in members), default=0)
     if mean and len(members) > 1 and reached > 1:
         middle = np.mean([values[:reached] for _, _, values in members], axis=0)
-        trace = line(np.array(members[0][1][:reached], float), 100 * middle, "mean", NEUTRAL)
+        trace = make_line(np.array(members[0][1][:reached], float), 100 * middle, "mean", NEUTRAL)
         trace |= {"hovertemplate": "%{y:.1f} %", "showlegend": True}
-        trace["line"]["width"] = 3.5
+        trace["make_line"]["width"] = 3.5
         data.append(trace)
     axes = {
         "xaxis": {"title": {"text": "epoch", "standoff": 4}, "nticks": 8, "rangemode": "tozero"}
@@ -122,7 +124,7 @@ def _dimension(column: Column) -> dict[str, Any]:
     }
 
 
-def parallel_coordinates(
+def draw_parallel_coordinates(
     columns: Sequence[Column], accuracies: Sequence[float], *, measure: str = "Accuracy", revision: str = ""
 ) -> Figure:
     """Draw each member as a line through its knobs' values to its accuracy; the best are orange.
@@ -148,7 +150,7 @@ def _axis(column: Column) -> dict[str, Any]:
     return title | ({"type": "log"} if column.log else {})
 
 
-def over_knob(
+def draw_over_setting(
     column: Column, accuracies: Sequence[float], names: Sequence[str], *, measure: str = "Accuracy", revision: str = ""
 ) -> Figure:
     """Draw the accuracy (fractions, (N,)) of each member over one knob."""
@@ -158,7 +160,7 @@ def over_knob(
         "mode": "markers",
         "x": values,
         "y": to_json([100 * a for a in accuracies]),
-        "text": [plain(name) for name in names],
+        "text": [escape_markup(name) for name in names],
         "marker": {"size": 9, "color": VALIDATION, "line": {"width": 1, "color": "#fff"}},
         "hovertemplate": "%{text}<br>%{y:.1f} %<extra></extra>",
         "cliponaxis": False,
@@ -167,7 +169,7 @@ def over_knob(
     return {"data": [points], "layout": layout | {"yaxis": {"ticksuffix": " %", "nticks": 6}}}
 
 
-def knob_map(
+def draw_setting_map(
     across: Column, down: Column, accuracies: Sequence[float], *, measure: str = "Accuracy", revision: str = ""
 ) -> Figure:
     """Draw the accuracy (fractions, (N,)) over two knobs: a cell for each pair of values, or points where many.
@@ -214,7 +216,7 @@ def _mean(values: Sequence[float] | None) -> float | None:
     return None if not values else float(f"{sum(values) / len(values):.4g}")
 
 
-def range_test(
+def draw_range_test(
     rates: Sequence[float],
     losses: Sequence[float],
     raw: Sequence[float],
@@ -229,9 +231,9 @@ def range_test(
         marks: {label: a learning rate to mark with a line, or None}.
     """
     x = np.array(rates, float)
-    faint = line(x, np.array(raw, float), "each report", TRAIN, opacity=0.3, hoverinfo="skip", hovertemplate=None)
-    faint["line"]["width"] = 1
-    data = [faint, line(x, np.array(losses, float), "smoothed", TRAIN)]
+    faint = make_line(x, np.array(raw, float), "each report", TRAIN, opacity=0.3, hoverinfo="skip", hovertemplate=None)
+    faint["make_line"]["width"] = 1
+    data = [faint, make_line(x, np.array(losses, float), "smoothed", TRAIN)]
     shapes, notes = [], []
     for label, rate in marks.items():
         if rate:

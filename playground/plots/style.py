@@ -65,12 +65,12 @@ TEMPLATE: Figure = {
 }
 
 
-def class_colour(index: int) -> str:
+def color_class(index: int) -> str:
     """Return the colour of a class by its number."""
     return CLASS_COLOURS[index % len(CLASS_COLOURS)]
 
 
-def plain(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Return a name that is not ours, such as a class's, for Plotly to show as it stands: Plotly reads some HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
@@ -121,8 +121,8 @@ def to_json(values: np.ndarray | Sequence[float]) -> list[float | None]:
     return [float(f"{v:.5g}") if math.isfinite(v) else None for v in np.asarray(values, float).tolist()]
 
 
-def line(x: np.ndarray, y: np.ndarray, name: str, colour: str, **extra: Any) -> Figure:
+def make_line(x: np.ndarray, y: np.ndarray, name: str, colour: str, **extra: Any) -> Figure:
     """Return a line trace, downsampled; the name may be anybody's."""
     x, y = downsample(np.asarray(x, float), np.asarray(y, float))
-    trace = {"type": "scatter", "mode": "lines", "x": to_json(x), "y": to_json(y), "name": plain(name)}
+    trace = {"type": "scatter", "mode": "lines", "x": to_json(x), "y": to_json(y), "name": escape_markup(name)}
     return {**trace, "line": {"color": colour, "width": 2}, "hovertemplate": "%{y:.4~g}", **extra}

@@ -3,11 +3,11 @@
 from playground.runs.archive import export_zip, import_runs, import_zip
 from playground.runs.files import DamagedError, RunError, write_atomic
 from playground.runs.folder import RunFolder
-from playground.runs.reader import Feed
-from playground.runs.registry import create, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
+from playground.runs.reader import RunReader
+from playground.runs.registry import create_run, demo_run, find_run, list_runs, open_run, runs_folder, usable_runs
 from playground.runs.rows import Resumed, Row
 from playground.runs.status import ACTIVE, METRICS, RESUMABLE, SPLITS, Status
-from playground.runs.trash import empty_trash, list_trash, restore
+from playground.runs.trash import empty_trash, list_trash, restore_run
 
 __all__ = [
     "ACTIVE",
@@ -15,13 +15,13 @@ __all__ = [
     "RESUMABLE",
     "SPLITS",
     "DamagedError",
-    "Feed",
     "Resumed",
     "Row",
     "RunError",
     "RunFolder",
+    "RunReader",
     "Status",
-    "create",
+    "create_run",
     "demo_run",
     "empty_trash",
     "export_zip",
@@ -31,7 +31,7 @@ __all__ = [
     "list_runs",
     "list_trash",
     "open_run",
-    "restore",
+    "restore_run",
     "runs_folder",
     "usable_runs",
     "write_atomic",

@@ -64,19 +64,19 @@ def migrate_about(stored: dict[str, Any], dataset: str) -> dict[str, Any]:
     if (mean is None) != (std is None):
         raise ValueError("it has a mean without a deviation, or the other way round")
     if mean is not None:
-        stored["dataset"] = facts_of(dataset, mean, std)
+        stored["dataset"] = describe_dataset(dataset, mean, std)
     name, note = clean_name(stored.get("name", "")), clean_note(stored.get("note", ""))
     return stored | {"format": 1, "name": name, "note": note}
 
 
-def facts_of(dataset: str, mean: Any, std: Any) -> Mapping[str, Any]:
+def describe_dataset(dataset: str, mean: Any, std: Any) -> Mapping[str, Any]:
     """Return what is known here of a data set, as JSON would hold it, with this mean and deviation.
 
     Raises:
         ValueError: the data set is not known here.
     """
     try:
-        known = catalog.info(dataset)
+        known = catalog.find_info(dataset)
     except DataError as error:
         raise ValueError(str(error)) from None
     return vars(replace(known, mean=mean, std=std))

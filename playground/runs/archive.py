@@ -19,7 +19,7 @@ from playground.people import MACHINE
 from playground.runs.about import ABOUT, clean_name
 from playground.runs.files import DamagedError, RunError, WriteError, parse_stored, write_atomic
 from playground.runs.folder import RunFolder
-from playground.runs.registry import adopt, draft_folder
+from playground.runs.registry import adopt_folder, draft_folder
 from playground.runs.rows import from_line, names_kind, to_line
 from playground.runs.status import STATUS, Status, migrate_status
 from playground.zips import open_zip
@@ -90,7 +90,7 @@ def import_runs(file: BinaryIO | Path, owner: str = MACHINE, most: int = MAX_RUN
                     (draft / name).write_bytes(content)
                 _prepare(RunFolder(draft), owner)
                 made.append(draft)
-            return [adopt(draft) for draft in made]
+            return [adopt_folder(draft) for draft in made]
     except RunError:
         raise
     except WriteError as error:

@@ -45,7 +45,7 @@ from playground.runs.files import (
 )
 from playground.runs.row_reader import RowReader
 from playground.runs.rows import Row, to_line
-from playground.runs.status import STATUS, Status, best_stored, migrate_status
+from playground.runs.status import STATUS, Status, migrate_status, read_best
 from playground.runs.tensors import TensorFiles
 
 DEMO = Path(__file__).parent.parent / "demo"
@@ -128,7 +128,7 @@ class RunFolder(TensorFiles):
         if known := self.about.dataset:
             return known
         try:
-            return catalog.info(self.config.data.dataset)
+            return catalog.find_info(self.config.data.dataset)
         except DataError as error:
             raise RunError(f"{self.name} does not carry what its data set is like, and {error}") from None
 
@@ -216,7 +216,7 @@ class RunFolder(TensorFiles):
     def _stored_status(self) -> Status:
         try:
             rows = self.path / "metrics.jsonl"
-            return read_stored(self.path / "status.json", STATUS, lambda old: migrate_status(old, best_stored(rows)))
+            return read_stored(self.path / "status.json", STATUS, lambda old: migrate_status(old, read_best(rows)))
         except FileNotFoundError:
             return Status("damaged", "status.json is missing")
         except DamagedError as error:

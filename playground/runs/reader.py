@@ -5,7 +5,7 @@ from playground.runs.row_reader import RowReader
 from playground.runs.status import Status
 
 
-class Feed(RowReader):
+class RunReader(RowReader):
     """A reader that keeps up with a run: each `update` reads only what is new.
 
     Attributes:

@@ -22,7 +22,7 @@ DRAFT = ".new-"
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def create(
+def create_run(
     config: RunConfig,
     name: str = "",
     note: str = "",
@@ -46,7 +46,7 @@ def create(
         (draft / "config.json").write_text(to_json(config))
         (draft / "about.json").write_bytes(ABOUT.dump_json(about, indent=1))
         (draft / "status.json").write_bytes(STATUS.dump_json(Status("queued", epochs=config.training.epochs), indent=1))
-        return adopt(draft)
+        return adopt_folder(draft)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def draft_folder() -> Generator[Path]:
             raise
 
 
-def adopt(draft: Path) -> RunFolder:
+def adopt_folder(draft: Path) -> RunFolder:
     """Give a draft an id and a place among the runs."""
     draft.chmod(0o755)
     return RunFolder(move_to_new_id(draft, runs_folder()))

@@ -82,7 +82,7 @@ class Status:
 STATUS: TypeAdapter[Status] = TypeAdapter(Status)
 
 
-def best_fields(row: EpochRow) -> dict[str, Any]:
+def find_best_fields(row: EpochRow) -> dict[str, Any]:
     """Return the fields of a status that say which epoch is the best, and how good it is."""
     return {
         "metric": row.judged.metric,
@@ -97,7 +97,7 @@ def migrate_status(stored: dict[str, Any], best: dict[str, Any]) -> dict[str, An
     """Bring the object of format 0 into today's: it knew neither the metric nor the split of its best figure.
 
     Args:
-        best: `best_fields` of the run's best epoch, told again from its rows; empty where it has none.
+        best: `find_best_fields` of the run's best epoch, told again from its rows; empty where it has none.
     """
     kept = {key: value for key, value in stored.items() if not key.endswith("_accuracy") and key != "best_epoch"}
     if "state" not in stored:  # it would be queued, and a finished run would start again
@@ -109,8 +109,8 @@ SETTLED_SECONDS = 3.0
 """A file that was changed longer ago has another time once it is changed again, even on disks with coarse clocks."""
 
 
-def best_stored(metrics: Path) -> dict[str, Any]:
-    """Return `best_fields` of a run's rows as they stand in metrics.jsonl; remembered for as long as that is the same.
+def read_best(metrics: Path) -> dict[str, Any]:
+    """Return `find_best_fields` of a run's rows in metrics.jsonl; remembered for as long as that is the same.
 
     Runs of format 0 ask each time that somebody looks where they stand.
     """
@@ -128,7 +128,7 @@ def _read_best(metrics: Path) -> dict[str, Any]:
     found = from_lines(b"\n".join(line for line in lines if line.startswith(b'{"type":"epoch"')))
     # A later row of the same epoch is that of a resume, which took the earlier one back.
     best = best_row(list({row.epoch: row for row in found if isinstance(row, EpochRow)}.values()))
-    return best_fields(best) if best else {}
+    return find_best_fields(best) if best else {}
 
 
 @lru_cache(maxsize=4096)

@@ -168,7 +168,7 @@ class TensorFiles:
         kept = self.epochs()
         if len(kept) <= KEPT_EPOCHS:
             return
-        for epoch in thinned(kept, self.status().best_epoch):
+        for epoch in choose_dropped(kept, self.status().best_epoch):
             self._tensors("checkpoints", epoch).unlink(missing_ok=True)
             self._tensors("predictions", epoch).unlink(missing_ok=True)
 
@@ -199,7 +199,7 @@ class TensorFiles:
         (self.path / "resume.safetensors").unlink(missing_ok=True)
 
 
-def thinned(kept: list[int], best: int | None) -> list[int]:
+def choose_dropped(kept: list[int], best: int | None) -> list[int]:
     """Return the epochs of which a run lets go: evenly over it, save the first, the best and the latest."""
     gap = 2
     while len([e for e in kept if e % gap == 0]) > KEPT_EPOCHS // 2:

@@ -35,7 +35,7 @@ def list_trash(by: str = MACHINE) -> list[Trashed]:
     return [each for each in _everything() if may_change(each.run.owner, by)]
 
 
-def restore(run_id: str, by: str = MACHINE) -> RunFolder:
+def restore_run(run_id: str, by: str = MACHINE) -> RunFolder:
     """Bring a deleted run back, as it was.
 
     Raises:

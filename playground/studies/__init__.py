@@ -7,11 +7,21 @@
     results.py   what came out: a table, mean ± standard deviation, the out-of-fold confusion matrix
     range_test.py  the learning rate that a range test suggests
 
-A study is a folder; its members are ordinary runs in the ordinary queue. Kill any process at any time, and `go_on`
-finds all it needs there.
+A study is a folder; its members are ordinary runs in the ordinary queue. Kill any process at any time, and
+`continue_study` finds all it needs there.
 """
 
 from playground.studies.space import Axis, StudyError, parse_axis
-from playground.studies.study import Study, StudyFolder, create, list_studies, open_study, plan
+from playground.studies.study import Study, StudyFolder, create_study, list_studies, open_study, plan
 
-__all__ = ["Axis", "Study", "StudyError", "StudyFolder", "create", "list_studies", "open_study", "parse_axis", "plan"]
+__all__ = [
+    "Axis",
+    "Study",
+    "StudyError",
+    "StudyFolder",
+    "create_study",
+    "list_studies",
+    "open_study",
+    "parse_axis",
+    "plan",
+]

@@ -20,9 +20,9 @@ import numpy as np
 from playground import locks
 from playground.config import KNOBS, RunConfig, rename
 from playground.jobs import client
-from playground.runs import Feed, RunFolder
-from playground.studies.lifecycle import PRUNED, slots
-from playground.studies.results import judged
+from playground.runs import RunFolder, RunReader
+from playground.studies.lifecycle import PRUNED, count_slots
+from playground.studies.results import read_score
 from playground.studies.space import Axis, as_text, try_values
 from playground.studies.study import StudyFolder, member_base
 
@@ -44,9 +44,9 @@ class Driver:
     def __init__(self, folder: StudyFolder) -> None:
         self.folder, self.asked = folder, folder.study
         self.base = member_base(self.asked.base)
-        self.slots = slots(self.asked.base)
+        self.slots = count_slots(self.asked.base)
         self.trials = _open_journal(folder)
-        self.feeds: dict[int, Feed] = {}  # of members that are not over, by trial number
+        self.feeds: dict[int, RunReader] = {}  # of members that are not over, by trial number
         self.handles: dict[int, Any] = {}  # optuna.trial.Trial of each
         self.reported: dict[int, int] = {}  # the latest epoch that Optuna knows
         self.tried: dict[RunConfig, int] = {}
@@ -95,7 +95,7 @@ class Driver:
                 params = rename(frozen.params)
                 self.begin(frozen.number, {name: _text(name, v) for name, v in params.items()}, lost)
             elif run := runs[frozen.number]:
-                self.feeds[frozen.number] = Feed(run)
+                self.feeds[frozen.number] = RunReader(run)
             else:  # deleted
                 self.trials.tell(frozen.number, state=TrialState.FAIL)
         for number, run in runs.items():
@@ -130,7 +130,7 @@ class Driver:
             self.trials.enqueue_trial({axis.knob: _typed(axis, axis.draw(random)) for axis in self.asked.axes})
             return False
         self.tried[config] = number
-        self.feeds[number] = Feed(self.folder.add(number, values, config, lost.get(number)))
+        self.feeds[number] = RunReader(self.folder.add(number, values, config, lost.get(number)))
         log(f"trial {number}: {values}")
         return True
 
@@ -145,7 +145,7 @@ class Driver:
         epochs = [row for row in feed.epochs if row.epoch > 0]
         for row in epochs:
             if row.epoch > self.reported.get(number, 0):
-                trial.report(judged(row), row.epoch)  # again after a kill, which changes nothing
+                trial.report(read_score(row), row.epoch)  # again after a kill, which changes nothing
                 self.reported[number] = row.epoch
                 if self.asked.prune and feed.status.active and trial.should_prune():
                     feed.run.command(do="stop", why=f"{PRUNED}: behind the median after epoch {row.epoch}")
@@ -155,7 +155,7 @@ class Driver:
             return state
         if state in ("finished", "diverged"):
             # To have diverged teaches as much as a low accuracy does: not to look there again.
-            value = judged(epochs[-1]) if epochs and state == "finished" else 0.0
+            value = read_score(epochs[-1]) if epochs and state == "finished" else 0.0
             self.trials.tell(number, value)
         else:
             self.trials.tell(number, state=TrialState.PRUNED if epochs and state == "stopped" else TrialState.FAIL)

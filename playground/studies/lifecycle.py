@@ -11,24 +11,24 @@ from playground.jobs import client, estimate
 from playground.jobs.process import forget, launch
 from playground.people import MACHINE
 from playground.studies.space import StudyError
-from playground.studies.study import Study, StudyFolder, create, list_studies, member_base
+from playground.studies.study import Study, StudyFolder, create_study, list_studies, member_base
 
 PRUNED = "pruned"
 """How the message of a run begins that the driver has stopped."""
 
 
-def start(study: Study) -> StudyFolder:
+def start_study(study: Study) -> StudyFolder:
     """Make a study and set it going.
 
     Raises:
         StudyError: it cannot be done; ServiceError: the job service does not start.
     """
-    folder = create(study)
-    go_on(folder)
+    folder = create_study(study)
+    continue_study(folder)
     return folder
 
 
-def go_on(folder: StudyFolder) -> None:
+def continue_study(folder: StudyFolder) -> None:
     """See to it that members which are missing come; returns at once where none are. To be called at any time.
 
     Raises:
@@ -50,11 +50,11 @@ def go_on(folder: StudyFolder) -> None:
         folder.mark("done")
 
 
-def revive() -> None:
+def revive_studies() -> None:
     """Let all studies go on whose adding of members was cut short; to be called when a server starts."""
     for folder in list_studies():
         with contextlib.suppress(ValueError, OSError):  # a damaged one must not keep the others from it
-            go_on(folder)
+            continue_study(folder)
 
 
 def _launch_driver(folder: StudyFolder) -> None:
@@ -69,8 +69,8 @@ def _launch_driver(folder: StudyFolder) -> None:
     forget(process)
 
 
-def stop(folder: StudyFolder, by: str = MACHINE) -> None:
-    """Stop a study: its driver and its runs. What they have is kept, and `resume` goes on from it.
+def stop_study(folder: StudyFolder, by: str = MACHINE) -> None:
+    """Stop a study: its driver and its runs. What they have is kept, and `resume_study` goes on from it.
 
     Raises:
         StudyError: it is somebody else's.
@@ -82,11 +82,11 @@ def stop(folder: StudyFolder, by: str = MACHINE) -> None:
             client.stop(run)
 
 
-def resume(folder: StudyFolder, by: str = MACHINE) -> None:
+def resume_study(folder: StudyFolder, by: str = MACHINE) -> None:
     """Let a study that was stopped, or interrupted with the program, go on.
 
     Raises:
-        StudyError: it is somebody else's; StudyError, ServiceError: as `go_on`.
+        StudyError: it is somebody else's; StudyError, ServiceError: as `continue_study`.
     """
     folder.check_owner(by)
     folder.mark("stopped", False)
@@ -96,10 +96,10 @@ def resume(folder: StudyFolder, by: str = MACHINE) -> None:
             ended_early = status.state in ("stopped", "interrupted", "died", "paused")
             if ended_early and not status.message.startswith(PRUNED):
                 client.resume(run)
-    go_on(folder)
+    continue_study(folder)
 
 
-def delete(folder: StudyFolder, with_runs: bool, by: str = MACHINE) -> None:
+def delete_study(folder: StudyFolder, with_runs: bool, by: str = MACHINE) -> None:
     """Delete a study, and with it its runs if that is wanted; else they stay as runs by themselves.
 
     Raises:
@@ -118,7 +118,7 @@ def delete(folder: StudyFolder, with_runs: bool, by: str = MACHINE) -> None:
 # Time
 
 
-def slots(base: RunConfig) -> int:
+def count_slots(base: RunConfig) -> int:
     """Return how many members run at the same time."""
     config = member_base(base)
     if config.training.device in ("auto", "cpu"):
@@ -127,7 +127,7 @@ def slots(base: RunConfig) -> int:
     return max(1, len(gpus)) if config.training.device == "cuda" else 1
 
 
-def seconds(configs: Iterable[RunConfig], side_by_side: int) -> float:
+def estimate_seconds(configs: Iterable[RunConfig], side_by_side: int) -> float:
     """Estimate how long the members take.
 
     Args:

@@ -29,7 +29,7 @@ class RangeTest:
     breaks: float | None
 
 
-def read(rates: Sequence[float], losses: Sequence[float], diverged: bool = False) -> RangeTest:
+def read_range_test(rates: Sequence[float], losses: Sequence[float], diverged: bool = False) -> RangeTest:
     """Read the curve.
 
     Args:

@@ -11,8 +11,8 @@ from playground.data import store
 from playground.data.splits import split
 from playground.events import EpochRow
 from playground.metrics.scores import count_confusion
-from playground.runs import Feed, RunError, Status
-from playground.studies.lifecycle import PRUNED, slots
+from playground.runs import RunError, RunReader, Status
+from playground.studies.lifecycle import PRUNED, count_slots
 from playground.studies.study import Member, StudyFolder
 from playground.tasks import TASKS
 
@@ -50,12 +50,12 @@ class Result:
         return "deleted" if self.status is None else PRUNED if self.pruned else self.status.state
 
 
-def judged(row: EpochRow) -> float:
+def read_score(row: EpochRow) -> float:
     """Return the score of an epoch: on the validation images, or on the test images if none are held back."""
     return row.judged.score
 
 
-class StudyFeed:
+class StudyReader:
     """A reader that keeps up with a study: each `update` reads only what is new.
 
     Attributes:
@@ -67,7 +67,7 @@ class StudyFeed:
     def __init__(self, folder: StudyFolder) -> None:
         self.folder = folder
         self.results: list[Result] = []
-        self.feeds: dict[str, Feed] = {}
+        self.feeds: dict[str, RunReader] = {}
         self.version = 0
 
     def update(self) -> bool:
@@ -83,13 +83,13 @@ class StudyFeed:
         if run is None:
             self.feeds.pop(member.run_id, None)
             return Result(member, None)
-        feed = self.feeds.setdefault(member.run_id, Feed(run))
+        feed = self.feeds.setdefault(member.run_id, RunReader(run))
         feed.update()
         trained = [row for row in feed.epochs if row.epoch > 0]
         if not trained:
             return Result(member, feed.status)
         last = trained[-1]
-        return Result(member, feed.status, judged(last), last.test.score)
+        return Result(member, feed.status, read_score(last), last.test.score)
 
     @property
     def state(self) -> str:
@@ -117,7 +117,7 @@ class StudyFeed:
         base = self.folder.study.base
         epochs = sum(max(0, r.status.epochs - r.status.epoch) for r in self.results if r.status and r.status.active)
         epochs += max(0, self.folder.wanted - len(self.results)) * base.training.epochs
-        return epochs * sum(paces) / len(paces) / slots(base)
+        return epochs * sum(paces) / len(paces) / count_slots(base)
 
 
 def _share(result: Result) -> float:
@@ -126,18 +126,18 @@ def _share(result: Result) -> float:
     return result.status.epoch / max(1, result.status.epochs)
 
 
-def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
+def compute_mean_std(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean and the sample standard deviation (over n - 1); None for that of a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def best(results: Sequence[Result]) -> Result | None:
+def find_best(results: Sequence[Result]) -> Result | None:
     """Return the finished member with the highest score, the earliest of equals."""
     scored = [(result.score, result) for result in results if result.finished and result.score is not None]
     return max(scored, key=lambda pair: (pair[0], -pair[1].member.number))[1] if scored else None
 
 
-def out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
+def count_out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
     """Return the confusion matrix (K, K) over the folds that are finished, each judged by the run that never saw it.
 
     Once all are, each training image counts exactly once. None while none is, and where pixels are labelled: of
@@ -151,7 +151,7 @@ def out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
         run = result.member.run
         if run is None or not result.finished or result.status is None:
             continue
-        data = store.arrays(run.config.data.dataset)
+        data = store.open_arrays(run.config.data.dataset)
         if TASKS[data.info.task].target == "mask":
             return None
         targets = np.asarray(data.train_targets, np.int64)
@@ -164,7 +164,7 @@ def out_of_fold(results: Sequence[Result]) -> NDArray[np.int64] | None:
     return total
 
 
-def luck(std: float) -> float:
+def compute_noise_margin(std: float) -> float:
     """Return how far apart two single runs of equal worth lie at most in 19 of 20 cases, given the deviation of one.
 
     The difference of two independent runs has √2 times the deviation of one.

@@ -268,7 +268,7 @@ class StudyFolder:
             ServiceError: the job service does not start.
         """
         said = ", ".join(f"{KNOBS[name].label.lower()} {value}" for name, value in values.items() if name != "folds")
-        run = lost or runs.create(
+        run = lost or runs.create_run(
             config, f"{self.name} · {said}"[:100], study=self.id, member=number, owner=self.study.owner
         )
         if run.status().state == "queued":
@@ -341,8 +341,8 @@ def studies_folder() -> Path:
     return folder
 
 
-def create(study: Study) -> StudyFolder:
-    """Make a study's folder; it appears as a whole or not at all. Nothing runs yet, see `control.start`.
+def create_study(study: Study) -> StudyFolder:
+    """Make a study's folder; it appears as a whole or not at all. Nothing runs yet, see `lifecycle.start_study`.
 
     Raises:
         StudyError: none of its members makes a network, or it has too many.

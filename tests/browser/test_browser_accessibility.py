@@ -44,7 +44,7 @@ MARKUP = (":material/", "**", "-badge[", ":primary[", ":gray[", "](", "\\\\")
 
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
-    run = runs.create(from_flat(TINY | {"epochs": 2}), "trained here")
+    run = runs.create_run(from_flat(TINY | {"epochs": 2}), "trained here")
     assert work(run, Slot("cpu", 1)).state == "finished"
     return run
 
@@ -113,7 +113,7 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: Ru
 
 
 def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, server: Server):
-    run = runs.create(from_flat(TINY | {"epochs": 1000, "batch_size": 4}), "at work")
+    run = runs.create_run(from_flat(TINY | {"epochs": 1000, "batch_size": 4}), "at work")
     client.submit(run)
     page = new_page(browser, color_scheme=SCHEMES[0])
     page.goto(f"{server.url}/train?run={run.id}")

@@ -11,8 +11,8 @@ from browser_support import Server, new_page
 from playwright.sync_api import Browser, Page, expect
 from rows_support import make_row
 
-from playground.plots import RIGHT, curves, probability_bars
-from playground.plots.confusion import confusion_heatmap
+from playground.plots import RIGHT, draw_curves, draw_probabilities
+from playground.plots.confusion import draw_confusion
 from playground.runs import list_runs
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,7 +48,7 @@ def drawn(page: Page, figure: dict[str, Any]) -> Any:
 def test_each_row_and_column_of_a_confusion_matrix_carries_its_own_class(empty_page: Page, order: Any):
     names = [NUMBERS[k] for k in order]
     chosen = (4, 1)
-    plot = drawn(empty_page, confusion_heatmap(np.arange(49).reshape(7, 7), names, chosen=chosen))
+    plot = drawn(empty_page, draw_confusion(np.arange(49).reshape(7, 7), names, chosen=chosen))
     middles = plot.evaluate(MIDDLES, "y")
     labels = plot.evaluate(LABELS, "y")
     assert [label[0] for label in sorted(labels, key=lambda label: label[2])] == names
@@ -64,7 +64,7 @@ def test_each_row_and_column_of_a_confusion_matrix_carries_its_own_class(empty_p
 
 def test_each_bar_carries_its_class_and_the_true_one_is_there(empty_page: Page):
     names = ("10", "2", "0", "$5")
-    plot = drawn(empty_page, probability_bars([0.1, 0.5, 0.3, 0.1], names, truth="0"))
+    plot = drawn(empty_page, draw_probabilities([0.1, 0.5, 0.3, 0.1], names, truth="0"))
     labels = sorted(plot.evaluate(LABELS, "y"), key=lambda label: label[2])
     assert [label[0] for label in labels] == ["2", "0 ✓", "10", "$5"]
     bars = plot.evaluate(
@@ -89,7 +89,7 @@ def test_no_tick_is_in_thousandths_of_a_unit(empty_page: Page):
     }
     progress |= {"images_per_second": [0.4 + i / 100 for i in range(89)]}
     seen = {}
-    for name, figure in curves(progress, [], total_epochs=1, log=True).items():
+    for name, figure in draw_curves(progress, [], total_epochs=1, log=True).items():
         seen[name] = [label[0].replace("\u200b", "") for label in drawn(empty_page, figure).evaluate(LABELS, "y")]
     assert not [tick for ticks in seen.values() for tick in ticks if re.search("[µμmn]", tick)]
     assert {"10−4", "10−3"} <= {*seen["loss"]}
@@ -100,7 +100,7 @@ def test_no_tick_is_in_thousandths_of_a_unit(empty_page: Page):
 def test_the_label_of_the_best_epoch_covers_nothing(empty_page: Page, score: float):
     scores = {split: {"loss": 1.0, "accuracy": score} for split in ("train", "val", "test")}
     rows = [make_row({"type": "epoch", "epoch": e, "step": e, "seconds": e, **scores}) for e in (1, 2, 3)]
-    figure = curves({"epoch": [0.5, 1.0], "accuracy": [score] * 2}, rows, total_epochs=3)["accuracy"]
+    figure = draw_curves({"epoch": [0.5, 1.0], "accuracy": [score] * 2}, rows, total_epochs=3)["accuracy"]
     figure["layout"] |= {"width": 306, "height": 204}  # as on a phone
     covered = drawn(empty_page, figure).evaluate(
         """plot => {

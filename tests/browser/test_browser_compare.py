@@ -26,7 +26,9 @@ def two(server: Server) -> tuple[RunFolder, RunFolder]:
     """Two trained runs, the newer one last."""
     made = []
     for name, rate in (("slow", 1e-6), ("quick", 0.01)):
-        made.append(runs.create(from_flat(TINY | {"epochs": 2, "learning_rate": rate, "schedule": "constant"}), name))
+        made.append(
+            runs.create_run(from_flat(TINY | {"epochs": 2, "learning_rate": rate, "schedule": "constant"}), name)
+        )
         assert work(made[-1], Slot("cpu", 1)).state == "finished"
     return made[0], made[1]
 
@@ -92,7 +94,7 @@ def test_what_compare_says_too_late_stays_out_of_the_address_of_runs(page: Page,
 
 
 def test_it_follows_a_run_that_trains(page: Page, server: Server, two):
-    made = runs.create(from_flat(TINY | {"epochs": 30}), "at work")
+    made = runs.create_run(from_flat(TINY | {"epochs": 30}), "at work")
     client.submit(made)
     page.goto(f"{server.url}/compare?runs={made.id},{two[1].id}")
     page.wait_for_function(f"{POINTS}?.[0] === 31 && {POINTS}[1] === 3", timeout=90_000)

@@ -59,7 +59,7 @@ def test_a_zip_with_masks_is_looked_at_corrected_and_becomes_a_data_set(page: Pa
     expect(card.get_by_role("note")).to_have_text(re.compile(r"^(sky|road) \d+\.\d % ?(sky|road) \d+\.\d %$"))
     expect(card.get_by_text("grey has no class")).to_be_visible()
     expect(card.get_by_role("link", name="Train on it")).to_be_in_viewport()
-    assert catalog.info("my-streets").classes == ("sky", "road")
+    assert catalog.find_info("my-streets").classes == ("sky", "road")
 
 
 def test_import_waits_for_an_answer(page: Page, server: Server, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_import_waits_for_an_answer(page: Page, server: Server, tmp_path: Path):
     expect(asked).to_be_enabled()
     asked.click()
     expect(page.locator(".st-key-new_card").get_by_role("link", name="Train on it")).to_be_in_viewport()
-    assert catalog.info("greys").classes == ("class 0", "class 128", "class 255")
+    assert catalog.find_info("greys").classes == ("class 0", "class 128", "class 255")
 
 
 def test_shapes_are_drawn_with_the_keyboard(page: Page, server: Server):
@@ -103,5 +103,5 @@ def test_shapes_are_drawn_with_the_keyboard(page: Page, server: Server):
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Draw", exact=True).press("Enter")
     expect(page.get_by_role("img", name="Training images of Harder ones, each above its mask")).to_be_visible()
-    made = catalog.info("harder-ones")
+    made = catalog.find_info("harder-ones")
     assert (made.train_count, made.test_count) == (40, 20) and "noise 0.07" in made.source

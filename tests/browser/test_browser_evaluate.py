@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from playground import runs
 from playground.config import from_flat
-from playground.data.store import arrays
+from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
 from playground.jobs.worker import work
 from playground.runs import RunFolder
@@ -23,7 +23,10 @@ TINY |= {"images_per_class": 20, "epochs": 2}
 @pytest.fixture(scope="module")
 def judged(server: Server) -> RunFolder:
     """A run that takes the first 70 cats for dogs, more surely from one to the next, and gets the rest right."""
-    folder, targets = runs.create(from_flat(TINY), "cats and dogs"), np.array(arrays("cifar10-mini").test_targets)
+    folder, targets = (
+        runs.create_run(from_flat(TINY), "cats and dogs"),
+        np.array(open_arrays("cifar10-mini").test_targets),
+    )
     assert work(folder, Slot("cpu", 1)).state == "finished"
     cats = np.flatnonzero(targets == CAT)[:70]
     for epoch in folder.epochs():
@@ -68,7 +71,7 @@ def test_a_cell_shows_its_images_and_one_opens_in_predict(page: Page, server: Se
     expect(page.get_by_text("200 images of ship predicted as ship")).to_be_visible()
     click_cell(page, CAT, DOG)
     expect(page.get_by_text("70 images of cat predicted as dog")).to_be_visible()
-    targets = np.array(arrays("cifar10-mini").test_targets)
+    targets = np.array(open_arrays("cifar10-mini").test_targets)
     surest_first = np.flatnonzero(targets == CAT)[:70][::-1].tolist()
     expect(page.locator(".gallery button").first).to_have_attribute("aria-label", re.compile("cat, predicted as dog"))
     assert shown(page) == surest_first[:60]

@@ -25,7 +25,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32
 
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
-    made = runs.create(from_flat(TINY | {"epochs": 4, "learning_rate": 0.02}), "looked into")
+    made = runs.create_run(from_flat(TINY | {"epochs": 4, "learning_rate": 0.02}), "looked into")
     assert work(made, Slot("cpu", 1)).state == "finished"
     return made
 
@@ -76,7 +76,7 @@ def move(page: Page, key: str, done: Callable[[str], bool]) -> None:
 
 
 def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page, server: Server, photo: Path):
-    made = runs.create(from_flat(TINY | {"epochs": 1000, "learning_rate": 0.02, "images_per_class": 60}), "at work")
+    made = runs.create_run(from_flat(TINY | {"epochs": 1000, "learning_rate": 0.02, "images_per_class": 60}), "at work")
     client.submit(made)
     page.goto(f"{server.url}/inside?run={made.id}")
     upload(page, photo)

@@ -21,7 +21,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32
 
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
-    made = runs.create(from_flat(TINY | {"epochs": 2}), "small net")
+    made = runs.create_run(from_flat(TINY | {"epochs": 2}), "small net")
     assert work(made, Slot("cpu", 1)).state == "finished"
     return made
 
@@ -94,7 +94,7 @@ def test_a_test_image_is_chosen_with_the_keyboard(page: Page, server: Server, tr
 def test_it_follows_a_run_that_trains_and_rests_when_it_is_over(page: Page, server: Server, trained: RunFolder):
     from playground.jobs import client
 
-    made = runs.create(from_flat(TINY | {"epochs": 40}), "at work")
+    made = runs.create_run(from_flat(TINY | {"epochs": 40}), "at work")
     client.submit(made)
     page.goto(f"{server.url}/predict?run={made.id}&run2={trained.id}&epoch2=1")
     expect(bars(page)).to_have_attribute("aria-label", re.compile("after epoch"))

@@ -24,7 +24,7 @@ def run(server: Server) -> RunFolder:
         if not old.read_only:
             old.delete()
     runs.empty_trash()
-    made = runs.create(from_flat({"kernel_size": 5, "channels": "8-24"}), "first name")
+    made = runs.create_run(from_flat({"kernel_size": 5, "channels": "8-24"}), "first name")
     made.set_status(state="finished", epoch=3, epochs=10, best_score=0.5, seconds=83.0, parameters=1234)
     return made
 
@@ -186,6 +186,6 @@ def test_states_change_by_themselves(page: Page, server: Server, run: RunFolder)
     expect(in_table(page, "Queued")).to_be_attached()
     run.set_status(state="stopped")
     expect(in_table(page, "Stopped")).to_be_attached()
-    other = runs.create(run.config, "from elsewhere")  # while nothing is at work it still looks now and then
+    other = runs.create_run(run.config, "from elsewhere")  # while nothing is at work it still looks now and then
     other.set_status(state="finished")
     expect(in_table(page, "from elsewhere")).to_be_attached()

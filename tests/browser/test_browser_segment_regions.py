@@ -22,7 +22,7 @@ PLAIN = {"device": "cpu", "precision": "float32", "threads": 1}
 
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
-    made = runs.create(from_flat(TINY | PLAIN), "small net")
+    made = runs.create_run(from_flat(TINY | PLAIN), "small net")
     assert work(made, Slot("cpu", 1)).state == "finished"
     return made
 

@@ -16,7 +16,7 @@ SMALL = {"images_per_class": 8, "channels": "4", "fc_width": 0, "epochs": 2, "ba
 
 
 def test_a_sweep_from_the_form_to_its_best(page: Page, server: Server):
-    base = runs.create(from_flat(SMALL), "small")
+    base = runs.create_run(from_flat(SMALL), "small")
     base.set_status(state="stopped")
     page.goto(f"{server.url}/studies")
     page.get_by_role("radio", name="A run's").click()
@@ -42,7 +42,7 @@ def test_a_sweep_from_the_form_to_its_best(page: Page, server: Server):
 
 def test_two_knobs_are_parallel_coordinates_and_a_map(page: Page, server: Server):
     axes = (studies.parse_axis("kernel_size=1,3"), studies.parse_axis("learning_rate=1e-3,1e-2"))
-    folder = lifecycle.start(Study("sweep", from_flat(SMALL | {"epochs": 1}), axes=axes, name="two knobs"))
+    folder = lifecycle.start_study(Study("sweep", from_flat(SMALL | {"epochs": 1}), axes=axes, name="two knobs"))
     page.goto(f"{server.url}/studies?study={folder.id}")
     expect(page.get_by_text("4 of 4 runs")).to_be_visible(timeout=90_000)
     expect(page.locator(".parcoords .axis-title")).to_have_text(

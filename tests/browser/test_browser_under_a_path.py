@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("server-home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
-        store.arrays("cifar10-mini")
+        store.open_arrays("cifar10-mini")
         server = start_server(home, home.parent / f"{home.name}.log", base_path="cnn/play")
         try:
             yield server
@@ -50,7 +50,7 @@ def test_charts_are_drawn_under_a_path(page: Page, server: Server, where: str) -
 
 def test_hostile_names_are_read_as_they_stand_and_fetch_nothing(page: Page, server: Server) -> None:
     """The page's fixture fails if a request went to another host."""
-    copy = runs.create(demo().config, FOE, FOE)
+    copy = runs.create_run(demo().config, FOE, FOE)
     copy.set_status(state="failed", message=FOE)
     page.goto(f"{server.url}/train?run={copy.id}")
     line = page.locator(".st-key-status_line")

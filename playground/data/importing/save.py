@@ -18,7 +18,7 @@ from playground.data.importing.shrink import fit_pair
 from playground.data.importing.sources import File, Skipped, Source, opened
 from playground.data.importing.understand import understand
 from playground.data.importing.understand_classes import IN_TWO, need_two_classes
-from playground.data.own import claimed, describe, slug
+from playground.data.own import claim_name, make_entry, make_slug
 from playground.data.progress import Progress, Report
 from playground.images import ImageError, fit_to, read_image
 from playground.tasks import TASKS
@@ -47,7 +47,7 @@ def import_any(
     Raises:
         DataError: no data set can be made of it, or there is a doubt about it; one line.
     """
-    slug(name)
+    make_slug(name)
     return take(source, understand(source, corrections, progress=progress), name, progress)
 
 
@@ -63,7 +63,7 @@ def take(source: Source, plan: Plan, name: str, progress: Report | None = None) 
     Raises:
         DataError: a doubt is open, the name cannot be, or too few images can be read; one line.
     """
-    made = slug(name)
+    made = make_slug(name)
     store.check_kept()
     if plan.open_doubts:
         doubt = plan.open_doubts[0]
@@ -77,9 +77,9 @@ def take(source: Source, plan: Plan, name: str, progress: Report | None = None) 
     if test.all() or not test.any():
         raise DataError(f"no image is left {'to learn from' if test.all() else 'to test on'}; {_why(left_out)}")
     _, height, width = plan.shape
-    info = replace(describe(made, name, classes, width), task=plan.task, height=0 if height == width else height)
-    with claimed(made):
-        info = store.write(info, images[~test], targets[~test], images[test], targets[test])
+    info = replace(make_entry(made, name, classes, width), task=plan.task, height=0 if height == width else height)
+    with claim_name(made):
+        info = store.write_arrays(info, images[~test], targets[~test], images[test], targets[test])
     return ImportReport(info, plan.left_out + left_out, plan.duplicates + copies)
 
 

@@ -10,7 +10,7 @@ from playground.comparison import curves
 from playground.config import KNOBS, ConfigError
 from playground.data import catalog, store
 from playground.data.catalog import DataError
-from playground.data.splits import round_the_classes
+from playground.data.splits import take_turns
 from playground.diagnosis import Finding
 from playground.errors import PlaygroundError
 from playground.runs import RunError, RunFolder
@@ -43,10 +43,10 @@ def _findings(path: str, version: int, _view: View) -> list[Finding]:
 def class_counts(dataset: str) -> tuple[int, ...]:
     """Return how many training images each class of a data set has; nothing where that is not known here."""
     try:
-        info = catalog.info(dataset)
+        info = catalog.find_info(dataset)
         if TASKS[info.task].target == "mask" or not (info.bundled or catalog.is_ready(dataset)):
             return ()
-        targets = np.asarray(store.arrays(dataset).train_targets, np.int64)
+        targets = np.asarray(store.open_arrays(dataset).train_targets, np.int64)
     except (DataError, OSError):
         return ()
     return tuple(np.bincount(targets, minlength=info.num_classes).tolist())
@@ -77,7 +77,7 @@ def units_of(run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHe
 
     _, mean, std = dataset_of(run)
     data = test_set(run)
-    rows = round_the_classes(np.asarray(data.test_targets), EXAMINED)
+    rows = take_turns(np.asarray(data.test_targets), EXAMINED)
     images = np.asarray(data.test_images[rows])
     first, last = (
         examine_layers(load_model(run, e), images, mean, std, Budget(seconds=5)) for e in (run.epochs()[0], epoch)

@@ -115,7 +115,7 @@ def read_query(params: Mapping[str, str], base: RunConfig | None = None) -> tupl
         try:
             config = from_flat({name: text}, config)
             if name == "dataset":
-                catalog.info(text)
+                catalog.find_info(text)
         except (ConfigError, catalog.DataError) as error:
             errors.append(f"The link was mended: {error}")
             config = from_flat({name: KNOBS[name].default}, config)

@@ -132,7 +132,7 @@ def choose_test_image(run: RunFolder, epoch: int | None) -> tuple[np.ndarray, in
         The image, uint8 (C, H, W), its number and its class; None where there is none to choose.
     """
     try:
-        info = catalog.info(run.predictions_dataset)
+        info = catalog.find_info(run.predictions_dataset)
         if not (info.bundled or catalog.is_ready(info.name)):
             st.info(
                 f"{escape(info.title)} is not on this machine yet, so it has no test images to show.",
@@ -140,7 +140,7 @@ def choose_test_image(run: RunFolder, epoch: int | None) -> tuple[np.ndarray, in
             )
             st.page_link("data.py", label="Get it on the Data page", icon=":material/dataset:")
             return None
-        data = store.arrays(info.name)
+        data = store.open_arrays(info.name)
     except DataError as error:
         st.error(escape(str(error)), icon=":material/error:")
         return None

@@ -76,7 +76,7 @@ def _steps(knob: Knob, *values: float) -> list[float]:
 
 def _mirrors(dataset: str) -> bool:
     try:
-        return catalog.mirrors(catalog.info(dataset).classes)
+        return catalog.may_flip(catalog.find_info(dataset).classes)
     except DataError:
         return True
 
@@ -90,7 +90,7 @@ def _suit_data_set(before: str, now: str) -> None:
 def _options(knob: Knob, value: str) -> list[str]:
     """Return what a choice, the data set or the device can be here."""
     if knob.name == "dataset":
-        options = [info.name for info in catalog.available()]
+        options = [info.name for info in catalog.list_available()]
     elif knob.name == "device":
         options = ["auto", *client.devices()]
     else:
@@ -161,7 +161,7 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
         st.toggle(label, **shared)
     elif knob.kind in ("choice", "text"):
         options = _options(knob, str(value))
-        titles = {"dataset": {info.name: info.title for info in catalog.available()}, "device": client.devices()}
+        titles = {"dataset": {info.name: info.title for info in catalog.list_available()}, "device": client.devices()}
         names = titles.get(knob.name, {})
 
         def format_func(option: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from playground import plots
 from playground.config import KNOBS, ConfigError, RunConfig, from_flat
-from playground.runs import Feed, RunFolder, Status, list_runs
+from playground.runs import RunFolder, RunReader, Status, list_runs
 
 FRESH = 0.1
 """Seconds for which what was read is new enough for the next viewer."""
@@ -23,7 +23,7 @@ class View:
     """What one reader knows of a run, taken under its lock, so that the columns fit together."""
 
     run: RunFolder
-    feed: Feed
+    feed: RunReader
     lock: threading.Lock = field(default_factory=threading.Lock)
     read_at: float = -1.0
 
@@ -52,7 +52,7 @@ class View:
     def images_per_second(self) -> float:
         """How fast it has trained lately; 0 before its first report."""
         lately = self.feed.progress.get("images_per_second", [])[-plots.STEADY :]
-        return float(plots.steady(np.asarray(lately, float))[-1]) if len(lately) else 0.0
+        return float(plots.take_running_median(np.asarray(lately, float))[-1]) if len(lately) else 0.0
 
     @property
     def latest_epoch(self) -> float:
@@ -60,9 +60,9 @@ class View:
         return max([*self.feed.progress.get("epoch", [])[-1:], *(row.epoch for row in self.feed.epochs[-1:]), 0.0])
 
     def figures(self, **options: Any) -> dict[str, plots.Figure]:
-        """Return the four curves; see `plots.curves`."""
+        """Return the four curves; see `plots.draw_curves`."""
         with self.lock:
-            return plots.curves(
+            return plots.draw_curves(
                 self.feed.progress,
                 self.feed.epochs,
                 self.feed.changes,
@@ -76,7 +76,7 @@ class View:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _view(path: str) -> View:
     run = RunFolder(Path(path))
-    return View(run, Feed(run))
+    return View(run, RunReader(run))
 
 
 def watch(run: RunFolder) -> View:

@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 
 from playground.data import catalog, store
-from playground.data.splits import round_the_classes
+from playground.data.splits import take_turns
 from playground.metrics import IGNORE
 from playground.plots import RIGHT, WRONG
-from playground.plots.masks import as_rgb, clear_class, laid_over
+from playground.plots.masks import find_clear_class, overlay_mask, to_rgb
 from playground.runs import RunError, RunFolder
 from playground.tasks import TASKS
 from playground.ui.components.gallery import data_url
@@ -30,8 +30,8 @@ def _images(dataset: str, ready: bool, count: int) -> tuple[list[int], list[str]
     """Return the chosen rows, their images as URLs and their classes; nothing while the set is not on this disk."""
     if not ready:
         return [], [], []
-    data = store.arrays(dataset)
-    rows = round_the_classes(np.asarray(data.test_targets), count).tolist()
+    data = store.open_arrays(dataset)
+    rows = take_turns(np.asarray(data.test_targets), count).tolist()
     return rows, [data_url(data.test_images[row]) for row in rows], [int(data.test_targets[row]) for row in rows]
 
 
@@ -62,21 +62,21 @@ def _item(image: str, truth: str, guess: str | None, probability: float) -> dict
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _pairs(dataset: str, path: str | None, epoch: int | None, count: int) -> list[dict[str, Any]]:
     """Return test images with their true mask laid over them and, below, the one that a run gave them."""
-    data = store.arrays(dataset)
-    clear = clear_class(data.info.classes)
+    data = store.open_arrays(dataset)
+    clear = find_clear_class(data.info.classes)
     masks = RunFolder(Path(path)).masks(epoch) if path and epoch is not None else None
     if masks is not None and data.test_targets[: len(masks)].shape != masks.shape:
         masks = None  # another data set is here under the name of the run's
     items = []
     for row in range(min(count, len(data.test_images) if masks is None else len(masks))):
-        image, truth = as_rgb(np.asarray(data.test_images[row])), np.asarray(data.test_targets[row])
-        parts = [laid_over(image, truth, 0.6, clear)]
+        image, truth = to_rgb(np.asarray(data.test_images[row])), np.asarray(data.test_targets[row])
+        parts = [overlay_mask(image, truth, 0.6, clear)]
         item: dict[str, Any] = {"verdict": "", "guess": "", "percent": 0, "truth": "truth"}
         item["alt"] = f"Test image {row} with its true mask"
         if masks is not None:
             known = truth != IGNORE
             share = float((masks[row] == truth)[known].mean()) if known.any() else 0.0
-            parts.append(laid_over(image, masks[row], 0.6, clear))
+            parts.append(overlay_mask(image, masks[row], 0.6, clear))
             item |= {"percent": round(100 * share), "guess": f"{share:.0%} right".replace("%", " %"), "truth": ""}
             item["alt"] += f" above, and the predicted one below: {item['percent']} % of the pixels are right"
         pixels = np.concatenate(parts)
@@ -99,7 +99,7 @@ def strip(
 ) -> bool:
     """Draw the strip; without a run or an epoch, only the images. False if the data set is not on this disk."""
     try:
-        entry = catalog.info(dataset)
+        entry = catalog.find_info(dataset)
     except catalog.DataError:
         return False
     if TASKS[entry.task].target == "mask" and (entry.bundled or catalog.is_ready(dataset)):

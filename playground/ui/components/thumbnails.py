@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from playground.data import catalog, store
 from playground.data.catalog import DataError
-from playground.data.splits import round_the_classes
+from playground.data.splits import take_turns
 from playground.ui.components.live_chart import Pictures
 
 COUNT, COLUMNS = 1000, 40
@@ -23,18 +23,18 @@ LARGEST = 256
 
 
 def _written(dataset: str) -> int:
-    return (catalog.folder(dataset) / "info.json").stat().st_mtime_ns
+    return (catalog.find_folder(dataset) / "info.json").stat().st_mtime_ns
 
 
 def pictures(dataset: str) -> Pictures:
     """Return the sheet of a data set; the set must be on this machine."""
-    rows = -(-min(COUNT, catalog.info(dataset).test_count) // COLUMNS)
+    rows = -(-min(COUNT, catalog.find_info(dataset).test_count) // COLUMNS)
     return Pictures(f"assets/test-images/{dataset}.webp?v={_written(dataset)}", COLUMNS, rows)
 
 
 def shown(data: store.Arrays) -> np.ndarray:
     """Return the test images that are on the sheet, (n,), in the order of its tiles."""
-    return round_the_classes(np.asarray(data.test_targets), COUNT)
+    return take_turns(np.asarray(data.test_targets), COUNT)
 
 
 @lru_cache(maxsize=8)
@@ -48,7 +48,7 @@ def sheet(dataset: str, written: int) -> bytes:
     Raises:
         DataError: it cannot be read, or has no test images.
     """
-    data = store.arrays(dataset)
+    data = store.open_arrays(dataset)
     images = np.asarray(data.test_images[shown(data)])  # (N, C, H, W)
     if not len(images):
         raise DataError(f"the data set {dataset} has no test images")

@@ -9,7 +9,7 @@ from playground.comparison import masks
 from playground.comparison.masks import MaskComparison
 from playground.data.catalog import DataError
 from playground.errors import PlaygroundError
-from playground.plots.masks import as_rgb, clear_class, laid_over
+from playground.plots.masks import find_clear_class, overlay_mask, to_rgb
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
 from playground.ui.components.sheets import Picture, of_image, sheets
@@ -106,7 +106,7 @@ def _pictures(
     )
     masks = a.masks[chosen], b.masks[chosen]
     right = float(found.right_a[chosen]), float(found.right_b[chosen])
-    clear = clear_class(classes)
+    clear = find_clear_class(classes)
     sheets(
         _large(key, chosen, images[chosen], truth[chosen], masks, right, clear),
         key="compare_masks_large",
@@ -129,7 +129,7 @@ def _strip(key: str, chosen: int, _found: MaskComparison, _images: np.ndarray) -
     pictures = []
     for i in _found.order.tolist():
         note = better(_found.right_a[i], _found.right_b[i])
-        pixels = as_rgb(_images[i])
+        pixels = to_rgb(_images[i])
         box = (0, 0, pixels.shape[1], pixels.shape[0]) if i == chosen else None
         alt = f"Test image {i}: {note} points"
         pictures.append(of_image(pixels, str(i), alt, note=note, width=SMALL, pick=True, unit="image", box=box))
@@ -146,11 +146,11 @@ def _large(
     _right: tuple[float, float],
     _clear: int | None,
 ) -> list[Picture]:
-    rgb = as_rgb(_image)
+    rgb = to_rgb(_image)
     made = [
         ("The image", rgb, f"Test image {number}"),
-        ("The truth", laid_over(rgb, _truth, OPACITY, _clear), classes_in(_truth)),
+        ("The truth", overlay_mask(rgb, _truth, OPACITY, _clear), classes_in(_truth)),
     ]
     for letter, mask, right in zip("AB", _masks, _right, strict=True):
-        made.append((letter, laid_over(rgb, mask, OPACITY, _clear), f"{percent(right)} of the pixels are right"))
+        made.append((letter, overlay_mask(rgb, mask, OPACITY, _clear), f"{percent(right)} of the pixels are right"))
     return enlarged(made)

@@ -12,7 +12,7 @@ from playground.comparison.significance import ALPHA
 from playground.data.catalog import DataError
 from playground.data.store import Arrays
 from playground.metrics.scores import count_confusion, normalise_counts
-from playground.plots.confusion import confusion_heatmap
+from playground.plots.confusion import draw_confusion
 from playground.runs import RunError
 from playground.ui.common import session
 from playground.ui.common.escape import escape
@@ -73,7 +73,7 @@ def _cells() -> str:
 
 def _matrix(counts: np.ndarray, classes: Sequence[str], key: str, title: str, show: str, difference: bool) -> None:
     live_chart(
-        confusion_heatmap(counts, classes, show=show, title=title, difference=difference, revision="pair"),  # ty: ignore[invalid-argument-type]
+        draw_confusion(counts, classes, show=show, title=title, difference=difference, revision="pair"),  # ty: ignore[invalid-argument-type]
         key=f"compare_matrix_{key}",
         alt=f"Confusion matrix: {title}; rows are true classes, columns predictions",
         height=min(720, 380 if len(classes) <= 20 else 560),

@@ -6,7 +6,7 @@ import streamlit as st
 
 from playground.comparison import curves
 from playground.plots import Figure
-from playground.plots.compare import AXES, Curve, legend_height, overlay
+from playground.plots.compare import AXES, Curve, draw_overlay, legend_height
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
 from playground.ui.components.live_chart import live_chart
@@ -89,7 +89,7 @@ def _figure(
         else:
             without.setdefault(_why(view, measure), []).append(name)
     revision = f"{axis} {measure} {log}"
-    made = overlay(
+    made = draw_overlay(
         drawn, axis=axis, figure=figure, title=MEASURES[measure], smoothing=smoothing, log=log, revision=revision
     )
     return made, without

@@ -8,7 +8,7 @@ from playground.data.catalog import DataError, DatasetInfo
 from playground.jobs import fetch
 from playground.jobs.fetch import FetchProgress
 from playground.metrics import IGNORE
-from playground.plots.masks import as_rgb, coloured
+from playground.plots.masks import color_mask, to_rgb
 from playground.tasks import TASKS
 from playground.ui.common import session
 from playground.ui.common.escape import escape
@@ -25,7 +25,7 @@ TICK = 1.0
 def on_disk(name: str) -> int:
     """Return the bytes that a data set takes on this disk."""
     try:
-        return sum(path.stat().st_size for path in catalog.folder(name).glob("*") if path.is_file())
+        return sum(path.stat().st_size for path in catalog.find_folder(name).glob("*") if path.is_file())
     except OSError:
         return 0
 
@@ -49,7 +49,7 @@ def samples(name: str, written: int) -> np.ndarray:
         name: A data set that is ready.
         written: when its folder was written, so that a new set of the same name is drawn anew.
     """
-    data = store.arrays(name)
+    data = store.open_arrays(name)
     targets = np.asarray(data.train_targets[:20_000])
     first, rows = np.unique(targets, return_index=True), []
     per_class = -(-COLUMNS * ROWS // len(first[0]))
@@ -74,18 +74,18 @@ def pairs(name: str, written: int) -> tuple[np.ndarray, np.ndarray]:
         name: A data set with a label for each pixel, that is ready or is drawn by the app.
         written: when its folder was written, so that a new set of the same name is drawn anew.
     """
-    info = catalog.info(name)
+    info = catalog.find_info(name)
     if info.bundled and not written:  # The first few are drawn at once, all of them only when they are needed.
         images, masks = shapes.generate(PAIRS, info.size, 0, shapes.Difficulty())
     else:
-        data = store.arrays(name)
+        data = store.open_arrays(name)
         count = len(data.train_images)
         # Frames of a film resemble their neighbours, so they are taken from all over.
         rows = np.arange(PAIRS) if info.bundled else np.unique(np.linspace(0, count - 1, PAIRS).astype(int))
         images, masks = data.train_images[rows], data.train_targets[rows]
     factor = max(1, round(128 / info.size))
-    above = np.concatenate([as_rgb(image) for image in images], axis=1)
-    below = np.concatenate([coloured(mask) for mask in masks], axis=1)
+    above = np.concatenate([to_rgb(image) for image in images], axis=1)
+    below = np.concatenate([color_mask(mask) for mask in masks], axis=1)
     return np.concatenate([above, below]).repeat(factor, 0).repeat(factor, 1), masks
 
 
@@ -98,7 +98,7 @@ def _attempt_start(name: str) -> None:
 
 def _delete(name: str, title: str) -> None:
     try:
-        own.delete(name)
+        own.delete_dataset(name)
         session.DATA_DONE.set(f"Deleted {escape(title)}")
     except DataError as error:
         st.session_state[f"data_error_{name}"] = str(error)
@@ -132,7 +132,7 @@ def _pictures(info: DatasetInfo, here: bool) -> bool:
         st.caption(":material/image: Sample images appear once it is downloaded.")
         return True
     try:
-        folder = catalog.folder(info.name)
+        folder = catalog.find_folder(info.name)
         written = folder.stat().st_mtime_ns if folder.exists() else 0
         if TASKS[info.task].target == "mask":
             sheet, masks = pairs(info.name, written)
@@ -166,7 +166,7 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
 
 def _knobs(info: DatasetInfo) -> dict[str, str]:
     """Return what a link to the form says: the data set, and no flips where a mirrored image is no longer its class."""
-    return {"dataset": info.name} | ({} if catalog.mirrors(info.classes) else {"flip": "false"})
+    return {"dataset": info.name} | ({} if catalog.may_flip(info.classes) else {"flip": "false"})
 
 
 def _actions(info: DatasetInfo, here: bool, damaged: bool) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from playground.data import own, shapes
 from playground.data.catalog import CATALOG, DataError
 from playground.data.shapes import LIMITS, Difficulty
-from playground.plots.masks import as_rgb, coloured
+from playground.plots.masks import color_mask, to_rgb
 from playground.ui.common import session
 from playground.ui.common.escape import escape
 from playground.ui.common.progress import follow
@@ -81,7 +81,7 @@ def _preview(size: int, seed: int, difficulty: Difficulty) -> None:
     names = ", ".join(CATALOG["shapes"].classes[k] for k in np.unique(mask))
     factor = -(-PREVIEW // size)
     with st.container(horizontal=True, gap="small"):
-        for title, pixels in (("The first image", as_rgb(image)), ("Its mask", coloured(mask))):
+        for title, pixels in (("The first image", to_rgb(image)), ("Its mask", color_mask(mask))):
             big = pixels.repeat(factor, 0).repeat(factor, 1)
             st.image(pixels_url(big), title, width=PREVIEW * 3 // 4, alt=f"{title}: {names}")
     legend(mask, CATALOG["shapes"].classes)

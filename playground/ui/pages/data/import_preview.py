@@ -13,7 +13,7 @@ from playground.data.importing.plan import Plan, headline
 from playground.data.importing.save import read_sample
 from playground.data.importing.sources import Skipped, Source, opened
 from playground.images import ImageError
-from playground.plots.masks import as_rgb, coloured, laid_over
+from playground.plots.masks import color_mask, overlay_mask, to_rgb
 from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
@@ -64,7 +64,7 @@ def draw_samples(source: Source, plan: Plan) -> Samples:
     if TASKS[plan.task].target == "mask":
         return _paired(found[""])
     rows = {
-        name: np.concatenate([_edged(as_rgb(image)) for image, _ in images], axis=1)
+        name: np.concatenate([_edged(to_rgb(image)) for image, _ in images], axis=1)
         for name, images in found.items()
         if images
     }
@@ -80,9 +80,9 @@ def _paired(found: list) -> Samples:
     if not found:
         return Samples({}, np.empty((0, 1, 1), np.uint8))
     rows = (
-        [_edged(as_rgb(image)) for image, _ in found],
-        [_edged(laid_over(as_rgb(image), mask, 0.6)) for image, mask in found],
-        [_edged(coloured(mask)) for _, mask in found],
+        [_edged(to_rgb(image)) for image, _ in found],
+        [_edged(overlay_mask(to_rgb(image), mask, 0.6)) for image, mask in found],
+        [_edged(color_mask(mask)) for _, mask in found],
     )
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     factor = max(1, round(SIDE / found[0][0].shape[1]))

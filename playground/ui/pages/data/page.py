@@ -13,12 +13,12 @@ def cards(fetching: bool, shown: str) -> None:
     """Draw every data set; while one is being downloaded, again and again."""
     busy = False
     with st.grid(2, min_column_width=420, gap="small", border=True) as grid:
-        for info in catalog.available():
+        for info in catalog.list_available():
             if info.name == shown:  # It is up there, in view.
                 continue
             with grid.cell(), st.container(gap="xsmall", key=f"card_{info.name}"):
                 busy |= datasets.card(info)
-        for name, reason in catalog.damaged().items():
+        for name, reason in catalog.list_damaged().items():
             with grid.cell(), st.container(gap="xsmall", key=f"card_{name}"):
                 datasets.damaged_card(name, reason)
     if busy != fetching:
@@ -34,5 +34,5 @@ def draw() -> None:
     with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):
         draw_shapes.draw_form()
     shown = import_zip.new_set()
-    fetching = any(fetch.progress(info.name).state == "running" for info in catalog.available())
+    fetching = any(fetch.progress(info.name).state == "running" for info in catalog.list_available())
     st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching, shown)

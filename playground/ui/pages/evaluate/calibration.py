@@ -5,7 +5,7 @@ import streamlit as st
 
 from playground.metrics import formulas
 from playground.metrics.calibration import Reliability, compute_reliability
-from playground.plots.evaluation import reliability_diagram
+from playground.plots.evaluation import draw_reliability
 from playground.ui.common import pickers
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate.context import Scene
@@ -27,7 +27,7 @@ def draw(scene: Scene) -> None:
         found = compute_reliability(scene.answers.confidence, scene.answers.right, bins)
         words(found, float(scene.answers.confidence.mean(dtype=float)), float(scene.answers.right.mean()))
     with left:
-        figure = reliability_diagram(found.edges, found.counts, found.accuracy, found.confidence, scene.run.id)
+        figure = draw_reliability(found.edges, found.counts, found.accuracy, found.confidence, scene.run.id)
         live_chart(
             figure,
             key="evaluate_reliability",

@@ -5,7 +5,7 @@ from typing import Any, cast
 import streamlit as st
 
 from playground.metrics.confusion import find_images, find_largest_error
-from playground.plots.confusion import LABELLED, Show, confusion_heatmap
+from playground.plots.confusion import LABELLED, Show, draw_confusion
 from playground.ui.common import pickers
 from playground.ui.common.escape import escape
 from playground.ui.common.url import Part
@@ -50,7 +50,7 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
     if wrong:
         alt += f", most often {scene.classes[worst[0]]} predicted as {scene.classes[worst[1]]}, {scene.counts[worst]:,}"
     live_chart(
-        confusion_heatmap(
+        draw_confusion(
             scene.counts[places][:, places],
             [scene.classes[k] for k in places],
             show=show,

@@ -84,7 +84,7 @@ def compose(run: RunFolder, epoch: int) -> Scene:
 def _written(run: RunFolder, epoch: int, data: Arrays) -> str:
     """Return what changes whenever the file of predictions or the data set does."""
     stamps = []
-    for file in (run.prediction_file(epoch), catalog.folder(data.info.name) / "info.json"):
+    for file in (run.prediction_file(epoch), catalog.find_folder(data.info.name) / "info.json"):
         try:
             stamps.append(str(file.stat().st_mtime_ns))
         except OSError:

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from playground.metrics import hardest
-from playground.plots.evaluation import history_strip
+from playground.plots.evaluation import draw_history
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
 from playground.ui.pages.evaluate import image
@@ -104,7 +104,7 @@ def strip(scene: Scene, past: "History", rows: list[int], key: str) -> None:
     st.markdown("**Right and wrong over the kept epochs**, the first images of the list; click one to see it")
     guesses = [[scene.classes[guess] for guess in past.preds[:, row]] for row in rows]
     live_chart(
-        history_strip(
+        draw_history(
             past.right[:, rows].T,
             guesses,
             past.epochs,

@@ -95,7 +95,7 @@ def details(scene: Scene, row: int) -> None:
             st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {escape(guess)}, {sure}]")
             st.caption(f"True class: {escape(truth)} ({own})")
         live_chart(
-            plots.probability_bars(probs.tolist(), scene.classes, top=3, truth=truth, revision=scene.run.id),
+            plots.draw_probabilities(probs.tolist(), scene.classes, top=3, truth=truth, revision=scene.run.id),
             key="evaluate_bars",
             alt=f"The likeliest classes of test image {row}: {guess} {sure.replace('%', 'per cent')}",
             height=118,

@@ -7,7 +7,7 @@ import streamlit as st
 
 from playground.metrics import formulas, scores
 from playground.metrics.scores import Kind
-from playground.plots.evaluation import top_k_curve
+from playground.plots.evaluation import draw_top_k
 from playground.ui.common import pickers
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
@@ -134,7 +134,7 @@ def top_k(scene: Scene) -> None:
     )
     formula(formulas.write_top_k(k, int(hits[k - 1]), total))
     live_chart(
-        top_k_curve(hits[:most], total, k, scene.run.id),
+        draw_top_k(hits[:most], total, k, scene.run.id),
         key="evaluate_top_k",
         alt=f"Top-k accuracy for k from 1 to {most}; at {k} {pickers.percent(hits[k - 1] / max(total, 1))}",
         height=220,

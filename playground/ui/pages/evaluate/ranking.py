@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from playground.metrics import formulas, ranking
-from playground.plots import TEST, class_colour
-from playground.plots.evaluation import Curve, ranking_curves
+from playground.plots import TEST, color_class
+from playground.plots.evaluation import Curve, draw_ranking_curves
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
@@ -66,8 +66,8 @@ def one(scene: Scene, k: int, threshold: float) -> None:
     for kind, column in zip(TITLES, st.columns(2, gap="medium"), strict=True):
         with column:
             chance = found.positives / (found.positives + found.negatives) if kind == "pr" else None
-            figure = ranking_curves(
-                [curve(found, kind, name, class_colour(k))],
+            figure = draw_ranking_curves(
+                [curve(found, kind, name, color_class(k))],
                 kind,
                 mark=marks[kind],
                 chance=chance,
@@ -109,11 +109,11 @@ def everything(scene: Scene) -> None:
         known = [k for k, found in enumerate(classes) if found]
         areas = {k: ranking.compute_area(found, kind) for k in known if (found := classes[k])}
         drawn = sorted(sorted(known, key=lambda k: areas[k])[:DRAWN])
-        lines = [curve(found, kind, scene.classes[k], class_colour(k)) for k in drawn if (found := classes[k])]
+        lines = [curve(found, kind, scene.classes[k], color_class(k)) for k in drawn if (found := classes[k])]
         lines.append(curve(together, kind, "micro-average", TEST))
         mean, micro = ranking.average_rankings(classes, kind), ranking.compute_area(together, kind)
         with column:
-            figure = ranking_curves(lines, kind, revision=scene.run.id)
+            figure = draw_ranking_curves(lines, kind, revision=scene.run.id)
             chart(scene, kind, figure, "of all classes", micro, "all")
             if mean is not None:
                 formula(formulas.write_mean_area(AREAS[kind], [areas[k] for k in known], mean))

@@ -14,7 +14,7 @@ import streamlit as st
 
 from playground.data import catalog, store
 from playground.data.catalog import DataError, DatasetInfo
-from playground.data.splits import round_the_classes
+from playground.data.splits import take_turns
 from playground.data.store import Arrays
 from playground.runs import RunFolder
 
@@ -96,10 +96,10 @@ def test_set(run: RunFolder) -> Arrays:
     Raises:
         DataError: it is not on this machine.
     """
-    info = catalog.info(run.predictions_dataset)
+    info = catalog.find_info(run.predictions_dataset)
     if not (info.bundled or catalog.is_ready(info.name)):
         raise DataError(f"{info.title} is not on this machine yet; the Data page gets it")
-    return store.arrays(info.name)
+    return store.open_arrays(info.name)
 
 
 # Each public function hands its cached twin a key to be told apart by, and what it needs under names that do not count.
@@ -203,7 +203,7 @@ def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogra
     except DataError:
         data = None
     if data:
-        some = round_the_classes(np.asarray(data.test_targets), GRADIENT_IMAGES)
+        some = take_turns(np.asarray(data.test_targets), GRADIENT_IMAGES)
         slopes = compute_gradients(
             _scene.net,
             data.test_images[some],

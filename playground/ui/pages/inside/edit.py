@@ -104,7 +104,7 @@ def _compare(scene: Scene, layer: str, out: int) -> None:
         first = int(order[0])
         st.caption(f"{title}: {escape(scene.classes[first])} {percent(float(trace.probs[first]))}")
         live_chart(
-            plots.probability_bars(trace.probs.tolist(), scene.classes, truth=scene.truth, revision=scene.run.id),
+            plots.draw_probabilities(trace.probs.tolist(), scene.classes, truth=scene.truth, revision=scene.run.id),
             key=f"inside_bars_{key}",
             alt=f"{title}, the likeliest classes: {words}",
             height=44 + 26 * len(order),

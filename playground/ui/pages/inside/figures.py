@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from playground.plots import NEUTRAL, TEMPLATE, Figure, class_colour, line
-from playground.plots.style import plain, to_json
+from playground.plots import NEUTRAL, TEMPLATE, Figure, color_class, make_line
+from playground.plots.style import escape_markup, to_json
 
 if TYPE_CHECKING:
     from playground.interpret.kernels import Histogram
@@ -51,7 +51,7 @@ def over_time(probs: Mapping[int, np.ndarray], classes: Sequence[str], epoch: in
     order = np.argsort(-table.max(0), kind="stable")[:MAX_CLASSES]
     mode = "lines+markers"
     traces = [
-        line(epochs, 100 * table[:, i], classes[i], class_colour(i), mode=mode, hovertemplate="%{y:.1f} %")
+        make_line(epochs, 100 * table[:, i], classes[i], color_class(i), mode=mode, hovertemplate="%{y:.1f} %")
         for i in sorted(order)
     ]
     cursor = {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper"}
@@ -94,7 +94,7 @@ def scatter(
                 for w, n, e in zip(words, own, wrong, strict=True)
             ]
         marker = {
-            "color": class_colour(i),
+            "color": color_class(i),
             "symbol": ["x" if e else "circle" for e in wrong],
             "size": [6 if e else 4 for e in wrong],
             "opacity": 0.85,
@@ -104,10 +104,10 @@ def scatter(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": plain(name),
+                "name": escape_markup(name),
                 "x": to_json(points[own, 0]),
                 "y": to_json(points[own, 1]),
-                "text": [plain(text) for text in words],
+                "text": [escape_markup(text) for text in words],
                 "customdata": own.tolist(),  # the tile that shows it
                 "marker": marker,
                 "hovertemplate": "%{text}<extra></extra>",

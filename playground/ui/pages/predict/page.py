@@ -109,7 +109,7 @@ def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) ->
     spoken = ", ".join(f"{info.classes[i]} {pickers.percent(float(probs[i]))}" for i in order)
     with words if wide else st.container():
         live_chart(
-            plots.probability_bars(probs.tolist(), info.classes, top=TOP, revision=run.id),
+            plots.draw_probabilities(probs.tolist(), info.classes, top=TOP, revision=run.id),
             key=f"predict_bars{side}",
             alt=f"The likeliest classes after epoch {epoch}: {spoken}",
             height=44 + 30 * len(order),

@@ -38,7 +38,7 @@ def bring_back(*run_ids: str) -> None:
     back, st.session_state["shelf_gone"] = [], {}
     try:
         for run_id in run_ids:
-            back.append(runs.restore(run_id, by=person.current()).id)
+            back.append(runs.restore_run(run_id, by=person.current()).id)
     except (RunError, OSError) as error:
         session.SHELF_ERROR.set(str(error))
     if back:

@@ -13,8 +13,8 @@ from playground.data.catalog import DataError
 from playground.events import EpochRow
 from playground.metrics import IGNORE, scores
 from playground.metrics.mask_scores import MASK_METRICS
-from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, line
-from playground.plots.masks import as_rgb, clear_class, errors, laid_over
+from playground.plots import NEUTRAL, TEMPLATE, TEST, Figure, make_line
+from playground.plots.masks import find_clear_class, mark_errors, overlay_mask, to_rgb
 from playground.runs import RunFolder
 from playground.ui.common import run_views
 from playground.ui.common.escape import escape
@@ -69,9 +69,9 @@ def draw(run: RunFolder, epoch: int) -> None:
         width=240,
         help="How strongly the mask covers the image.",
     )
-    large = _large(images[chosen], masks[chosen], truth[chosen], opacity, clear_class(classes))
+    large = _large(images[chosen], masks[chosen], truth[chosen], opacity, find_clear_class(classes))
     sheets(large, key="segment_large", label="One test image")
-    legend(masks[chosen], classes, truth[chosen], clear_class(classes))
+    legend(masks[chosen], classes, truth[chosen], find_clear_class(classes))
     st.caption(ERROR_WORDS)
     left, right = st.columns([1, 1], gap="medium")
     with left:
@@ -114,33 +114,33 @@ def _picture(
     key: str, number: int, clear: int | None, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray
 ) -> Picture:
     note = f"IoU {percent(_overlap(_mask, _truth), 0)}"
-    shown = laid_over(as_rgb(_image), _mask, 0.6, clear)
+    shown = overlay_mask(to_rgb(_image), _mask, 0.6, clear)
     return of_image(
         shown, str(number), f"Test image {number}, mean {note}", note=note, width=SMALL, pick=True, unit="image"
     )
 
 
 def _small(run: RunFolder, epoch: int, number: int, image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> Picture:
-    clear = clear_class(run.dataset.classes)
+    clear = find_clear_class(run.dataset.classes)
     return _picture(weights_key(run, epoch), number, clear, image, mask, truth)
 
 
 def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float, clear: int | None) -> list[Picture]:
-    rgb, known = as_rgb(image), truth != IGNORE
+    rgb, known = to_rgb(image), truth != IGNORE
     wrong = (mask != truth) & known
     at_edges = _edges(truth) | _edges(mask)
     shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels are wrong"
     near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
     made = [
         ("The image", rgb, f"{rgb.shape[1]} × {rgb.shape[0]} pixels"),
-        ("The truth", laid_over(rgb, truth, opacity, clear), classes_in(truth)),
+        ("The truth", overlay_mask(rgb, truth, opacity, clear), classes_in(truth)),
         (
             "What the network says",
-            laid_over(rgb, mask, opacity, clear),
+            overlay_mask(rgb, mask, opacity, clear),
             f"mean IoU {percent(_overlap(mask, truth), 0)}",
         ),
-        ("Errors", errors(rgb, wrong, known), shares),
-        ("Errors at boundaries", errors(rgb, wrong & at_edges, known & at_edges), near),
+        ("Errors", mark_errors(rgb, wrong, known), shares),
+        ("Errors at boundaries", mark_errors(rgb, wrong & at_edges, known & at_edges), near),
     ]
     return enlarged(made)
 
@@ -194,7 +194,7 @@ def _figures(run: RunFolder, epoch: int) -> None:
 def _curve(epochs: list[int], values: dict[str, list[float]], epoch: int, revision: str) -> Figure:
     x = np.array(epochs, float)
     traces = [
-        line(
+        make_line(
             x,
             100 * np.array(values[name]),
             MASK_METRICS[name][0],

@@ -8,7 +8,7 @@ import streamlit as st
 
 from playground.metrics import IGNORE
 from playground.metrics.mask_scores import class_fractions
-from playground.plots import class_colour
+from playground.plots import color_class
 from playground.plots.masks import UNKNOWN
 from playground.ui.common.pickers import percent
 
@@ -31,7 +31,7 @@ def entries(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None, 
     for k in np.argsort(-np.maximum(found, true), kind="stable").tolist():
         if found[k] or true[k]:
             words = percent(float(found[k])) + (f", truly {percent(float(true[k]))}" if truth is not None else "")
-            square = _square(class_colour(k)) if k != clear else '<i class="clear"></i>'
+            square = _square(color_class(k)) if k != clear else '<i class="clear"></i>'
             left = ", left as it is" if k == clear else ""
             parts.append(f"<span>{square}{escape(classes[k])} <small>{words}{left}</small></span>")
     if truth is not None and (truth == IGNORE).any():

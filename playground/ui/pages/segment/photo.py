@@ -13,7 +13,7 @@ from playground.comparison import remedies
 from playground.images import ImageError
 from playground.inference.preprocess import offer_sides, restore_size
 from playground.metrics.mask_scores import class_fractions
-from playground.plots.masks import clear_class, indexed_png, laid_over
+from playground.plots.masks import find_clear_class, indexed_png, overlay_mask
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
@@ -130,7 +130,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
     classes = run.dataset.classes
     mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
     height, width = photo.size
-    covered = laid_over(pixels, mask, opacity, clear_class(classes))
+    covered = overlay_mask(pixels, mask, opacity, find_clear_class(classes))
     found = class_fractions(mask, len(classes))
     largest = int(found.argmax())
     words = f"{classes[largest]} covers {percent(float(found[largest]))}"
@@ -142,7 +142,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
         ),
     ]
     sheets(pictures, key="segment_photo_pictures", label="The photo and its mask")
-    legend(mask, classes, clear=clear_class(classes))
+    legend(mask, classes, clear=find_clear_class(classes))
     stem = name.rsplit(".", 1)[0][:60] or "photo"
     with st.container(horizontal=True):
         st.download_button(
@@ -156,7 +156,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
         )
         st.download_button(
             "Overlay as PNG",
-            lambda: _png(Image.fromarray(whole_overlay(photo, mask, opacity, clear_class(classes)))),
+            lambda: _png(Image.fromarray(whole_overlay(photo, mask, opacity, find_clear_class(classes)))),
             f"{stem}-overlay.png",
             "image/png",
             icon=":material/download:",
@@ -167,7 +167,7 @@ def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[f
 
 def whole_overlay(photo: Photo, mask: np.ndarray, opacity: float, clear: int | None) -> np.ndarray:
     """Lay the mask over the photo at its own resolution, for which the file is read anew: uint8 (height, width, 3)."""
-    return laid_over(images.read_image(photo.data()), restore_size(mask, photo.size), opacity, clear)
+    return overlay_mask(images.read_image(photo.data()), restore_size(mask, photo.size), opacity, clear)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -221,7 +221,7 @@ def _areas(labels: np.ndarray, classes: tuple[str, ...], version: str) -> None:
     st.markdown("**What is where**, by area")
     spoken = ", ".join(f"{classes[k]} {percent(float(shares[k]))}" for k in np.argsort(-shares)[:occurring])
     live_chart(
-        plots.probability_bars(shares.tolist(), classes, top=occurring),
+        plots.draw_probabilities(shares.tolist(), classes, top=occurring),
         key="segment_areas_chart",
         alt=f"Share of the area of each class that occurs: {spoken}",
         height=44 + 26 * occurring,
@@ -255,7 +255,7 @@ def _point(shown: Shown, settings: Settings, classes: tuple[str, ...], probs: np
     order = np.argsort(-here, kind="stable")[:TOP]
     spoken = ", ".join(f"{classes[k]} {percent(float(here[k]))}" for k in order)
     live_chart(
-        plots.probability_bars(here.tolist(), classes, top=TOP),
+        plots.draw_probabilities(here.tolist(), classes, top=TOP),
         key="segment_point_chart",
         alt=f"The likeliest classes at row {row}, column {column}: {spoken}",
         height=44 + 30 * len(order),

@@ -9,7 +9,7 @@ from playground.errors import PlaygroundError
 from playground.jobs import client
 from playground.metrics import IGNORE
 from playground.metrics.mask_scores import MASK_METRICS
-from playground.plots.masks import as_rgb, errors
+from playground.plots.masks import mark_errors, to_rgb
 from playground.runs import RunFolder
 from playground.ui.common import person, pickers, run_views
 from playground.ui.common.escape import escape
@@ -59,7 +59,7 @@ def _train(run: RunFolder, name: str, remedy: Remedy) -> None:
     try:
         for side, config in zip(SIDES, remedy.configs(run.config), strict=True):
             words = "without" if side == "before" else "with"
-            made = runs.create(config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current())
+            made = runs.create_run(config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current())
             client.submit(made)
             st.session_state[f"segment_{name}_{side}"] = made.id
     except PlaygroundError as error:
@@ -179,7 +179,7 @@ def _beside(images: np.ndarray, targets: np.ndarray, masks: list[np.ndarray]) ->
             known = targets[i] != IGNORE
             wrong = (found[i] != targets[i]) & known
             share = percent(float(wrong.sum() / max(known.sum(), 1)))
-            pixels = errors(as_rgb(images[i]), wrong, known)
+            pixels = mark_errors(to_rgb(images[i]), wrong, known)
             alt = f"Test image {i} {label} the remedy: {share} of the pixels are wrong, in red"
             pictures.append(of_image(pixels, f"{label} {i}", alt, title=f"Image {i}, {label}", note=share, width=WIDTH))
     st.markdown("**Errors**, in red: without the remedy above, with it below")

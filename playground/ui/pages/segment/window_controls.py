@@ -8,7 +8,7 @@ import streamlit as st
 
 from playground import images
 from playground.data.catalog import DataError
-from playground.data.scenes import MAX_REGIONS, Mosaic, compose
+from playground.data.scenes import MAX_REGIONS, Mosaic, compose_scene
 from playground.images import ImageError
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
@@ -105,7 +105,7 @@ def source(run: RunFolder, size: int) -> Shown | None:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _composed(key: str, _images: np.ndarray, _targets: np.ndarray, _seed: int, _regions: int) -> Mosaic:
-    return compose(_images, _targets, seed=_seed, regions=_regions, size=int(key.split()[-1]))
+    return compose_scene(_images, _targets, seed=_seed, regions=_regions, size=int(key.split()[-1]))
 
 
 def _upload() -> Shown | None:

@@ -8,10 +8,18 @@ from playground.config import KNOBS, RunConfig
 from playground.data import catalog
 from playground.metrics.scores import compute_accuracy
 from playground.plots import studies as figures
-from playground.plots.confusion import confusion_heatmap
+from playground.plots.confusion import draw_confusion
 from playground.runs import RunError
 from playground.studies import StudyFolder, range_test
-from playground.studies.results import Result, StudyFeed, best, judged, luck, mean_std, out_of_fold
+from playground.studies.results import (
+    Result,
+    StudyReader,
+    compute_mean_std,
+    compute_noise_margin,
+    count_out_of_fold,
+    find_best,
+    read_score,
+)
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import percent
 from playground.ui.components.live_chart import live_chart
@@ -20,7 +28,7 @@ DRAWN = 60
 """Curves in one figure; more hide one another."""
 
 
-def draw(folder: StudyFolder, feed: StudyFeed, use_rate: Callable[[RunConfig, float], None]) -> None:
+def draw(folder: StudyFolder, feed: StudyReader, use_rate: Callable[[RunConfig, float], None]) -> None:
     """Draw what belongs to the study's kind.
 
     Args:
@@ -47,7 +55,7 @@ def measure(folder: StudyFolder) -> str:
 # Folds and seeds
 
 
-def _spread(folder: StudyFolder, feed: StudyFeed) -> None:
+def _spread(folder: StudyFolder, feed: StudyReader) -> None:
     scored = [result for result in feed.results if result.finished and result.score is not None]
     folds = folder.study.kind == "folds"
     if scored:
@@ -58,7 +66,7 @@ def _spread(folder: StudyFolder, feed: StudyFeed) -> None:
             )
             _mean(f"{measure(folder)} on the test images", [r.test for r in scored if r.test is not None])
         if len(scored) > 1 and not folds:
-            apart = luck(mean_std([r.test or 0.0 for r in scored])[1] or 0.0)
+            apart = compute_noise_margin(compute_mean_std([r.test or 0.0 for r in scored])[1] or 0.0)
             st.caption(
                 f"Two runs that differ in their seed alone lie up to {100 * apart:.1f} points apart on the test images "
                 "in 19 of 20 cases: a smaller difference between two single runs may be luck."
@@ -95,7 +103,7 @@ def _judged(folder: StudyFolder) -> str:
 def _mean(label: str, values: list[float]) -> None:
     if not values:
         return
-    mean, std = mean_std(values)
+    mean, std = compute_mean_std(values)
     spread = f" ± {100 * std:.1f}" if std is not None else ""
     one = "1 run" if len(values) == 1 else f"{len(values)} runs"
     st.metric(
@@ -110,18 +118,18 @@ def _name(result: Result) -> str:
     return ", ".join(f"{KNOBS[k].label.lower()} {v}" for k, v in result.member.values.items() if k != "folds")
 
 
-def _curves(folder: StudyFolder, feed: StudyFeed) -> None:
+def _curves(folder: StudyFolder, feed: StudyReader) -> None:
     repeats = folder.study.kind in ("folds", "seeds")  # of different knobs a mean curve would say nothing
     series = []
     for result in feed.results[:DRAWN]:
         if rows := feed.feeds.get(result.member.run_id):
-            points = [(row.epoch, judged(row)) for row in rows.epochs]
+            points = [(row.epoch, read_score(row)) for row in rows.epochs]
             if points:
                 epochs, values = zip(*points, strict=True)
                 series.append((_name(result), epochs, values))
     if series:
         live_chart(
-            figures.member_curves(series, measure=_judged(folder), mean=repeats, revision=folder.id),
+            figures.draw_members(series, measure=_judged(folder), mean=repeats, revision=folder.id),
             key="study_curves",
             alt=f"{_judged(folder)} of each of {len(series)} runs by epoch" + (", and their mean" if repeats else ""),
             height=380,
@@ -131,15 +139,15 @@ def _curves(folder: StudyFolder, feed: StudyFeed) -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Putting the folds together …")
 def _out_of_fold(path: str, finished: tuple[str, ...], _results: list[Result]) -> list[list[int]] | None:
-    counts = out_of_fold(_results)
+    counts = count_out_of_fold(_results)
     return None if counts is None else counts.tolist()
 
 
-def _confusion(folder: StudyFolder, feed: StudyFeed) -> None:
+def _confusion(folder: StudyFolder, feed: StudyReader) -> None:
     finished = tuple(result.member.run_id for result in feed.results if result.finished)
     try:
         counts = _out_of_fold(str(folder.path), finished, feed.results)
-        classes = catalog.info(folder.study.base.data.dataset).classes
+        classes = catalog.find_info(folder.study.base.data.dataset).classes
     except (RunError, OSError) as error:
         st.error(escape(str(error)), icon=":material/error:")
         return
@@ -153,7 +161,7 @@ def _confusion(folder: StudyFolder, feed: StudyFeed) -> None:
         return
     share = percent(compute_accuracy(counts))
     live_chart(
-        confusion_heatmap(counts, classes, title="Out of fold", revision=folder.id),
+        draw_confusion(counts, classes, title="Out of fold", revision=folder.id),
         key="study_confusion",
         alt=f"Confusion matrix over {sum(map(sum, counts)):,} images, each judged by the run that never saw it: "
         f"{share} right",
@@ -179,8 +187,8 @@ def _columns(folder: StudyFolder, results: list[Result]) -> list[figures.Column]
     return columns
 
 
-def _sweep(folder: StudyFolder, feed: StudyFeed) -> None:
-    top = best(feed.results)
+def _sweep(folder: StudyFolder, feed: StudyReader) -> None:
+    top = find_best(feed.results)
     if top:
         also = "" if _judged(folder).endswith("test images") else f" ({percent(top.test)} on the test images)"
         st.markdown(
@@ -202,7 +210,7 @@ def _sweep(folder: StudyFolder, feed: StudyFeed) -> None:
     with wide:
         if len(columns) > 1:
             live_chart(
-                figures.parallel_coordinates(columns, accuracies, measure=brief(folder), revision=folder.id),
+                figures.draw_parallel_coordinates(columns, accuracies, measure=brief(folder), revision=folder.id),
                 key="study_parallel",
                 alt=f"Parallel coordinates of {len(scored)} runs: a line through each run's knobs to its accuracy",
                 height=340,
@@ -220,7 +228,7 @@ def _over(
     folder: StudyFolder, columns: list[figures.Column], accuracies: list[float], names: list[str], version: str
 ) -> None:
     if len(columns) == 1:
-        figure = figures.over_knob(columns[0], accuracies, names, measure=_judged(folder), revision=folder.id)
+        figure = figures.draw_over_setting(columns[0], accuracies, names, measure=_judged(folder), revision=folder.id)
         alt = f"{_judged(folder)} of {len(accuracies)} runs over {columns[0].title.lower()}"
         live_chart(figure, key="study_over", alt=alt, height=380, version=version)
         return
@@ -237,7 +245,7 @@ def _over(
             )
         across, down = (next(column for column in columns if column.title == title) for title in (first, second))
     live_chart(
-        figures.knob_map(
+        figures.draw_setting_map(
             across, down, accuracies, measure=_judged(folder), revision=f"{folder.id} {across.title} {down.title}"
         ),
         key="study_map",
@@ -250,17 +258,17 @@ def _over(
 # The range test
 
 
-def _range_test(folder: StudyFolder, feed: StudyFeed, use_rate: Callable[[RunConfig, float], None]) -> None:
+def _range_test(folder: StudyFolder, feed: StudyReader, use_rate: Callable[[RunConfig, float], None]) -> None:
     result = feed.results[0]
     rows = feed.feeds.get(result.member.run_id)
     rates, losses = (rows.progress.get(name, []) if rows else [] for name in ("learning_rate", "loss"))
     if not rates:
         st.caption("The curve appears with the first batches." if result.active else "This run kept no curve.")
         return
-    read = range_test.read(rates, losses, diverged=result.state == "diverged")
+    read = range_test.read_range_test(rates, losses, diverged=result.state == "diverged")
     marks = {"steepest": read.steepest, "breaks": read.breaks} if not result.active else {}
     live_chart(
-        figures.range_test(read.rates.tolist(), read.losses.tolist(), losses, marks, revision=folder.id),
+        figures.draw_range_test(read.rates.tolist(), read.losses.tolist(), losses, marks, revision=folder.id),
         key="study_range",
         alt=f"Training loss over the learning rate, from {rates[0]:g} to {rates[-1]:g}"
         + (f"; it falls fastest at {read.steepest:g}" if read.steepest and marks else ""),

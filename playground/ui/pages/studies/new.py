@@ -286,8 +286,8 @@ def _forecast(study: Study) -> bool:
     """Write how many runs there will be and how long they take; False if it cannot be done."""
     try:
         made = plan(study)
-        side_by_side = min(lifecycle.slots(study.base), len(made.members))
-        lasts = lifecycle.seconds([config for _, config in made.members], side_by_side)
+        side_by_side = min(lifecycle.count_slots(study.base), len(made.members))
+        lasts = lifecycle.estimate_seconds([config for _, config in made.members], side_by_side)
     except (StudyError, ConfigError, DataError) as error:
         st.error(escape(str(error)), icon=":material/error:")
         return False

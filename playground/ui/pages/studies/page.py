@@ -82,7 +82,7 @@ def start(study: Study) -> None:
     """Set a study going and show it."""
     try:
         with st.spinner("Starting the runs …"):
-            session.STUDY.set(lifecycle.start(replace(study, owner=person.current())).id)
+            session.STUDY.set(lifecycle.start_study(replace(study, owner=person.current())).id)
     except (StudyError, ConfigError, RunError, OSError) as error:
         st.error(escape(str(error)), icon=":material/error:")
     else:

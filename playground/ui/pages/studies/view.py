@@ -13,7 +13,7 @@ from playground.jobs.client import ServiceError
 from playground.people import may_change, name_of
 from playground.runs import RunError, open_run
 from playground.studies import StudyError, StudyFolder, lifecycle
-from playground.studies.results import Result, StudyFeed, best
+from playground.studies.results import Result, StudyReader, find_best
 from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
 from playground.ui.common.pickers import ago
@@ -36,11 +36,11 @@ COMPARED = 20
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _feed(path: str) -> tuple[StudyFeed, list[float]]:
-    return StudyFeed(StudyFolder(Path(path))), [-1.0]
+def _feed(path: str) -> tuple[StudyReader, list[float]]:
+    return StudyReader(StudyFolder(Path(path))), [-1.0]
 
 
-def watch(folder: StudyFolder) -> StudyFeed:
+def watch(folder: StudyFolder) -> StudyReader:
     """Return the study's reader, up to date: one for all who look at it."""
     feed, read_at = _feed(str(folder.path))
     if time.monotonic() - read_at[0] > FRESH or st.session_state.pop("study_acted", False):
@@ -83,7 +83,7 @@ def _use_member(folder: StudyFolder, run_id: str) -> None:
 
 
 def _delete(folder: StudyFolder, with_runs: bool) -> None:
-    attempt(lambda: lifecycle.delete(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
+    attempt(lambda: lifecycle.delete_study(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
     if not folder.path.exists():
         session.STUDY.set("")
 
@@ -99,7 +99,7 @@ def _compare(ids: list[str]) -> None:
 # The drawing
 
 
-def head(folder: StudyFolder, feed: StudyFeed) -> None:
+def head(folder: StudyFolder, feed: StudyReader) -> None:
     """Draw the name, the state, the progress and the actions."""
     study, state = folder.study, feed.state
     title, icon, colour = STATES[state]
@@ -137,14 +137,14 @@ def _buttons(folder: StudyFolder, state: str) -> None:
             key="study_resume",
             type="primary",
             on_click=attempt,
-            args=(lambda: lifecycle.resume(folder, by=person.current()),),
+            args=(lambda: lifecycle.resume_study(folder, by=person.current()),),
             help="Resume its runs where they were saved.",
         )
     delete_popover(folder, state)
 
 
 def _stop(folder: StudyFolder) -> Callable[[], None]:
-    return lambda: lifecycle.stop(folder, by=person.current())
+    return lambda: lifecycle.stop_study(folder, by=person.current())
 
 
 def delete_popover(folder: StudyFolder, state: str = "") -> None:
@@ -219,9 +219,9 @@ def table(folder: StudyFolder, results: list[Result]) -> Result | None:
     return ranked[rows[0]] if rows and rows[0] < len(ranked) else None
 
 
-def actions(folder: StudyFolder, feed: StudyFeed, chosen: Result | None) -> None:
+def actions(folder: StudyFolder, feed: StudyReader, chosen: Result | None) -> None:
     """Draw what can be done with the members."""
-    top = best(feed.results)
+    top = find_best(feed.results)
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         if folder.study.kind == "sweep":
             st.button(
@@ -266,7 +266,7 @@ def draw(folder: StudyFolder, tick: float) -> None:
     if done := session.STUDY_DONE.take():
         st.toast(escape(done), icon=":material/check:")
     try:
-        lifecycle.go_on(folder)  # whoever was to add members may have been killed
+        lifecycle.continue_study(folder)  # whoever was to add members may have been killed
         feed = watch(folder)
         head(folder, feed)
         findings.draw(folder, feed, _use_rate)

@@ -76,7 +76,7 @@ def curves(view: run_views.View | None, whose: str) -> None:
         since = find_overfitting(diagnosis.findings(view))
         figures, version = run_views.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
     else:
-        figures = run_views.plots.curves({}, [], total_epochs=form.current().training.epochs, log=log)
+        figures = run_views.plots.draw_curves({}, [], total_epochs=form.current().training.epochs, log=log)
         version = f"empty {form.current().training.epochs} {log}"
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="curves"):
         for name, height, alt in CHARTS:

@@ -54,7 +54,7 @@ def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = Non
     def action() -> None:
         if instead_of:
             client.stop(instead_of, by=person.current())
-        run = runs.create(config, owner=person.current())
+        run = runs.create_run(config, owner=person.current())
         if first:
             run.command(by=person.current(), do=first)
         session.RUN.set(run.id)
