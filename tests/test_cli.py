@@ -398,7 +398,7 @@ class TestFetch:
 
     def test_idle_done_and_failed(self, monkeypatch):
         assert fetch.progress("mnist") == fetch.FetchProgress()
-        monkeypatch.setattr(fetch, "load", lambda name, report: report(fetch.Progress(5, 10, "Downloading")))
+        monkeypatch.setattr(fetch, "load_dataset", lambda name, report: report(fetch.Progress(5, 10, "Downloading")))
         seen = []
         fetch.fetch("mnist", seen.append)
         assert fetch.progress("mnist").state == "done"
@@ -408,7 +408,7 @@ class TestFetch:
             report(fetch.Progress(5, 10, "Downloading"))
             raise fetch.DataError("no network")
 
-        monkeypatch.setattr(fetch, "load", fails)
+        monkeypatch.setattr(fetch, "load_dataset", fails)
         with pytest.raises(fetch.DataError):
             fetch.fetch("mnist")
         assert fetch.progress("mnist") == fetch.FetchProgress("failed", 5, 10, "no network")
@@ -422,7 +422,7 @@ class TestFetch:
             fetch.cancel(name)
             report(fetch.Progress(2, 10, "Downloading"))
 
-        monkeypatch.setattr(fetch, "load", forever)
+        monkeypatch.setattr(fetch, "load_dataset", forever)
         assert cli.main(["data", "fetch", "mnist"]) == 130
         assert fetch.progress("mnist").state == "cancelled"
         assert "cancelled" in capsys.readouterr().err

@@ -328,10 +328,10 @@ def test_two_processes_that_want_the_same_set_download_it_once(
     code = """
 import json, sys
 from torchvision import datasets
-from playground.data.load import load
+from playground.data.load import load_dataset
 for key, value in json.load(open(sys.argv[1])).items():
     setattr(datasets.CIFAR10, key, value)
-print(load("cifar10", lambda progress: print(progress.what, flush=True)).train_images.sum())
+print(load_dataset("cifar10", lambda progress: print(progress.what, flush=True)).train_images.sum())
 """
     names = ("url", "tgz_md5", "train_list", "test_list", "meta")
     (tmp_path / "a.json").write_text(json.dumps({name: getattr(datasets.CIFAR10, name) for name in names}))

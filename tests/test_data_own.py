@@ -385,7 +385,7 @@ def test_an_existing_set_is_neither_replaced_nor_mixed(monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="there is a data set pets already"):
         import_zip(pack(two_classes(seed=5000)), "Pets")
     # Two imports of one name at once: the second finds the first when it comes to writing.
-    monkeypatch.setattr(save, "slug", lambda name: name)
+    monkeypatch.setattr(save, "make_slug", lambda name: name)
     with pytest.raises(DataError, match="already"):
         import_zip(pack(two_classes(seed=5000)), "pets")
 

@@ -85,8 +85,8 @@ def test_the_catalog_says_what_a_person_needs_to_know() -> None:
 
 def test_neither_the_catalog_nor_the_bundled_set_needs_torch(home: Path) -> None:
     code = (
-        "import sys; from playground.data import catalog, load, own, store; load.load('cifar10-mini');"
-        "catalog.available(); assert 'torch' not in sys.modules and 'torchvision' not in sys.modules"
+        "import sys; from playground.data import catalog, load, own, store; load.load_dataset('cifar10-mini');"
+        "catalog.list_available(); assert 'torch' not in sys.modules and 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert is_ready("cifar10-mini")
@@ -226,7 +226,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch: pytest.MonkeyPa
     assert [path.name for path in find_folder("dots").parent.iterdir()] == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "find_info", "other"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "info", "other"])
 def test_damaged_files_are_named(damage: str) -> None:
     store.write_arrays(entry(), *parts())
     file = find_folder("dots") / ("info.json" if damage == "info" else "train_images.npy")

@@ -68,7 +68,7 @@ def draw_overlay(
             )
         )
         if curve.number >= PALETTE:
-            traces[-1]["make_line"]["dash"] = "dash"
+            traces[-1]["line"]["dash"] = "dash"
     layout = {
         "template": TEMPLATE,
         "title": {"text": title},

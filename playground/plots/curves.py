@@ -148,7 +148,7 @@ def _score_panel(
         figure["data"].append(
             make_line(x, raw, "train, raw", TRAIN, opacity=0.25, showlegend=False, hoverinfo="skip", hovertemplate=None)
         )
-        figure["data"][-1]["make_line"]["width"] = 1
+        figure["data"][-1]["line"]["width"] = 1
     # One point is no line: the first must be seen too.
     mode = "lines" if len(raw) > 1 else "markers"
     # Training images are judged by accuracy, whatever the others are judged by.
@@ -160,7 +160,7 @@ def _score_panel(
             trace = make_line(
                 x, y * scale, name, colour, mode="lines+markers", marker={"size": 4}, hovertemplate=template
             )
-            trace["make_line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
+            trace["line"] |= {"dash": dash, "width": 2 if split == "val" else 1.5}
             figure["data"].append(trace)
     _mark_best(figure, epochs, key, scale)
 

@@ -84,14 +84,14 @@ def draw_members(
             np.array(epochs, float), 100 * np.array(values, float), name, color_class(i), showlegend=not many
         )
         trace |= {"hovertemplate": "%{y:.1f} %", "mode": "lines" if len(epochs) > 1 else "markers"}
-        trace["make_line"]["width"] = 1.3
+        trace["line"]["width"] = 1.3
         data.append(trace)
     reached = min((len(epochs) for _, epochs, _ in members), default=0)
     if mean and len(members) > 1 and reached > 1:
         middle = np.mean([values[:reached] for _, _, values in members], axis=0)
         trace = make_line(np.array(members[0][1][:reached], float), 100 * middle, "mean", NEUTRAL)
         trace |= {"hovertemplate": "%{y:.1f} %", "showlegend": True}
-        trace["make_line"]["width"] = 3.5
+        trace["line"]["width"] = 3.5
         data.append(trace)
     axes = {
         "xaxis": {"title": {"text": "epoch", "standoff": 4}, "nticks": 8, "rangemode": "tozero"}
@@ -232,7 +232,7 @@ def draw_range_test(
     """
     x = np.array(rates, float)
     faint = make_line(x, np.array(raw, float), "each report", TRAIN, opacity=0.3, hoverinfo="skip", hovertemplate=None)
-    faint["make_line"]["width"] = 1
+    faint["line"]["width"] = 1
     data = [faint, make_line(x, np.array(losses, float), "smoothed", TRAIN)]
     shapes, notes = [], []
     for label, rate in marks.items():
