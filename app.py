@@ -30,7 +30,7 @@ def unpack_images() -> None:
 async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
     """Keep the job service running beside the server; it starts in a thread of its own, so no page waits for it."""
     threading.Thread(target=unpack_images, daemon=True).start()
-    with client.client():
+    with client.hold_presence():
         threading.Thread(target=lifecycle.revive_studies, daemon=True).start()  # studies that were at work go on
         yield {}
 
@@ -38,4 +38,6 @@ async def lifespan(app: st.App) -> AsyncGenerator[dict[str, Any]]:
 base = "/".join(["", *filter(None, st.get_option("server.baseUrlPath").split("/"))])  # Streamlit moves its own alone
 routes = [Route(base + route.path, route.endpoint) for route in (*assets.ROUTES, *thumbnails.ROUTES)]
 middleware = (Middleware(person.Middleware),)
-app = st.App("pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=guard.show)
+app = st.App(
+    "pages/frame.py", lifespan=lifespan, routes=routes, middleware=middleware, on_script_error=guard.show_error
+)

@@ -47,7 +47,7 @@ def main() -> None:
         from playground.data.importing.save import import_any
         from playground.events import EpochRow
         from playground.jobs.slots import Slot
-        from playground.jobs.worker import work
+        from playground.jobs.worker import run_worker
         from playground.metrics.scores import compute_iou
         from playground.runs import create_run
 
@@ -66,7 +66,7 @@ def main() -> None:
                     flush=True,
                 )
 
-        status = work(run, Slot("cpu", config.training.threads or 2), watch)
+        status = run_worker(run, Slot("cpu", config.training.threads or 2), watch)
         row = [row for row in run.rows() if isinstance(row, EpochRow)][-1]
         overlap = compute_iou(row.confusion)
         for name, value in zip(CLASSES, overlap, strict=True):

@@ -104,7 +104,7 @@ def find(name: str, knobs: dict[str, object], seed: int, train: bool) -> "RunFol
     from playground import runs
     from playground.config import RunConfig, from_flat
     from playground.jobs.slots import Slot
-    from playground.jobs.worker import work
+    from playground.jobs.worker import run_worker
     from playground.presets import PRESETS
 
     title = f"{name} · seed {seed}"
@@ -115,7 +115,7 @@ def find(name: str, knobs: dict[str, object], seed: int, train: bool) -> "RunFol
         base = PRESETS[str(preset)].config if preset else RunConfig()
         run = runs.create_run(from_flat(wanted | {"seed": seed, "device": "cpu", "threads": 1}, base), title)
     if run is not None and run.status().state == "queued" and train:
-        work(run, Slot("cpu", 1))
+        run_worker(run, Slot("cpu", 1))
     return run if run is not None and not run.status().active else None
 
 
@@ -124,7 +124,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     from playground.diagnosis import diagnose
     from playground.runs import RunReader
     from playground.tasks import TASKS
-    from playground.ui.common.diagnosis import class_counts
+    from playground.ui.common.diagnosis import count_classes
 
     feed = RunReader(run)
     feed.update()
@@ -135,7 +135,7 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
     kept = sum(step <= last for step in feed.progress.get("step", ()))
     progress = {name: column[:kept] for name, column in feed.progress.items()}
     found = diagnose(
-        run.config, status, progress, rows, feed.changes, run.dataset.classes, class_counts(run.config.data.dataset)
+        run.config, status, progress, rows, feed.changes, run.dataset.classes, count_classes(run.config.data.dataset)
     )
     if epochs is None and "inside" in TASKS[run.dataset.task].pages:
         found = found + examined(run, found)
@@ -145,10 +145,10 @@ def ask(run: "RunFolder", epochs: int | None = None) -> list[tuple[str, str]]:
 def examined(run: "RunFolder", found: "Sequence[Finding]") -> "list[Finding]":
     """Return what the units of the first and the last kept epoch give away, beside what was found already."""
     from playground.diagnosis import can_explain, examine_units
-    from playground.ui.common.diagnosis import units_of
+    from playground.ui.common.diagnosis import examine_run
 
     epoch = run.epochs()[-1]
-    return examine_units(*units_of(run, epoch), epoch, found) if can_explain(found) else []
+    return examine_units(*examine_run(run, epoch), epoch, found) if can_explain(found) else []
 
 
 def main() -> None:

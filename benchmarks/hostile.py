@@ -38,7 +38,7 @@ from playground.data.importing.understand import list_folders, understand
 from playground.exports import ExportError, export
 from playground.exports.tensors import take_in
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunError, RunFolder, create_run, demo_run, export_zip, runs_folder, usable_runs
 from playground.ui.pages.data.import_preview import draw_samples
 from playground.zips import ZipError
@@ -142,7 +142,7 @@ def trained(dataset: str, workers: Executor, **knobs: object) -> RunFolder:
     """Train a tiny network on a data set, as the service does: in another process, whose memory is its own."""
     tiny = {"epochs": 1, "channels": (4, 4), "fc_width": 8, "batch_size": 8, "images_per_class": 8, "device": "cpu"}
     run = create_run(from_flat({"dataset": dataset, "threads": 1} | tiny | knobs))
-    status = workers.submit(work, run, Slot("cpu", 1)).result()
+    status = workers.submit(run_worker, run, Slot("cpu", 1)).result()
     if status.state != "finished":
         print(f"training on {dataset}: {status.state}, {status.message}", file=sys.stderr)
     return run

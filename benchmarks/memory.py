@@ -30,7 +30,7 @@ def main() -> None:
         os.environ["PLAYGROUND_HOME"] = home
         from playground import runs
         from playground.jobs.slots import Slot
-        from playground.jobs.worker import work
+        from playground.jobs.worker import run_worker
 
         sizes: list[float] = []
 
@@ -39,7 +39,7 @@ def main() -> None:
                 sizes.append(resident_mb())
 
         config = from_flat({"epochs": options.epochs, "images_per_class": options.images_per_class})
-        status = work(runs.create_run(config), Slot("cpu", 1), watch)
+        status = run_worker(runs.create_run(config), Slot("cpu", 1), watch)
     warm, last = sizes[min(10, len(sizes) - 1)], sizes[-1]
     print(f"{status.state} after {status.epoch} epochs, {status.step} steps")
     print(f"resident memory: epoch 10 {warm:.1f} MB, epoch {status.epoch} {last:.1f} MB ({last - warm:+.1f} MB)")

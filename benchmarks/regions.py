@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from playground.config import ModelConfig
-from playground.inference.sliding_window import dense_logits, fit, window_logits
+from playground.inference.sliding_window import check_convertibility, compute_dense_logits, compute_window_logits
 from playground.models.cnn import CNN
 
 SIZE = 32
@@ -44,8 +44,8 @@ def measure(model: ModelConfig, rounds: int, stride: int, side: int) -> tuple[li
     images = torch.randn(1, 3, side, side).contiguous(memory_format=torch.channels_last)
     one, many, difference = [], [], 0.0
     for turn in range(rounds + 1):
-        fast, dense = seconds(dense_logits, net, images, stride)
-        slow, windows = seconds(window_logits, net, images, stride)
+        fast, dense = seconds(compute_dense_logits, net, images, stride)
+        slow, windows = seconds(compute_window_logits, net, images, stride)
         difference = max(difference, float((dense - windows).abs().max()))
         if turn:  # the first is for warming up
             one.append(fast)
@@ -67,7 +67,11 @@ def main() -> None:
         with torch.inference_mode():
             one, many, difference, net = measure(model, options.rounds, options.stride, options.side)
         ratios = np.array(many) / np.array(one)
-        equal = f"equal to {difference:.0e}" if fit(net).exact else f"not equal (up to {difference:.2f} in the logits)"
+        equal = (
+            f"equal to {difference:.0e}"
+            if check_convertibility(net).exact
+            else f"not equal (up to {difference:.2f} in the logits)"
+        )
         print(
             f"{name:25} one pass {1000 * median(one):6.1f} ms, windows {1000 * median(many):7.1f} ms: "
             f"{median(ratios):5.1f} times as fast, from {ratios.min():.1f} to {ratios.max():.1f}; {equal}"

@@ -20,7 +20,7 @@ def trained(options: argparse.Namespace) -> None:
     from playground.config import from_flat
     from playground.events import EpochRow
     from playground.jobs.slots import Slot
-    from playground.jobs.worker import work
+    from playground.jobs.worker import run_worker
     from playground.metrics.mask_scores import MASK_METRICS
     from playground.presets import PRESETS
 
@@ -31,7 +31,7 @@ def trained(options: argparse.Namespace) -> None:
             sides = []
             for config in remedy.configs(from_flat({"seed": seed}, base)):
                 run = runs.create_run(config, remedy.title)
-                work(run, Slot("cpu", 2))
+                run_worker(run, Slot("cpu", 2))
                 sides.append(read_mask_metrics([row for row in run.rows() if isinstance(row, EpochRow)][-1]))
             found.append(sides)
         print(f"\n{remedy.title}: {dict(remedy.without)} -> {dict(remedy.remedied)}", flush=True)
@@ -51,7 +51,7 @@ def asked(images: int) -> None:
     from playground import runs
     from playground.comparison.remedies import SCALES
     from playground.data.load import load_dataset
-    from playground.inference.segment import blurred, judged
+    from playground.inference.segment import blur_images, evaluate_at_scales
 
     run = runs.demo_run("segmentation")
     assert run is not None
@@ -59,9 +59,9 @@ def asked(images: int) -> None:
     targets = np.asarray(data.test_targets[:images])
     print(f"\nBlur, the bundled network, {len(targets)} test images: mean IoU at their own size, and at several")
     for sigma in (0.0, 1.0, 2.0, 3.0):
-        seen = blurred(np.asarray(data.test_images[:images]), sigma)
+        seen = blur_images(np.asarray(data.test_images[:images]), sigma)
         found = {
-            scales: judged(run, run.epochs()[-1], seen, targets, scales)[0]["iou"]
+            scales: evaluate_at_scales(run, run.epochs()[-1], seen, targets, scales)[0]["iou"]
             for scales in ((1.0,), *SCALES.values())
         }
         words = "   ".join(f"{scales} {iou:.3f}" for scales, iou in found.items())

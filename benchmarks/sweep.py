@@ -44,11 +44,11 @@ def main() -> None:
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="benchmark-sweep-"))
     os.environ["PLAYGROUND_HOME"] = str(home)
-    cores, ratios = client.cores(), []
+    cores, ratios = client.count_cores(), []
     print(f"{options.runs} runs of {options.epochs} epochs on the bundled images, {cores} cores", flush=True)
     try:
         store.open_arrays("cifar10-mini")
-        with client.client():
+        with client.hold_presence():
             sweep(from_flat({"epochs": 1, "device": "cpu"}), 2)  # warm up: the service imports torch
             for turn in range(options.rounds):
                 took = {}

@@ -32,12 +32,12 @@ def may_change(owner: str, by: str) -> bool:
     return by in (MACHINE, owner)
 
 
-def name_of(person: str) -> str:
+def name_person(person: str) -> str:
     """Return what a person is called: there are no accounts, so a few signs that tell them apart."""
     return f"person {person[:4]}" if person else "the machine's owner"
 
 
-def is_here(client: str | None, server: str | None, headers: Iterable[str]) -> bool:
+def is_on_this_machine(client: str | None, server: str | None, headers: Iterable[str]) -> bool:
     """Whether a request comes from this machine itself, so from its owner.
 
     It does by loopback, or from the address that it was sent to, unless a proxy says that it hands on for somebody. A
@@ -62,12 +62,12 @@ def is_here(client: str | None, server: str | None, headers: Iterable[str]) -> b
 # The cookie
 
 
-def new_person() -> str:
+def make_person() -> str:
     """Return the id of somebody who was never here."""
     return secrets.token_hex(8)
 
 
-def cookie_name() -> str:
+def name_cookie() -> str:
     """Return the cookie's name: another one for each home, as a browser mixes up the ports of one host."""
     return f"playground-{_sign('cookie')[:8]}"
 

@@ -21,7 +21,7 @@ from playground.events import Batch, Event
 from playground.exports.context import Facts
 from playground.geometry import layers
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics import IGNORE
 from playground.runs import RunFolder, RunReader, Status, create_run
 
@@ -66,7 +66,7 @@ def few_pixels() -> None:
 def trained(name: str = "a run", watch: Any = None, **knobs: Any) -> RunFolder:
     """Train a tiny run to its end, on the few images."""
     run = create_run(tiny(**{"dataset": "few"} | knobs), name)
-    status = work(run, Slot("cpu", 1), watch)
+    status = run_worker(run, Slot("cpu", 1), watch)
     assert status.state == "finished", status
     return run
 
@@ -80,7 +80,7 @@ def changed_on_the_way(config: RunConfig) -> RunFolder:
         if isinstance(event, Batch) and event.step in wanted:
             run.command(set=wanted.pop(event.step))
 
-    assert work(run, Slot("cpu", 1), watch).state == "finished"
+    assert run_worker(run, Slot("cpu", 1), watch).state == "finished"
     return run
 
 

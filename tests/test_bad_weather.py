@@ -56,24 +56,24 @@ def test_a_run_that_cannot_be_started_fails_with_its_reason_and_the_others_go_on
         (run.path / name).mkdir()
     sound = create_run(tiny())
     for run in (*broken, sound):
-        client.submit(run)
+        client.submit_run(run)
     wait_for_state(sound, "finished", seconds=90)
     for run, name in zip(broken, ("worker.log", "metrics.jsonl", "worker"), strict=True):
         wait_for_state(run, "failed")
         assert name in run.status().message
         assert "\n" not in run.status().message
-    assert queue.waiting() == {}
+    assert queue.list_waiting() == {}
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EROFS])
 def test_the_reason_is_kept_beside_a_folder_that_takes_nothing(monkeypatch, number):
     run, dead = create_run(tiny()), create_run(tiny())
-    queue.put(run.id)
+    queue.put_in_queue(run.id)
     dead.set_status(state="running")
     with monkeypatch.context() as patch:
         deny(patch, run.path, number)
-        endings.fail(run, "its worker cannot be started", queue.queued_at(run.id))
-    assert (run.status().state, queue.waiting()) == ("failed", {})
+        endings.fail(run, "its worker cannot be started", queue.read_number(run.id))
+    assert (run.status().state, queue.list_waiting()) == ("failed", {})
     assert "its worker cannot be started; nothing can be written in its folder" in run.status().message
     assert os.strerror(number) in run.status().message
     with monkeypatch.context() as patch:
@@ -81,7 +81,7 @@ def test_the_reason_is_kept_beside_a_folder_that_takes_nothing(monkeypatch, numb
         endings.record_crash(dead, 1)
     assert (dead.status().state, "exit code 1" in dead.status().message) == ("failed", True)
     assert set(list_runs()) >= {run, dead}
-    client.requeue(run)  # once it can be written again
+    client.requeue_run(run)  # once it can be written again
     assert (run.status().state, run.status().message) == ("queued", "")
 
 
@@ -92,8 +92,8 @@ def test_newcomers_do_not_overtake_when_the_clock_is_set_back(monkeypatch):
     now = time.time_ns()
     for name, hour in (("first", 0), ("second", -1), ("third", -2), ("fourth", 1)):
         monkeypatch.setattr(time, "time_ns", lambda hour=hour: now + hour * 3600 * 10**9)
-        queue.put(name)
-    assert list(queue.waiting()) == ["first", "second", "third", "fourth"]
+        queue.put_in_queue(name)
+    assert list(queue.list_waiting()) == ["first", "second", "third", "fourth"]
 
 
 def test_runs_are_listed_in_the_order_in_which_they_were_made_whatever_the_clock_says(monkeypatch):
@@ -111,7 +111,7 @@ def test_runs_are_listed_in_the_order_in_which_they_were_made_whatever_the_clock
 def test_a_run_whose_submitter_died_is_started_by_a_service_that_runs_already(served):
     client.ensure_service()
     first = create_run(tiny())
-    client.submit(first)
+    client.submit_run(first)
     wait_for_state(first, "finished", seconds=90)
     lost = create_run(tiny())  # and never queued
     wait_for_state(lost, "finished", seconds=90)
@@ -122,13 +122,13 @@ def test_a_run_whose_submitter_died_is_started_by_a_service_that_runs_already(se
 
 @linux
 def test_an_emptied_home_has_one_service_and_none_of_the_old_workers(served):
-    with client.client():
+    with client.hold_presence():
         old = [create_run(tiny(**LONG)) for _ in range(2)]
         for run in old:
-            client.submit(run)
+            client.submit_run(run)
         for run in old:
             wait_for_state(run, "running", seconds=90)
-        client.pause(old[0])
+        client.pause_run(old[0])
         wait_for_state(old[0], "paused")
         before = set(processes(served))
         assert len(before) == 3
@@ -136,11 +136,11 @@ def test_an_emptied_home_has_one_service_and_none_of_the_old_workers(served):
         served.mkdir(exist_ok=True)
         new = create_run(tiny(**LONG))
         wait_for(lambda: not before & set(processes(served)), 60)
-        client.submit(new)
+        client.submit_run(new)
         wait_for_state(new, "running", seconds=90)
         wait_for(lambda: len(processes(served)) == 2)  # a service and a worker
         assert worker_of(new)
-        client.stop(new)
+        client.stop_run(new)
         wait_for_state(new, "stopped")
 
 
@@ -213,25 +213,25 @@ def fill(place: Path) -> None:
 def test_on_a_full_disk_runs_pause_and_stop_and_say_why_they_ended(small_disk):
     runs = [create_run(tiny(**LONG)) for _ in range(2)]
     for run in runs:
-        client.pause(run)
-        client.submit(run)
+        client.pause_run(run)
+        client.submit_run(run)
     for run in runs:
         wait_for_state(run, "paused", seconds=90)
     wait_for((small_disk / files.RESERVE).exists)
     fill(small_disk)
     with pytest.raises(files.WriteError, match="the disk is full"):
         create_run(tiny())
-    client.stop(runs[0])
+    client.stop_run(runs[0])
     wait_for_state(runs[0], "stopped")
     assert "the disk is full" in runs[0].status().message
-    client.resume(runs[1])
+    client.resume_run(runs[1])
     wait_for_state(runs[1], "failed")
     assert "the disk is full" in runs[1].status().message
     (small_disk / "filler").unlink()
     wait_for((small_disk / files.RESERVE).exists)
     for run in runs:
-        client.resume(run)
+        client.resume_run(run)
         wait_for_state(run, "running", seconds=60)
-        client.stop(run)
+        client.stop_run(run)
         wait_for_state(run, "stopped")
         assert run.status().message == ""

@@ -340,7 +340,7 @@ def test_runs_are_led_from_the_command_line(home, capsys):
         assert cli.main(["runs", "note", run.id, "for the talk"]) == 0
         assert run.about.note == "for the talk"
         assert cli.main(["runs", "pause", run.id]) == 0
-        client.submit(run)
+        client.submit_run(run)
         wait_for_state(run, "paused", seconds=60)
         assert cli.main(["runs", "resume", run.id]) == 0
         assert run.status().state == "running"
@@ -397,11 +397,11 @@ class TestFetch:
     """Downloads in the background; `load` stands in for the network."""
 
     def test_idle_done_and_failed(self, monkeypatch):
-        assert fetch.progress("mnist") == fetch.FetchProgress()
+        assert fetch.read_progress("mnist") == fetch.FetchProgress()
         monkeypatch.setattr(fetch, "load_dataset", lambda name, report: report(fetch.Progress(5, 10, "Downloading")))
         seen = []
-        fetch.fetch("mnist", seen.append)
-        assert fetch.progress("mnist").state == "done"
+        fetch.run_fetch("mnist", seen.append)
+        assert fetch.read_progress("mnist").state == "done"
         assert [p.done for p in seen] == [5]
 
         def fails(name, report):
@@ -410,31 +410,31 @@ class TestFetch:
 
         monkeypatch.setattr(fetch, "load_dataset", fails)
         with pytest.raises(fetch.DataError):
-            fetch.fetch("mnist")
-        assert fetch.progress("mnist") == fetch.FetchProgress("failed", 5, 10, "no network")
+            fetch.run_fetch("mnist")
+        assert fetch.read_progress("mnist") == fetch.FetchProgress("failed", 5, 10, "no network")
 
     def test_cancel(self, monkeypatch, capsys):
         def forever(name, report):
             report(fetch.Progress(1, 10, "Downloading"))
-            assert fetch.progress(name).state == "running"
+            assert fetch.read_progress(name).state == "running"
             with pytest.raises(fetch.DataError, match="already"):
-                fetch.fetch(name)
-            fetch.cancel(name)
+                fetch.run_fetch(name)
+            fetch.cancel_fetch(name)
             report(fetch.Progress(2, 10, "Downloading"))
 
         monkeypatch.setattr(fetch, "load_dataset", forever)
         assert cli.main(["data", "fetch", "mnist"]) == 130
-        assert fetch.progress("mnist").state == "cancelled"
+        assert fetch.read_progress("mnist").state == "cancelled"
         assert "cancelled" in capsys.readouterr().err
 
     def test_killed(self, home):
         fetch._write("mnist", fetch.FetchProgress("running", 3, 10, "Downloading"))
-        assert fetch.progress("mnist").state == "failed"
-        assert "killed" in fetch.progress("mnist").message
+        assert fetch.read_progress("mnist").state == "failed"
+        assert "killed" in fetch.read_progress("mnist").message
 
     def test_in_a_process_of_its_own(self, home):
-        fetch.start("cifar10-mini")  # it is there: nothing to do
-        assert fetch.progress("cifar10-mini").state == "idle"
+        fetch.start_fetch("cifar10-mini")  # it is there: nothing to do
+        assert fetch.read_progress("cifar10-mini").state == "idle"
         with pytest.raises(fetch.DataError):
-            fetch.start("none")
-        assert client.cores() > 0
+            fetch.start_fetch("none")
+        assert client.count_cores() > 0

@@ -14,12 +14,12 @@ from playground import cli
 from playground.data import shapes
 from playground.images import PHOTO
 from playground.inference import preprocess
-from playground.inference.segment import label_photo, pixel_probs
+from playground.inference.segment import label_photo, predict_pixels
 from playground.jobs import client
 from playground.metrics.mask_scores import class_fractions
 from playground.plots.masks import PALETTE, overlay_mask
 from playground.runs import list_runs
-from playground.ui.components.sheets import of_image
+from playground.ui.components.sheets import make_image_picture
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_side_is_what_the_network_is_shown(tmp_path, pixels_run):
     name, epoch = str(tmp_path / "one.png"), pixels_run.epochs()[-1]
     for side in ("128", "9999"):  # its own is the most
         assert cli.main(["predict", name, "--out", str(tmp_path), "--side", side, "--epoch", str(epoch)]) == 0
-        own = pixel_probs(pixels_run, epoch, np.ascontiguousarray(photo.transpose(2, 0, 1))).argmax(0)
+        own = predict_pixels(pixels_run, epoch, np.ascontiguousarray(photo.transpose(2, 0, 1))).argmax(0)
         np.testing.assert_array_equal(np.asarray(opened(tmp_path / "one-mask.png")), own)
 
 
@@ -138,4 +138,4 @@ def test_the_mask_is_that_of_the_page(tmp_path, monkeypatch, pixels_run):
     at.file_uploader[0].upload("one.png", (tmp_path / "one.png").read_bytes(), "image/png")
     shown = json.loads(run(at).get_by_key("segment_photo_pictures").proto.json)["items"][1]["url"]
     opacity, clear = 0.6, 0  # the background is left as it is
-    assert shown == of_image(overlay_mask(photo, mask, opacity, clear), "", "").url
+    assert shown == make_image_picture(overlay_mask(photo, mask, opacity, clear), "", "").url

@@ -485,11 +485,11 @@ def test_many_saturated_layers_are_one_card():
 
 
 def test_dead_units_of_a_real_network():
-    from playground.inference.load import dataset_of, load_model
+    from playground.inference.load import find_dataset, load_model
     from playground.interpret.dead_units import examine_layers
 
     demo = runs.demo_run()
-    _, mean, std = dataset_of(demo)
+    _, mean, std = find_dataset(demo)
     images = open_arrays("cifar10-mini").test_images[:100]
     sound = examine_layers(load_model(demo, 24), images, mean, std)
     assert examine_units(sound, sound, 24, STUCK_CARD) == []

@@ -23,7 +23,7 @@ from playground.exports.codegen.script import script
 from playground.exports.context import facts
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics.scores import compute_iou
 from playground.runs import RunFolder, create_run
 
@@ -90,7 +90,7 @@ def runs(tmp_path_factory) -> dict[str, RunFolder]:
         patch.setattr("playground.training.trainer.FULL_BATCH_CHUNK", 6)  # several pieces a step
         made = {name: create_run(knobs(**more), name) for name, more in RUNS.items()}
         for run in made.values():
-            assert work(run, Slot("cpu", 1)).state == "finished"
+            assert run_worker(run, Slot("cpu", 1)).state == "finished"
         made["changed"] = changed_on_the_way(knobs(epochs=3))
     return made
 

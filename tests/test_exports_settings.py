@@ -15,7 +15,7 @@ from playground.exports.codegen.reads import NO_WEIGHT
 from playground.exports.codegen.script import script
 from playground.exports.context import ExportError, facts
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder, create_run
 
 __all__ = ["unpacked"]
@@ -89,7 +89,7 @@ def walked(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:
         pairs = {name: tuple(map(from_flat, settings(name))) for name in KNOBS if name not in NO_WEIGHT}
         for config in {config for pair in pairs.values() for config in pair}:
             runs[config] = create_run(config, "a run")
-            assert work(runs[config], Slot("cpu", 1)).state == "finished", config
+            assert run_worker(runs[config], Slot("cpu", 1)).state == "finished", config
         found = {name: (runs[before], runs[after]) for name, (before, after) in pairs.items()}
         for name, (_, run) in found.items():
             (folder / f"{name}.py").write_text(script(facts(run, run.config.training.epochs)))

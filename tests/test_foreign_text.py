@@ -18,7 +18,7 @@ from playground.config import from_flat
 from playground.data import own, store
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 from playground.studies import Study
 from playground.ui.common.escape import escape
@@ -93,7 +93,7 @@ def faults(sent: list[Message]) -> set[tuple[str, str]]:
 
 def trained(dataset: str, seed: int) -> RunFolder:
     folder = runs.create_run(from_flat({**SMALL, "dataset": dataset, "seed": seed}), FOE, FOE)
-    work(folder, Slot("cpu", 1))
+    run_worker(folder, Slot("cpu", 1))
     folder.set_status(message=FOE)
     return folder
 
@@ -101,7 +101,7 @@ def trained(dataset: str, seed: int) -> RunFolder:
 @pytest.fixture
 def foes(app_home: Path, unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunFolder]:
     """Three runs on data sets whose every word is hostile, of which the last labels pixels; and a damaged data set."""
-    monkeypatch.setattr(client, "devices", lambda: {"cpu": "CPU"})
+    monkeypatch.setattr(client, "list_devices", lambda: {"cpu": "CPU"})
     (app_home / "data").unlink()
     (app_home / "data").mkdir()
     (app_home / "data" / "cifar10-mini").symlink_to(unpacked / "cifar10-mini")

@@ -19,7 +19,7 @@ from playground.inference.errors import InferenceError
 from playground.inference.load import load_model
 from playground.interpret.trace import trace_image
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 SMALL = RunConfig(
@@ -31,7 +31,7 @@ SMALL = RunConfig(
 
 def train(config: RunConfig) -> RunFolder:
     run = runs.create_run(config, "small")
-    assert work(run, Slot("cpu", 1)).state == "finished"
+    assert run_worker(run, Slot("cpu", 1)).state == "finished"
     return run
 
 
@@ -65,7 +65,7 @@ def test_predict_and_inside_compute_in_one_precision(trained):
     run = train(from_flat({"precision": "bfloat16"}, base=SMALL))
     images = open_arrays("cifar10-mini").test_images[:300]
     told = predict(run, 1, images)
-    net, (_, mean, std) = load_model(run, 1), load.dataset_of(run)
+    net, (_, mean, std) = load_model(run, 1), load.find_dataset(run)
     inside = np.stack([trace_image(net, image, mean, std).probs for image in images])
     np.testing.assert_allclose(told, inside, atol=1e-5)
     second, first = np.sort(told, axis=1)[:, -2:].T
@@ -211,12 +211,12 @@ def test_the_cache_stays_within_its_bytes_and_drops_the_oldest(trained, monkeypa
     size = sum(t.nbytes for t in load_model(trained, 0).state_dict().values())
     monkeypatch.setattr(load, "CACHE_BYTES", size)
     newest = load_model(trained, 1)
-    assert load.cached_bytes() == size
+    assert load.count_cached_bytes() == size
     assert load_model(trained, 1) is newest
     monkeypatch.setattr(load, "CACHE_BYTES", size - 1)  # too large to keep: still served
     load._cache.clear()
     assert load_model(trained, 1) is not load_model(trained, 1)
-    assert load.cached_bytes() == 0
+    assert load.count_cached_bytes() == 0
 
 
 def test_many_threads_get_the_same_answer(trained):

@@ -17,7 +17,7 @@ from playground.interpret import InterpretError
 from playground.interpret.edit import Edit, choose_preset, edit_kernel, edit_network, save_edit
 from playground.interpret.trace import trace_image
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.models import build
 from playground.runs import RunError, export_zip, list_runs
 from playground.training import fit
@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         made = runs.create_run(SMALL, "parent")
-        assert work(made, Slot("cpu", 1)).state == "finished"
+        assert run_worker(made, Slot("cpu", 1)).state == "finished"
         yield made
 
 

@@ -41,7 +41,7 @@ class Played:
         self.place, self.run, self.left = place, run, 3
         self.code = place.codes.get(run.id, 0)
         if self.code != 3:  # 3: it ends before it begins
-            queue.remove(run.id)
+            queue.remove_from_queue(run.id)
             run.set_status(state="running")
 
     def poll(self) -> int | None:
@@ -69,7 +69,7 @@ def serve(place: Elsewhere, monkeypatch) -> service.Service:
 
 def queued(name: str, **knobs: object) -> RunFolder:
     run = create_run(tiny(threads=2, **knobs), name)
-    queue.put(run.id)
+    queue.put_in_queue(run.id)
     return run
 
 
@@ -86,7 +86,7 @@ def test_runs_go_from_the_queue_to_an_executor_and_each_end_makes_room_for_the_n
         "second starts on cpu",
         "second ends",
     ]
-    assert not queue.waiting()
+    assert not queue.list_waiting()
 
 
 def test_what_a_worker_could_not_write_down_is_told_by_its_exit(monkeypatch):
@@ -107,7 +107,7 @@ def test_a_service_that_is_asked_to_leave_lets_the_workers_save(monkeypatch):
     loop.ask_to_leave()
     loop.loop()
     assert place.seen == ["first starts on cpu", "first is told to interrupt", "first ends"]
-    assert list(queue.waiting()) == [waits.id]
+    assert list(queue.list_waiting()) == [waits.id]
 
 
 def test_a_run_that_cannot_be_written_keeps_no_other_waiting(monkeypatch):

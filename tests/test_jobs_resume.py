@@ -47,10 +47,10 @@ def test_it_waits_for_a_lock_that_is_let_go(state):
     run = made(state)
     run.command(do="pause")
     thread = held(run, 0.15)
-    client.resume(run)
+    client.resume_run(run)
     thread.join(5)
     assert run.status().state == "queued"
-    assert queue.queued_at(run.id) is not None
+    assert queue.read_number(run.id) is not None
     assert Control(run).read() == []  # what was asked of the earlier worker is not asked of the next
 
 
@@ -66,9 +66,9 @@ def test_a_paused_worker_is_told_and_waited_for():
         run.set_status(state="running")
 
     thread = held(run, 0.2, answer)
-    client.resume(run)
+    client.resume_run(run)
     assert run.status().state == "running"
-    assert queue.queued_at(run.id) is None
+    assert queue.read_number(run.id) is None
     thread.join(5)
 
 
@@ -77,7 +77,7 @@ def test_a_worker_that_lives_is_told_to_go_on(monkeypatch):
     run = made("running")
     run.command(do="pause")  # not yet come to
     with run.hold():
-        client.resume(run)
+        client.resume_run(run)
         assert Control(run).read() == [{"do": "pause"}, {"do": "play"}]
 
 
@@ -85,16 +85,16 @@ def test_a_worker_that_does_not_answer_is_said(monkeypatch):
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
     run = made("paused")
     with run.hold(), pytest.raises(RunError, match="does not answer"):
-        client.resume(run)
+        client.resume_run(run)
 
 
 def test_a_worker_that_is_being_stopped_is_said(monkeypatch):
     monkeypatch.setattr(client, "BURIAL_SECONDS", 0.05)
     run = made("running")
     with run.hold():
-        client.stop(run)
+        client.stop_run(run)
         with pytest.raises(RunError, match="being stopped"):
-            client.resume(run)
+            client.resume_run(run)
 
 
 def test_whoever_dies_in_the_middle_of_a_resume_leaves_no_run_that_is_queued_and_not_in_the_queue(monkeypatch):
@@ -105,7 +105,7 @@ def test_whoever_dies_in_the_middle_of_a_resume_leaves_no_run_that_is_queued_and
 
     monkeypatch.setattr(RunFolder, "set_status", killed)
     with pytest.raises(KeyboardInterrupt):
-        client.resume(run)
+        client.resume_run(run)
     monkeypatch.undo()
     assert run.status().state == "died"
 
@@ -113,19 +113,19 @@ def test_whoever_dies_in_the_middle_of_a_resume_leaves_no_run_that_is_queued_and
 def test_the_service_leaves_a_run_in_the_queue_that_is_being_resumed():
     """The resume enters it first and says that it is queued afterwards; in between the service may look."""
     run = made("died")
-    queue.put(run.id)
-    number = queue.queued_at(run.id)
+    queue.put_in_queue(run.id)
+    number = queue.read_number(run.id)
     with run.hold():
         drop(run, number)
-        assert queue.queued_at(run.id) == number
+        assert queue.read_number(run.id) == number
     drop(run, number - 1)
-    assert queue.queued_at(run.id) == number
+    assert queue.read_number(run.id) == number
     drop(run, number)
-    assert queue.queued_at(run.id) is None
+    assert queue.read_number(run.id) is None
 
 
 def test_nobody_waits_on_a_run_that_is_over():
     run = made("finished")
     with pytest.raises(RunError, match="is finished: there is nothing to pause"):
-        client.pause(run)
+        client.pause_run(run)
     assert Control(run).read() == []

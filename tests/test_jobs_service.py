@@ -44,7 +44,7 @@ def nothing_left(module_home):
     yield
     for run in list_runs():
         if run.status().active and not run.read_only:
-            client.stop(run)
+            client.stop_run(run)
     for run in list_runs():
         wait_for(lambda run=run: not run.status().active or run.read_only, 20)
 
@@ -69,11 +69,11 @@ def in_python(code: str, **environment: str) -> "subprocess.Popen[str]":
 def test_how_a_dead_worker_is_written_down():
     begun, never, again = create_run(tiny()), create_run(tiny()), create_run(tiny())
     for run in (begun, never, again):
-        queue.put(run.id)
-    started = [(run, queue.queued_at(run.id)) for run in (begun, never, again)]
-    queue.remove(begun.id)
+        queue.put_in_queue(run.id)
+    started = [(run, queue.read_number(run.id)) for run in (begun, never, again)]
+    queue.remove_from_queue(begun.id)
     begun.set_status(state="running")
-    queue.put(again.id)  # it was resumed before the service took note of the death
+    queue.put_in_queue(again.id)  # it was resumed before the service took note of the death
     for (run, queued_at), code in zip(started, (-signal.SIGKILL, -signal.SIGSEGV, 1), strict=True):
         record_crash(run, code, queued_at)
     assert begun.status().state == "died"
@@ -81,8 +81,8 @@ def test_how_a_dead_worker_is_written_down():
     assert never.status().state == "failed"
     assert "before it began" in never.status().message
     assert again.status().state == "queued"
-    assert list(queue.waiting()) == [again.id]
-    client.stop(again)
+    assert list(queue.list_waiting()) == [again.id]
+    client.stop_run(again)
 
 
 def test_many_callers_at_once_start_one_service(module_home):
@@ -102,14 +102,14 @@ def test_a_second_service_ends_at_once(module_home):
 
 def test_a_run_goes_through_the_service():
     run = create_run(tiny())
-    client.submit(run)
+    client.submit_run(run)
     wait_for_state(run, "finished")
-    assert client.position(run) is None
+    assert client.find_position(run) is None
     assert run.epochs() == [0, 1, 2]
     with pytest.raises(RunError, match="not new"):
-        client.submit(run)
+        client.submit_run(run)
     with pytest.raises(RunError, match="nothing to resume"):
-        client.resume(run)
+        client.resume_run(run)
 
 
 def open_files(pid: int) -> set[str]:
@@ -125,7 +125,7 @@ def test_forking_is_safe(module_home):
     """The service has one thread and no GPU; a worker has a session of its own and none of the service's files."""
     pid = service_pid()
     run = create_run(tiny(**LONG))
-    client.submit(run)
+    client.submit_run(run)
     wait_for_state(run, "running")
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     assert not [file for file in open_files(pid) if "nvidia" in file]
@@ -137,42 +137,42 @@ def test_forking_is_safe(module_home):
 def test_the_queue_waits_for_slots_and_a_paused_run_lends_its_own():
     first, second, third = (create_run(tiny(threads=2, **LONG)) for _ in range(3))
     for run in (first, second, third):
-        client.submit(run)
+        client.submit_run(run)
     wait_for_state(first, "running")
-    assert (client.position(second), client.position(third)) == (0, 1)
+    assert (client.find_position(second), client.find_position(third)) == (0, 1)
     assert second.status().state == "queued"
-    client.pause(first)
+    client.pause_run(first)
     wait_for_state(first, "paused")
     wait_for_state(second, "running")
-    client.resume(first)
+    client.resume_run(first)
     wait_for_state(first, "running")
     why = "wants 2 cores, and runs at work use 2 of 2; with fewer threads each, runs go side by side"
     wait_for(lambda: third.status().message == why)
-    client.stop(second)
-    client.stop(third)
+    client.stop_run(second)
+    client.stop_run(third)
     assert third.status().message == ""
     wait_for_state(second, "stopped")
     assert third.status().state == "stopped"
-    assert queue.waiting() == {}
+    assert queue.list_waiting() == {}
 
 
 def test_commands_that_come_before_the_worker_are_obeyed():
     run = create_run(tiny(**LONG))
-    client.pause(run)
-    client.submit(run)
+    client.pause_run(run)
+    client.submit_run(run)
     wait_for_state(run, "paused")
     assert run.status().step <= 1
 
 
 def test_a_killed_worker_is_seen_at_once_and_explained():
     run = create_run(tiny(**LONG))
-    client.submit(run)
+    client.submit_run(run)
     wait_for(lambda: len(run.rows()) > 5)
     kill(worker_of(run))
     wait_for_state(run, "died", seconds=2)
     wait_for(lambda: "killed (out of memory, or by hand)" in run.status().message, 5)
     seen = len([row for row in run.rows() if row.type == "epoch"])
-    client.resume(run)
+    client.resume_run(run)
     wait_for_state(run, "running")
     wait_for(lambda: len([row for row in run.rows() if row.type == "epoch"]) > seen)
 
@@ -180,19 +180,19 @@ def test_a_killed_worker_is_seen_at_once_and_explained():
 def test_a_resume_in_the_moment_of_a_death_takes():
     """Whether the service has noticed the death, is writing it down or has done so: the run goes on."""
     run, random = create_run(tiny(**LONG)), Random(0)
-    client.submit(run)
+    client.submit_run(run)
     for _ in range(8):
         wait_for_state(run, "preparing", "running")
         before = wait_for(lambda: worker_of(run))
         kill(before)
         time.sleep(random.uniform(0, 0.06))
-        client.resume(run)
+        client.resume_run(run)
         wait_for(lambda before=before: worker_of(run) not in (None, before))
 
 
 def test_a_terminated_worker_saves_and_is_interrupted():
     run = create_run(tiny(**LONG))
-    client.submit(run)
+    client.submit_run(run)
     wait_for(lambda: len(run.rows()) > 5)
     os.kill(worker_of(run), signal.SIGTERM)
     wait_for_state(run, "interrupted")
@@ -202,27 +202,27 @@ def test_a_terminated_worker_saves_and_is_interrupted():
 def test_a_run_that_cannot_be_read_fails_and_leaves_the_queue():
     run = create_run(tiny())
     (run.path / "config.json").write_text('{"model": {"kernel_size": 99}}')
-    client.submit(run)
+    client.submit_run(run)
     wait_for_state(run, "failed")
     assert "kernel_size" in run.status().message
-    queue.put("no-such-run")
-    wait_for(lambda: not queue.waiting())
+    queue.put_in_queue("no-such-run")
+    wait_for(lambda: not queue.list_waiting())
 
 
 def test_a_killed_service_leaves_its_workers_and_the_next_one_finds_them():
     first, second = create_run(tiny(threads=2, **LONG)), create_run(tiny(threads=2))
-    client.submit(first)
+    client.submit_run(first)
     wait_for_state(first, "running")
     pid = service_pid()
     kill(pid)
     wait_for(lambda: not client.is_alive())
     rows = len(first.rows())
-    client.submit(second)  # starts another service
+    client.submit_run(second)  # starts another service
     assert service_pid() != pid
     wait_for(lambda: len(first.rows()) > rows)
     time.sleep(1.0)
     assert second.status().state == "queued"  # the first one's worker counts
-    client.stop(first)
+    client.stop_run(first)
     wait_for_state(second, "finished")
 
 
@@ -236,7 +236,7 @@ def test_a_lost_queue_is_made_again():
     client.ensure_service()
     wait_for_state(run, "finished")
     assert young.status().state == "queued"  # whoever makes it will say what it is for
-    client.stop(young)
+    client.stop_run(young)
 
 
 def test_spawned_where_fork_is_unsafe(module_home, monkeypatch):
@@ -244,7 +244,7 @@ def test_spawned_where_fork_is_unsafe(module_home, monkeypatch):
     wait_for(lambda: not client.is_alive())
     monkeypatch.setenv("PLAYGROUND_START_METHOD", "spawn")
     run = create_run(tiny(**LONG))
-    client.submit(run)
+    client.submit_run(run)
     wait_for_state(run, "running", seconds=60)
     assert b"playground.jobs.worker" in Path(f"/proc/{worker_of(run)}/cmdline").read_bytes()
     kill(worker_of(run))
@@ -269,8 +269,8 @@ def test_two_servers_share_a_service_and_the_last_one_saves_the_runs(module_home
     wait_for(client.is_alive)
     pid = service_pid()
     run, waiting = create_run(tiny(threads=2, **LONG)), create_run(tiny(threads=2, **LONG))
-    client.submit(run)
-    client.submit(waiting)
+    client.submit_run(run)
+    client.submit_run(waiting)
     wait_for_state(run, "running")
     wait_for(lambda: run.status().step > 0)
     servers[0].communicate("\n", timeout=30)
@@ -281,7 +281,7 @@ def test_two_servers_share_a_service_and_the_last_one_saves_the_runs(module_home
     assert run.load_resume()[1]["step"] == run.status().step > 0
     wait_for(lambda: processes(module_home) == [])
     assert waiting.status().state == "queued"
-    client.resume(run)  # starts a service, and both go on
+    client.resume_run(run)  # starts a service, and both go on
     wait_for_state(waiting, "running")
     wait_for(lambda: run.status().state == "queued")
 
@@ -304,7 +304,7 @@ def test_a_service_that_nobody_needs_ends(module_home, monkeypatch):
     wait_for(lambda: not client.is_alive())
     monkeypatch.setenv("PLAYGROUND_IDLE_LIMIT", "0.5")
     client.ensure_service()
-    with client.client(service=False):
+    with client.hold_presence(service=False):
         wait_for(lambda: "starts" in (module_home / client.LOG).read_text())
         time.sleep(6)
         assert client.is_alive()

@@ -11,7 +11,7 @@ from jobs_support import kill, kill_all, processes, tiny, wait_for
 from playground.data import store
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import ACTIVE, RESUMABLE, RunFolder, create_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at processes in /proc")
@@ -31,7 +31,7 @@ def figures(run: RunFolder) -> list[str]:
 def storm_home(home, session_home, monkeypatch):
     store.open_arrays("cifar10-mini")
     monkeypatch.setenv("PLAYGROUND_SLOTS", "2")
-    with client.client():  # as a server does, it starts the service again within two seconds
+    with client.hold_presence():  # as a server does, it starts the service again within two seconds
         yield home
     kill_all(home)
 
@@ -56,7 +56,7 @@ def let_it_write(run: RunFolder, rows: int) -> None:
 
 def test_no_row_is_lost_and_resumed_runs_end_with_the_same_weights(storm_home):
     reference = create_run(CONFIG, name="reference")
-    assert work(reference, Slot("cpu", 1)).state == "finished"
+    assert run_worker(reference, Slot("cpu", 1)).state == "finished"
     expected, last = figures(reference), reference.epochs()[-1]
 
     rng = random.Random(0)
@@ -68,7 +68,7 @@ def test_no_row_is_lost_and_resumed_runs_end_with_the_same_weights(storm_home):
         if len(unfinished) < 2:
             runs.append(create_run(CONFIG))
             seen[runs[-1]] = set()
-            client.submit(runs[-1])
+            client.submit_run(runs[-1])
             continue
         if rng.random() < 0.8:  # let one get some way; else strike at once, maybe before it has begun
             let_it_write(rng.choice(unfinished), rng.randrange(15))
@@ -86,12 +86,12 @@ def test_no_row_is_lost_and_resumed_runs_end_with_the_same_weights(storm_home):
             seen[run] |= rows
             assert state in ACTIVE | RESUMABLE | {"finished"}
             if state in ("died", "failed"):
-                client.resume(run)
+                client.resume_run(run)
 
     def all_finished() -> bool:
         for run in runs:
             if run.status().state in ("died", "failed"):
-                client.resume(run)
+                client.resume_run(run)
         return all(run.status().state == "finished" for run in runs)
 
     wait_for(all_finished, 120)

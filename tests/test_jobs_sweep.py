@@ -11,7 +11,7 @@ from playground import locks
 from playground.config import RunConfig
 from playground.data import store
 from playground.jobs import client
-from playground.jobs.cleanup import sweep
+from playground.jobs.cleanup import clean_home
 from playground.runs import create_run, runs_folder
 from playground.runs.registry import draft_folder
 
@@ -48,7 +48,7 @@ def test_what_was_left_goes_and_what_lives_stays(home):
     write(run.path / ".status.json-abcd1234")
     write(run.path / "checkpoints" / ".epoch-0001.safetensors-abcd1234")
     write(runs_folder() / ".failed-20260101-000000-00000b")
-    sweep()
+    clean_home()
     assert everything(home) == kept
 
 
@@ -62,10 +62,10 @@ def test_what_is_being_made_is_left_alone(home):
     with draft_folder() as draft, store.locked("pets"):
         old(draft)
         old(making)
-        sweep()
+        clean_home()
         assert draft.exists() and making.exists()
     assert young.exists() and failed.exists()
-    sweep()
+    clean_home()
     assert not draft.exists() and not making.exists()
 
 
@@ -78,7 +78,7 @@ def test_a_killed_maker_leaves_nothing_once_a_service_starts(home):
     maker.send_signal(signal.SIGKILL)
     maker.communicate(timeout=30)
     old(draft)
-    with client.client():
+    with client.hold_presence():
         deadline = time.monotonic() + 60
         while draft.exists() and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -13,9 +13,9 @@ from playground.data import store
 from playground.events import Batch, Epoch, EpochRow
 from playground.jobs import client, queue, worker
 from playground.jobs.control import Control
-from playground.jobs.explain import explain
+from playground.jobs.explain import explain_end
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunError, RunFolder, RunReader, create_run
 from playground.runs.rows import to_line
 from playground.training import reports, trainer
@@ -51,23 +51,23 @@ def same(a: dict, b: dict) -> bool:
 
 def test_what_a_fold_predicts_is_kept():
     run = create_run(tiny(folds=4, fold=1))
-    assert work(run, SLOT).state == "finished"
+    assert run_worker(run, SLOT).state == "finished"
     assert [len(run.validation_predictions(epoch)) for epoch in run.epochs()] == [20, 20, 20]
     plain = create_run(tiny())
-    work(plain, SLOT)
+    run_worker(plain, SLOT)
     with pytest.raises(RunError, match="has no folds"):
         plain.validation_predictions(2)
 
 
 def test_whoever_stops_a_run_may_say_why():
     run = create_run(tiny(epochs=50))
-    status = work(run, SLOT, at_step(5, lambda: run.command(do="stop", why="pruned: behind\nthe median")))
+    status = run_worker(run, SLOT, at_step(5, lambda: run.command(do="stop", why="pruned: behind\nthe median")))
     assert (status.state, status.message) == ("stopped", "pruned: behind the median")
 
 
 def test_a_resumed_run_is_not_described_again():
     run = create_run(tiny(epochs=3))
-    work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
+    run_worker(run, SLOT, at_step(5, lambda: run.command(do="stop")))
     assert run.about.dataset is not None
     before = (run.path / "about.json").stat().st_mtime_ns
     go_on(run)
@@ -75,8 +75,8 @@ def test_a_resumed_run_is_not_described_again():
 
 
 def go_on(run: RunFolder) -> None:
-    client.requeue(run)
-    assert work(run, SLOT).state == "finished"
+    client.requeue_run(run)
+    assert run_worker(run, SLOT).state == "finished"
 
 
 def at_step(step: int, do):
@@ -93,15 +93,15 @@ def at_step(step: int, do):
 
 def test_a_run_from_queued_to_finished():
     run = create_run(tiny())
-    queue.put(run.id)
-    status = work(run, SLOT)
+    queue.put_in_queue(run.id)
+    status = run_worker(run, SLOT)
     assert status == run.status()
     assert (status.state, status.epoch, status.epochs, status.message) == ("finished", 2, 2, "")
     assert (status.device, status.threads) == ("cpu", 1)
     assert status.step == status.total_steps == 2 * 4
     assert status.parameters > 0
     assert status.finished >= status.started
-    assert queue.waiting() == {}
+    assert queue.list_waiting() == {}
     assert run.epochs() == run.predicted_epochs() == [0, 1, 2]
     assert run.predictions(2).shape == (2000, 10)
     assert not (run.path / "resume.safetensors").exists()
@@ -111,15 +111,15 @@ def test_a_run_from_queued_to_finished():
     best = max((row for row in run.rows() if row.type == "epoch"), key=lambda row: row["val"].accuracy)
     assert (status.best_epoch, status.best_score) == (best.epoch, best["val"].accuracy)
     with pytest.raises(RunError, match="finished, not queued"):
-        work(run, SLOT)
+        run_worker(run, SLOT)
     with pytest.raises(RunError, match="nothing to resume"):
-        client.requeue(run)
+        client.requeue_run(run)
 
 
 def test_only_one_worker_at_a_time():
     run = create_run(tiny())
     with run.hold(), pytest.raises(RunError, match="already"):
-        work(run, SLOT)
+        run_worker(run, SLOT)
     assert run.status().state == "queued"
 
 
@@ -127,7 +127,7 @@ def test_only_one_worker_at_a_time():
 def reference(session_home, data):
     """A longer run that nothing disturbed: its figures and its weights."""
     run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
-    work(run, SLOT)
+    run_worker(run, SLOT)
     return figures(run), weights(run)
 
 
@@ -135,7 +135,7 @@ def reference(session_home, data):
 @pytest.mark.parametrize("step", [1, 7, 8])
 def test_an_exact_state_is_saved_in_the_middle_of_an_epoch(reference, what, step):
     run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
-    status = work(run, SLOT, at_step(step - 1 or 1, lambda: run.command(do=what)))
+    status = run_worker(run, SLOT, at_step(step - 1 or 1, lambda: run.command(do=what)))
     assert status.state == {"stop": "stopped", "interrupt": "interrupted"}[what]
     step_saved = run.load_resume()[1]["step"]
     assert step_saved in (step, step - 1, 2)
@@ -158,7 +158,7 @@ def test_whatever_a_kill_leaves_resumes_to_the_same(reference, home):
             shutil.copytree(run.path, copy)
             copies.append(RunFolder(copy))
 
-    work(run, SLOT, watch)
+    run_worker(run, SLOT, watch)
     assert len(copies) >= 5
     for copy in copies[:: max(1, len(copies) // 6)]:
         seen = [repr(row) for row in figures(copy)]
@@ -190,7 +190,7 @@ def test_a_change_is_a_row_and_survives_kills():
         if isinstance(event, Batch) and event.step in (3, 7):
             copies.append(shutil.copytree(run.path, run.path.with_name(f"at-{event.step}")))
 
-    assert work(run, SLOT, watch).state == "finished"
+    assert run_worker(run, SLOT, watch).state == "finished"
     changes = [row for row in run.rows() if row.type == "change"]
     assert [(row.knob, row.new) for row in changes] == [("learning_rate", 0.02)]
     assert changes[0].step in (5, 6)
@@ -198,9 +198,9 @@ def test_a_change_is_a_row_and_survives_kills():
     assert [row.step for row in killed.rows() if row.type == "change"] == [changes[0].step]
 
     again = []
-    client.requeue(killed)
+    client.requeue_run(killed)
     copy_at_4 = at_step(5, lambda: again.append(shutil.copytree(killed.path, killed.path.with_name("again"))))
-    assert work(killed, SLOT, copy_at_4).state == "finished"
+    assert run_worker(killed, SLOT, copy_at_4).state == "finished"
     twice = RunFolder(again[0])
     go_on(twice)
     for resumed in (killed, twice):
@@ -249,12 +249,12 @@ def test_rows_by_the_clock_come_again_as_they_were_however_often_it_is_killed(sl
         return watch
 
     run = create_run(tiny(epochs=3, batch_size=4, dropout=0.2))
-    work(run, SLOT, watch_of(run, [], 0.1))
+    run_worker(run, SLOT, watch_of(run, [], 0.1))
     assert len(copies) >= 3
     for number, (copy, seen) in enumerate(copies[:6]):  # those that come to it below are killed twice and more
         slow(seed + 10 + number)
-        client.requeue(copy)
-        assert work(copy, SLOT, watch_of(copy, seen, 0.1)).state == "finished"
+        client.requeue_run(copy)
+        assert run_worker(copy, SLOT, watch_of(copy, seen, 0.1)).state == "finished"
         check_kept(copy, seen)
     for number, (copy, seen) in enumerate(copies[6:][-4:]):
         slow(seed + 20 + number)
@@ -268,19 +268,19 @@ def test_rows_come_again_as_they_were_though_it_is_stopped_among_them_or_asked_f
     slow(1)
     run, copies = create_run(tiny(epochs=3, batch_size=4, dropout=0.2)), []
     copy_it = at_step(28, lambda: copies.append(shutil.copytree(run.path, run.path.with_name("killed"))))
-    work(run, SLOT, copy_it)
+    run_worker(run, SLOT, copy_it)
     killed = RunFolder(copies[0])
     seen = figures(killed)
     slow(2)
-    client.requeue(killed)
+    client.requeue_run(killed)
 
     def ask() -> None:
         for _ in range(3):
             killed.command(do="step_batch")
 
-    work(killed, SLOT, at_step(step, lambda: killed.command(do="stop")))
+    run_worker(killed, SLOT, at_step(step, lambda: killed.command(do="stop")))
     assert killed.load_resume()[1]["step"] < max(row["step"] for row in seen)
-    client.requeue(killed)
+    client.requeue_run(killed)
     killed.command(do="play")
     watch = at_step(step + 2, ask)
 
@@ -289,7 +289,7 @@ def test_rows_come_again_as_they_were_though_it_is_stopped_among_them_or_asked_f
         if isinstance(event, Batch) and event.step == step + 5:
             killed.command(do="play")
 
-    assert work(killed, SLOT, play_on).state == "finished"
+    assert run_worker(killed, SLOT, play_on).state == "finished"
     check_kept(killed, seen)
 
 
@@ -302,22 +302,22 @@ def test_a_setting_moved_while_seen_rows_are_computed_again_waits_for_their_end(
         if isinstance(event, Batch) and event.step == 7:  # the state is that of step 4
             copies.append(shutil.copytree(run.path, run.path.with_name("killed")))
 
-    work(run, SLOT, watch)
+    run_worker(run, SLOT, watch)
     killed = RunFolder(copies[0])
     seen = figures(killed)
     last = max(row.step for row in killed.rows())
     assert last > killed.load_resume()[1]["step"]
     if killed_again:
-        client.requeue(killed)
-        work(
+        client.requeue_run(killed)
+        run_worker(
             killed,
             SLOT,
             at_step(5, lambda: copies.append(shutil.copytree(killed.path, killed.path.with_name("again")))),
         )
         killed = RunFolder(copies[1])
-    client.requeue(killed)
+    client.requeue_run(killed)
     killed.command(set={"learning_rate": 0.02})
-    assert work(killed, SLOT).state == "finished"
+    assert run_worker(killed, SLOT).state == "finished"
     again = figures(killed)
     assert all(row in again for row in seen)
     (change,) = [row for row in killed.rows() if row.type == "change"]
@@ -335,7 +335,7 @@ def test_a_change_between_epochs_is_in_the_state(monkeypatch):
         if "change" in rows and not copies:
             copies.append(shutil.copytree(run.path, run.path.with_name("copy")))
 
-    work(run, SLOT, watch)
+    run_worker(run, SLOT, watch)
     killed = RunFolder(copies[0])
     go_on(killed)
     assert figures(killed) == figures(run)
@@ -349,7 +349,7 @@ def test_what_cannot_be_set_is_passed_over(capsys):
     run.command(do="dance")
     with (run.path / "control.jsonl").open("ab") as file:
         file.write(b"[1]\nnonsense\n")
-    assert work(run, SLOT).state == "finished"
+    assert run_worker(run, SLOT).state == "finished"
     assert not any(row.type == "change" for row in run.rows())
     assert "learning_rate" in capsys.readouterr().err
 
@@ -383,7 +383,7 @@ def test_pause_and_single_steps(reference):
         ("paused", lambda run: run.command(do="play")),
     )
     follower.start()
-    assert work(run, SLOT).state == "finished"
+    assert run_worker(run, SLOT).state == "finished"
     follower.join(20)
     steps = [status.step for status in follower.seen]
     assert steps[1] == steps[0] + 1
@@ -400,7 +400,7 @@ def test_quick_step_commands_are_counted(do, steps):
         run.command(do=do)
     seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
     seen.start()
-    assert work(run, SLOT).state == "stopped"
+    assert run_worker(run, SLOT).state == "stopped"
     seen.join(20)
     assert [status.step for status in seen.seen] == [steps]
     assert [row.step for row in run.rows() if row.type == "progress"][:3] == [1, 2, 3]
@@ -412,7 +412,7 @@ def test_another_kind_of_step_replaces_those_before():
         run.command(do=do)
     seen = Follower(run, ("paused", lambda run: run.command(do="stop")))
     seen.start()
-    work(run, SLOT)
+    run_worker(run, SLOT)
     seen.join(20)
     assert [status.step for status in seen.seen] == [1]
 
@@ -430,7 +430,7 @@ def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
 
     follower = Follower(run, ("paused", change))
     follower.start()
-    assert work(run, SLOT).state == "stopped"
+    assert run_worker(run, SLOT).state == "stopped"
     follower.join(20)
     assert not follower.is_alive()
 
@@ -438,7 +438,7 @@ def test_a_knob_that_is_changed_during_a_pause_is_changed_at_once():
 def test_a_long_pause_gives_the_memory_back(reference, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_LIMIT", 0.1)
     run = create_run(tiny(epochs=4, dropout=0.2, flip=True))
-    status = work(run, SLOT, at_step(6, lambda: run.command(do="pause")))
+    status = run_worker(run, SLOT, at_step(6, lambda: run.command(do="pause")))
     assert status.state == "paused"
     assert not run.is_locked()
     go_on(run)
@@ -447,7 +447,7 @@ def test_a_long_pause_gives_the_memory_back(reference, monkeypatch):
 
 def test_divergence_keeps_the_last_finite_checkpoint():
     run = create_run(tiny(optimizer="momentum", learning_rate=10, schedule="constant", loss="cross_entropy", epochs=30))
-    status = work(run, SLOT)
+    status = run_worker(run, SLOT)
     assert status.state == "diverged"
     assert "step" in status.message
     assert run.rows()[-1].type == "diverged"
@@ -456,11 +456,11 @@ def test_divergence_keeps_the_last_finite_checkpoint():
 
 def test_a_damaged_state_is_named_and_nothing_is_lost():
     run = create_run(tiny(epochs=4))
-    work(run, SLOT, at_step(5, lambda: run.command(do="stop")))
+    run_worker(run, SLOT, at_step(5, lambda: run.command(do="stop")))
     kept, rows = run.epochs(), figures(run)
     (run.path / "resume.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
-    client.requeue(run)
-    status = work(run, SLOT)
+    client.requeue_run(run)
+    status = run_worker(run, SLOT)
     assert status.state == "failed"
     assert "resume.safetensors is damaged" in status.message
     assert "\n" not in status.message
@@ -478,7 +478,7 @@ def test_a_full_disk_is_named_and_the_run_resumes(reference, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_epoch", full)
-        status = work(run, SLOT)
+        status = run_worker(run, SLOT)
     assert status.state == "failed"
     assert "disk is full" in status.message
     assert "delete" in status.message
@@ -495,20 +495,20 @@ def test_a_really_full_device(monkeypatch):
             file.write(to_line(row))
 
     monkeypatch.setattr(RunFolder, "append", append)
-    status = work(create_run(tiny()), SLOT)
+    status = run_worker(create_run(tiny()), SLOT)
     assert (status.state, "disk is full" in status.message) == ("failed", True)
 
 
 def test_an_unknown_device_is_named():
     run = create_run(tiny(device="cuda:9"))
-    status = work(run, Slot("cuda:9", 1))
+    status = run_worker(run, Slot("cuda:9", 1))
     assert status.state == "failed"
     assert "cuda:9" in status.message
 
 
 def test_a_geometry_that_cannot_work_is_named():
     run = create_run(tiny(channels="4-4-4-4-4-4", padding="0", kernel_size=7))
-    status = work(run, SLOT)
+    status = run_worker(run, SLOT)
     assert status.state == "failed"
     assert "block" in status.message
 
@@ -526,7 +526,7 @@ def test_a_download_can_be_stopped(monkeypatch):
 
     monkeypatch.setattr(load, "load_dataset", slow)
     lines = []
-    status = work(run, SLOT, lambda event, status: lines.append(event))
+    status = run_worker(run, SLOT, lambda event, status: lines.append(event))
     assert status.state == "stopped"
     assert lines == ["Downloading 0%"]
 
@@ -543,10 +543,10 @@ def test_explanations_are_one_line():
     }
     for expected, errors in cases.items():
         for error in errors:
-            assert explain(error, config).startswith(expected)
-            assert "\n" not in explain(error, config)
+            assert explain_end(error, config).startswith(expected)
+            assert "\n" not in explain_end(error, config)
     allocator = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …")
-    assert explain(allocator).startswith("out of memory")
+    assert explain_end(allocator).startswith("out of memory")
 
 
 def test_control_hands_out_each_command_once():
@@ -566,7 +566,7 @@ def test_control_hands_out_each_command_once():
 def test_a_feed_follows_a_resume():
     run = create_run(tiny(epochs=4))
     feed = RunReader(run)
-    work(run, SLOT, at_step(5, lambda: (feed.update(), run.command(do="stop"))))
+    run_worker(run, SLOT, at_step(5, lambda: (feed.update(), run.command(do="stop"))))
     feed.update()
     go_on(run)
     feed.update()

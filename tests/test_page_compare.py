@@ -18,9 +18,9 @@ from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
 from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.pages.compare.class_overlap import better
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -399,7 +399,7 @@ def trained_home(tmp_path_factory) -> Path:
             store.write_shapes(entry, seed)
         for name, knobs in TRAINED.items():
             folder = runs.create_run(from_flat(TINY | knobs), name)
-            assert work(folder, Slot("cpu", 1)).state == "finished"
+            assert run_worker(folder, Slot("cpu", 1)).state == "finished"
     return home
 
 
@@ -490,14 +490,14 @@ def test_the_caption_says_why_a_run_has_no_such_curve(pixels):
 def test_the_table_speaks_of_mean_iou_and_of_accuracy_with_dashes(pixels):
     cells = table(open_compare(made("a"), pixels["p"]))
     row = last_row(pixels["p"])
-    assert cells["Final test mean IoU"] == {"a": "–", "p": percent(row["test"].iou)}
-    assert cells["Final validation mean IoU"] == {"a": "–", "p": percent(row["val"].iou)}
-    assert cells["Final training pixel accuracy"] == {"a": "–", "p": percent(row["train"].accuracy)}
+    assert cells["Final test mean IoU"] == {"a": "–", "p": format_percent(row["test"].iou)}
+    assert cells["Final validation mean IoU"] == {"a": "–", "p": format_percent(row["val"].iou)}
+    assert cells["Final training pixel accuracy"] == {"a": "–", "p": format_percent(row["train"].accuracy)}
     assert cells["Final test accuracy"] == {"a": "70.0 %", "p": "–"}
     assert cells["Best epoch's test accuracy"] == {"a": "70.0 % (epoch 3)", "p": "–"}
     # The validation images choose the epoch; the test images may not.
     best = max((r for r in pixels["p"].rows() if r.type == "epoch" and r.epoch), key=lambda r: r.val.iou)
-    assert cells["Best epoch's test mean IoU"]["p"] == f"{percent(best.test.iou)} (epoch {best.epoch})"
+    assert cells["Best epoch's test mean IoU"]["p"] == f"{format_percent(best.test.iou)} (epoch {best.epoch})"
     alone = table(open_compare(pixels["p"]))
     assert "Final test mean IoU" in alone
     assert "Final test accuracy" not in alone
@@ -508,7 +508,7 @@ def test_luck_keeps_pixels_and_images_apart(pixels):
     images, of_pixels = (frame.value for frame in at.dataframe[1:3])
     assert list(images["Average test accuracy"]) == ["70.00 %", "60.00 %"]
     values = [last_row(pixels[name]).test.iou for name in "pq"]
-    assert list(of_pixels["Average test mean IoU"]) == [percent(float(np.mean(values)), 2)]
+    assert list(of_pixels["Average test mean IoU"]) == [format_percent(float(np.mean(values)), 2)]
     assert list(of_pixels["Standard deviation"]) == [f"{100 * np.std(values, ddof=1):.2f} points"]
     assert "What counts is the test mean IoU after the last epoch." in texts(at)
     assert "** against **" not in texts(at)  # no sentence holds an IoU against an accuracy
@@ -527,7 +527,7 @@ def test_two_runs_that_label_pixels_are_compared_class_by_class(pixels):
         iou = 100 * np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts)).clip(1)
         np.testing.assert_allclose(frame[letter], [*iou, 100 * row["test"].iou])
     np.testing.assert_allclose(frame["B − A"], frame["B"] - frame["A"], atol=1e-9)
-    figures = [percent(row["test"].iou) for row in rows]
+    figures = [format_percent(row["test"].iou) for row in rows]
     assert f"**A** reaches a mean IoU of {figures[0]} and **B** of {figures[1]}" in texts(at)
     change = component(at, "compare_matrix_change")["figure"]["data"][0]
     assert "% of the true class" in change["hovertemplate"]
@@ -552,7 +552,7 @@ def test_the_images_of_which_one_gets_more_pixels_right(pixels):
     assert not items[1]["box"]
     large = component(at, "compare_masks_large")["items"]
     assert [item["title"] for item in large] == ["The image", "The truth", "A", "B"]
-    words = [f"{percent(float(shares[first]))} of the pixels are right" for shares in right]
+    words = [f"{format_percent(float(shares[first]))} of the pixels are right" for shares in right]
     assert [item["note"] for item in large[2:]] == words
     assert large[1]["note"] == f"{len(np.unique(truth[first]))} class{'es' if truth[first].any() else ''}"
     assert len({item["url"] for item in large}) == 4

@@ -117,7 +117,7 @@ def test_train_on_it_is_a_link_with_the_set():
 
 def test_download_starts_one(monkeypatch):
     started = []
-    monkeypatch.setattr(fetch, "start", started.append)
+    monkeypatch.setattr(fetch, "start_fetch", started.append)
     click(open_page("data"), "download_mnist")
     assert started == ["mnist"]
 
@@ -126,15 +126,15 @@ def test_a_download_that_does_not_start_is_one_line(monkeypatch):
     def fail(name: str) -> None:
         raise catalog.DataError("the download of mnist does not start; see the log")
 
-    monkeypatch.setattr(fetch, "start", fail)
+    monkeypatch.setattr(fetch, "start_fetch", fail)
     at = click(open_page("data"), "download_mnist")
     assert errors(at) == ["the download of mnist does not start; see the log"]
 
 
 def test_progress_and_cancel(monkeypatch):
     stopped, states = [], {"svhn": FetchProgress("running", 50_000_000, 200_000_000, "Downloading train_32x32.mat")}
-    monkeypatch.setattr(fetch, "progress", lambda name: states.get(name, FetchProgress()))
-    monkeypatch.setattr(fetch, "cancel", stopped.append)
+    monkeypatch.setattr(fetch, "read_progress", lambda name: states.get(name, FetchProgress()))
+    monkeypatch.setattr(fetch, "cancel_fetch", stopped.append)
     at = open_page("data")
     assert [bar.value for bar in at.progress] == [25]
     assert at.progress[0].text == "Downloading train_32x32.mat · 50 MB of 200 MB"
@@ -151,7 +151,9 @@ def test_progress_and_cancel(monkeypatch):
 def test_a_failed_download_says_why(monkeypatch):
     line = "no connection to www.cs.toronto.edu; check the network, and download it again"
     monkeypatch.setattr(
-        fetch, "progress", lambda name: FetchProgress("failed", 0, 0, line) if name == "cifar10" else FetchProgress()
+        fetch,
+        "read_progress",
+        lambda name: FetchProgress("failed", 0, 0, line) if name == "cifar10" else FetchProgress(),
     )
     at = open_page("data")
     assert errors(at) == [line]

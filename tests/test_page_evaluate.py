@@ -13,7 +13,7 @@ from playground import runs
 from playground.config import DataConfig, RunConfig, from_flat
 from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics import scores as metrics
 from playground.metrics.calibration import compute_reliability
 from playground.metrics.confusion import find_images, find_largest_error
@@ -155,7 +155,7 @@ def test_answers_are_those_of_training_and_those_of_today_that_differ_are_marked
     tiny = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32", "threads": 1}
     tiny |= {"norm": "none", "flip": False}
     folder = runs.create_run(from_flat(tiny | {"images_per_class": 20, "epochs": 1, "batch_size": 32}), "asked again")
-    assert work(folder, Slot("cpu", 1)).state == "finished"
+    assert run_worker(folder, Slot("cpu", 1)).state == "finished"
     kept, targets = folder.predictions(1), np.array(open_arrays("cifar10-mini").test_targets)
     guess = kept.argmax(1)
     true, said = find_largest_error(count_confusion(targets, guess, 10))

@@ -13,12 +13,12 @@ from playground import runs
 from playground.config import from_flat
 from playground.data.store import open_arrays
 from playground.inference.classify import predict
-from playground.inference.load import dataset_of, load_model
+from playground.inference.load import find_dataset, load_model
 from playground.interpret.arithmetic import explain_number
 from playground.interpret.trace import trace_image
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 from playground.ui.common import pickers
 from playground.ui.pages.inside import maps
@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
         patch.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(client, "ensure_service", lambda: None)
         made = runs.create_run(from_flat(TINY | {"images_per_class": 20, "epochs": 2}), "first")
-        assert work(made, Slot("cpu", 1)).state == "finished"
+        assert run_worker(made, Slot("cpu", 1)).state == "finished"
         yield made
 
 
@@ -64,7 +64,7 @@ def pictures(at, key: str) -> list[dict]:
 
 
 def traced(folder: RunFolder, epoch: int, row: int = 0):
-    _, mean, std = dataset_of(folder)
+    _, mean, std = find_dataset(folder)
     return trace_image(load_model(folder, epoch), open_arrays("cifar10-mini").test_images[row], mean, std)
 
 

@@ -14,7 +14,7 @@ __all__ = ["app_home", "unpacked"]
 
 pytestmark = pytest.mark.usefixtures("app_home")
 
-ANNA, BEN = people.new_person(), people.new_person()
+ANNA, BEN = people.make_person(), people.make_person()
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def ben(monkeypatch):
 
 
 def be(who, monkeypatch):
-    monkeypatch.setattr(person, "current", lambda: who)
+    monkeypatch.setattr(person, "current_person", lambda: who)
 
 
 def select(at, *ids):

@@ -14,7 +14,7 @@ from playground.config import RunConfig, from_flat
 from playground.data.store import open_arrays
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 32, "device": "cpu", "precision": "float32", "threads": 1}
@@ -22,7 +22,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 32, "device": "cpu", "pr
 
 def train(name: str, epochs: int = 2, **knobs: object) -> RunFolder:
     made = runs.create_run(from_flat(TINY | {"images_per_class": 20, "epochs": epochs} | knobs), name)
-    assert work(made, Slot("cpu", 1)).state == "finished"
+    assert run_worker(made, Slot("cpu", 1)).state == "finished"
     return made
 
 
@@ -248,7 +248,7 @@ def test_a_run_without_weights_says_so_and_follows_when_they_come(two):
     at = open_page("predict", run=waiting.id)
     assert at.info[0].value == "waiting is queued; it can be asked as soon as it has weights."
     assert not guesses(at)
-    work(waiting, Slot("cpu", 1))
+    run_worker(waiting, Slot("cpu", 1))
     assert len(guesses(run(at))) == 1
     stopped = runs.create_run(two[0].config, "stopped early")
     stopped.set_status(state="stopped")

@@ -313,7 +313,7 @@ def test_resume_what_can_be_resumed():
     made = named("half way", "interrupted")
     at = click(choose(open_page("runs"), made), "act_resume")
     assert made.status().state == "queued"
-    assert queue.queued_at(made.id) is not None
+    assert queue.read_number(made.id) is not None
     assert notices(at) == "half way goes on"
     finished = named("over")
     assert choose(at, finished).button(key="act_resume").disabled

@@ -12,11 +12,11 @@ from playground import runs
 from playground.config import from_flat
 from playground.data.scenes import compose_scene
 from playground.data.store import open_arrays
-from playground.inference.load import dataset_of, load_model
-from playground.inference.sliding_window import Classifier, fuse, label_map, sweep
+from playground.inference.load import find_dataset, load_model
+from playground.inference.sliding_window import Classifier, fuse_probs, make_label_map, slide_window
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics import scores
 from playground.runs import RunFolder
 from playground.ui.pages.segment import regions as view
@@ -26,7 +26,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 16, "device": "cpu", "pr
 
 def train(name: str, **knobs: object) -> RunFolder:
     made = runs.create_run(from_flat(TINY | {"images_per_class": 60, "epochs": 2} | knobs), name)
-    assert work(made, Slot("cpu", 1)).state == "finished"
+    assert run_worker(made, Slot("cpu", 1)).state == "finished"
     return made
 
 
@@ -59,11 +59,11 @@ def chart(at, key: str) -> dict:
 
 def computed(folder: RunFolder, image: np.ndarray, epoch: int, *, regions: list[int], stride: int, sigma: float):
     """The label map by the core alone."""
-    info, mean, std = dataset_of(folder)
+    info, mean, std = find_dataset(folder)
     who = Classifier(load_model(folder, epoch), info.size, mean, std)
-    sweeps = [sweep(who, image, region, stride, "windows") for region in regions]
-    probs = fuse(sweeps, *image.shape[:2], "mean", sigma)
-    return probs, label_map(probs, *image.shape[:2])
+    sweeps = [slide_window(who, image, region, stride, "windows") for region in regions]
+    probs = fuse_probs(sweeps, *image.shape[:2], "mean", sigma)
+    return probs, make_label_map(probs, *image.shape[:2])
 
 
 def upload(folder: RunFolder, content: bytes, name: str = "photo.png"):
@@ -105,8 +105,10 @@ def test_a_scene_is_labelled_and_judged(both):
 def test_nothing_is_computed_while_nothing_changes(both, monkeypatch):
     at = page(both[0])
     asked = []
-    real = sweep
-    monkeypatch.setattr("playground.inference.sliding_window.sweep", lambda *given: asked.append(given) or real(*given))
+    real = slide_window
+    monkeypatch.setattr(
+        "playground.inference.sliding_window.slide_window", lambda *given: asked.append(given) or real(*given)
+    )
     at.slider(key="segment_opacity").set_value(0.2)
     run(at)
     at.session_state[view.POINT] = (3, 4)

@@ -15,10 +15,10 @@ from playground.comparison.remedies import REMEDIES
 from playground.config import from_flat
 from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
-from playground.inference.segment import blurred, judged, pixel_probs
+from playground.inference.segment import blur_images, evaluate_at_scales, predict_pixels
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics import IGNORE
 from playground.metrics.mask_scores import MASK_METRICS, class_fractions, compute_mask_metrics
 from playground.plots.masks import PALETTE, find_clear_class, indexed_png, overlay_mask
@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
             DatasetInfo("few-shapes", "Few", shapes.CLASSES, 3, 32, 40, 30, "MIT", "here", "", task="segmentation")
         )
         made = runs.create_run(from_flat(TINY), "pixels")
-        assert work(made, Slot("cpu", 1)).state == "finished"
+        assert run_worker(made, Slot("cpu", 1)).state == "finished"
         yield made
 
 
@@ -82,9 +82,9 @@ def test_the_test_images_show_what_the_run_kept(trained):
     items = component(at, "segment_strip")["items"]
     assert len(items) == 24 and items[0]["box"] and not items[1]["box"]
     row = [row for row in trained.rows() if row.type == "epoch"][-1]
-    assert metric(at, "Mean IoU") == pickers.percent(row["test"].iou)
-    assert metric(at, "Pixel accuracy") == pickers.percent(row["test"].accuracy)
-    assert metric(at, "Boundary F1") == pickers.percent(row["test"].boundary_f1)
+    assert metric(at, "Mean IoU") == pickers.format_percent(row["test"].iou)
+    assert metric(at, "Pixel accuracy") == pickers.format_percent(row["test"].accuracy)
+    assert metric(at, "Boundary F1") == pickers.format_percent(row["test"].boundary_f1)
     table = at.dataframe[0].value
     assert list(table["Class"]) == list(shapes.CLASSES)
     counts = np.array(row.confusion)
@@ -123,18 +123,18 @@ def test_a_photo_gets_a_mask_at_its_own_resolution(trained):
     assert "120 × 90 pixels" in component(at, "segment_photo_pictures")["items"][0]["note"]
     words = component(at, "segment_photo_pictures")["items"][1]["note"]
     shown = np.asarray(Image.fromarray(photo).resize((32, 24), Image.Resampling.BILINEAR, reducing_gap=3))
-    mask = pixel_probs(trained, 2, shown.transpose(2, 0, 1)).argmax(0).astype(np.uint8)
+    mask = predict_pixels(trained, 2, shown.transpose(2, 0, 1)).argmax(0).astype(np.uint8)
     found = class_fractions(np.asarray(Image.fromarray(mask).resize((120, 90), Image.Resampling.NEAREST)), 6)
     largest = int(found.argmax())
-    assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(found[largest]))}"
+    assert words == f"{shapes.CLASSES[largest]} covers {pickers.format_percent(float(found[largest]))}"
     side = next(slider for slider in at.select_slider if slider.label == "Seen at")
     side.set_value(120)
     at = run(at)
     assert not errors(at)
-    own = class_fractions(pixel_probs(trained, 2, photo.transpose(2, 0, 1)).argmax(0).astype(np.uint8), 6)
+    own = class_fractions(predict_pixels(trained, 2, photo.transpose(2, 0, 1)).argmax(0).astype(np.uint8), 6)
     largest = int(own.argmax())
     words = component(at, "segment_photo_pictures")["items"][1]["note"]
-    assert words == f"{shapes.CLASSES[largest]} covers {pickers.percent(float(own[largest]))}"
+    assert words == f"{shapes.CLASSES[largest]} covers {pickers.format_percent(float(own[largest]))}"
     at.get_by_key("segment_scales").set_value("three")
     assert not errors(run(at))
 
@@ -147,7 +147,7 @@ def test_a_file_that_is_no_photo_is_one_line(trained):
 
 
 def test_a_remedy_trains_two_runs_that_differ_in_it_alone(trained, monkeypatch):
-    monkeypatch.setattr(client, "submit", lambda folder: None)
+    monkeypatch.setattr(client, "submit_run", lambda folder: None)
     before = {folder.id for folder in runs.list_runs()}
     at = click(view(trained, "remedies"), "segment_train_boundary")
     assert not errors(at)
@@ -156,7 +156,7 @@ def test_a_remedy_trains_two_runs_that_differ_in_it_alone(trained, monkeypatch):
     assert all(f.about.parent == trained.id and f.config.data == trained.config.data for f in made)
     assert "appears when both have an epoch" in at.info[0].value
     for folder in made:
-        assert work(folder, Slot("cpu", 1)).state == "finished"
+        assert run_worker(folder, Slot("cpu", 1)).state == "finished"
     at = run(at)
     rows = [[row for row in f.rows() if row.type == "epoch"][-1] for f in made]
     change = 100 * (rows[1].test.boundary_f1 - rows[0].test.boundary_f1)
@@ -178,8 +178,8 @@ def test_blur_is_answered_at_one_size_and_at_several(trained):
     data = store.open_arrays("few-shapes")
 
     def overlap(sigma: float, *scales: float) -> str:
-        images, targets = blurred(np.asarray(data.test_images), sigma), np.asarray(data.test_targets)
-        return pickers.percent(judged(trained, 2, images, targets, scales)[0]["iou"])
+        images, targets = blur_images(np.asarray(data.test_images), sigma), np.asarray(data.test_targets)
+        return pickers.format_percent(evaluate_at_scales(trained, 2, images, targets, scales)[0]["iou"])
 
     assert metric(at, "Mean IoU") == overlap(3.0, 1.0, 0.75, 0.5)
     assert at.metric[0].delta.endswith(f"from {overlap(3.0, 1.0)}")

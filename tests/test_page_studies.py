@@ -11,7 +11,7 @@ from playground import runs, studies
 from playground.config import RunConfig, flatten
 from playground.jobs import client, queue
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 from playground.studies import Study, StudyFolder, lifecycle, parse_axis
 from playground.ui.pages.studies import findings
@@ -25,7 +25,7 @@ FIELD = "study_new_"
 @pytest.fixture(autouse=True)
 def slots(monkeypatch):
     monkeypatch.setenv("PLAYGROUND_SLOTS", "2")
-    monkeypatch.setattr(client, "devices", lambda: {"cpu": "CPU"})
+    monkeypatch.setattr(client, "list_devices", lambda: {"cpu": "CPU"})
 
 
 def finish(member: RunFolder, accuracy: float, state: str = "finished", message: str = "") -> None:
@@ -35,7 +35,7 @@ def finish(member: RunFolder, accuracy: float, state: str = "finished", message:
         row = {"type": "epoch", "epoch": epoch, "step": epoch * 10, "seconds": epoch * 1.0, "train": None}
         member.append(make_row(row | {"val": scores, "test": scores}))
     member.set_status(state=state, epoch=2, epochs=2, seconds=2.0, best_score=accuracy, message=message)
-    queue.remove(member.id)
+    queue.remove_from_queue(member.id)
 
 
 def sweep(accuracies=(0.3, 0.5, 0.7, 0.4), **more) -> StudyFolder:
@@ -71,7 +71,7 @@ def test_a_sweep_is_started_and_shown():
     assert values == [("0.0001", "3"), ("0.0001", "5"), ("0.1", "3"), ("0.1", "5")]
     assert at.query_params["study"] == [folder.id] or at.query_params["study"] == folder.id
     assert ":green-badge[:material/play_circle: Running]" in texts(at)
-    assert len(queue.waiting()) == 4
+    assert len(queue.list_waiting()) == 4
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_pruned_runs_are_called_so():
 def test_a_cross_validation_shows_mean_deviation_and_the_matrix():
     folder = lifecycle.start_study(Study("folds", tiny(), 2, name="two folds"))
     for member in folder.members():
-        work(member.run, Slot("cpu", 1))
+        run_worker(member.run, Slot("cpu", 1))
     at = open_page("studies", study=folder.id)
     assert [metric.label for metric in at.metric] == ["Accuracy on the fold held back", "Accuracy on the test images"]
     assert "±" in at.metric[0].value
@@ -256,7 +256,7 @@ def test_a_range_test_takes_its_rate_to_the_form():
     folder = lifecycle.start_study(Study("range_test", config))
     at = open_page("studies", study=folder.id)
     assert "The curve appears with the first batches." in texts(at)
-    work(folder.members()[0].run, Slot("cpu", 1))
+    run_worker(folder.members()[0].run, Slot("cpu", 1))
     at = open_page("studies", study=folder.id)
     assert "where the loss falls fastest" in texts(at)
     rate = float(at.button(key="study_use_rate").label.split()[1])
@@ -319,4 +319,4 @@ def test_a_deleted_run_leaves_the_others():
 def test_members_that_were_not_made_come_with_the_next_visit():
     folder = studies.create_study(Study("seeds", tiny(), 3))
     open_page("studies", study=folder.id)
-    assert len(folder.members()) == len(queue.waiting()) == 3
+    assert len(folder.members()) == len(queue.list_waiting()) == 3

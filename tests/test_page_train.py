@@ -470,7 +470,7 @@ def test_the_gap_of_an_overfitting_run_is_shaded():
 def underfits(monkeypatch):
     """Runs that learned little, so that dead units may be why."""
     card = Finding("underfitting", "Underfitting", "It learned little.", "channels", "Take more.", "info")
-    monkeypatch.setattr(diagnosis, "findings", lambda view: [card])
+    monkeypatch.setattr(diagnosis, "find_findings", lambda view: [card])
 
 
 def test_one_epoch_is_too_early_to_tell():

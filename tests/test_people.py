@@ -25,7 +25,7 @@ from playground.ui.common import person
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("playground/ui/**/*.py")])
-ANNA, BEN = people.new_person(), people.new_person()
+ANNA, BEN = people.make_person(), people.make_person()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -43,15 +43,15 @@ def test_a_cookie_says_whose_it_is_and_cannot_be_made_up():
 
 
 def test_another_home_knows_nothing_of_it(tmp_path, monkeypatch):
-    value, name = people.write_cookie(ANNA), people.cookie_name()
+    value, name = people.write_cookie(ANNA), people.name_cookie()
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     assert people.read_cookie(value) is None
-    assert people.cookie_name() != name
+    assert people.name_cookie() != name
 
 
 def test_the_secret_is_made_once_for_its_owner_alone(home):
     with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(lambda _: people.cookie_name(), range(16)))
+        names = set(pool.map(lambda _: people.name_cookie(), range(16)))
     assert len(names) == 1
     assert stat.S_IMODE((home / "secret").stat().st_mode) == 0o600
     assert os.listdir(home) == ["secret"]
@@ -82,9 +82,9 @@ def test_without_a_secret_cookies_hold_as_long_as_the_server(home):
     ],
 )
 def test_who_comes_from_this_machine(client_host, server_host, headers, here, monkeypatch):
-    assert people.is_here(client_host, server_host, headers) == here
+    assert people.is_on_this_machine(client_host, server_host, headers) == here
     monkeypatch.setenv("PLAYGROUND_SHARED", "1")
-    assert not people.is_here(client_host, server_host, headers)
+    assert not people.is_on_this_machine(client_host, server_host, headers)
 
 
 # The middleware
@@ -157,9 +157,9 @@ def act(run: RunFolder, by: str) -> dict:
         "rename": lambda: run.rename("mine", by=by),
         "annotate": lambda: run.annotate("mine", by=by),
         "command": lambda: run.command(by=by, do="pause"),
-        "pause": lambda: client.pause(run, by=by),
-        "stop": lambda: client.stop(run, by=by),
-        "resume": lambda: client.resume(run, by=by),
+        "pause": lambda: client.pause_run(run, by=by),
+        "stop": lambda: client.stop_run(run, by=by),
+        "resume": lambda: client.resume_run(run, by=by),
         "delete": lambda: run.delete(by=by),
     }
 

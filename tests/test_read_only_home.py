@@ -173,10 +173,10 @@ def test_the_command_line_reads_and_refuses_to_write(filled, capsys, tmp_path):
 
 def test_a_server_starts_no_service_and_says_nothing(filled, monkeypatch, capfd):
     monkeypatch.setattr(client, "KEEP_SECONDS", 0.01)
-    with client.client():
+    with client.hold_presence():
         lifecycle.revive_studies()
         time.sleep(0.2)
         assert not client.is_alive() and processes(filled.home) == []
     assert capfd.readouterr() == ("", "")
-    cookie = people.write_cookie(people.new_person())  # it lasts as long as the server
+    cookie = people.write_cookie(people.make_person())  # it lasts as long as the server
     assert people.read_cookie(cookie)

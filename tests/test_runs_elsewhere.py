@@ -10,7 +10,7 @@ from playground.data import catalog, store
 from playground.data.catalog import DataError
 from playground.exports import FORMATS, export
 from playground.inference.classify import predict
-from playground.inference.load import dataset_of
+from playground.inference.load import find_dataset
 from playground.runs import RunFolder, export_zip, import_zip
 
 __all__ = ["unpacked", "with_images"]
@@ -35,7 +35,7 @@ def test_it_predicts_the_same(elsewhere):
 
 def test_it_knows_its_classes_and_normalisation(elsewhere):
     run, _, _ = elsewhere
-    dataset, mean, std = dataset_of(run)
+    dataset, mean, std = find_dataset(run)
     assert (dataset.name, dataset.classes[:2], dataset.shape) == ("few", ("airplane", "automobile"), (3, 32, 32))
     assert len(mean) == len(std) == 3 and min(std) > 0
 

@@ -6,11 +6,11 @@ import pytest
 
 from playground import people
 from playground.config import RunConfig
-from playground.jobs.cleanup import sweep
+from playground.jobs.cleanup import clean_home
 from playground.runs import RunError, create_run, empty_trash, list_runs, list_trash, open_run, restore_run, runs_folder
 from playground.runs.trash import KEPT_DAYS, sweep_trash
 
-ANNA, BEN = people.new_person(), people.new_person()
+ANNA, BEN = people.make_person(), people.make_person()
 
 
 def own_runs() -> list[str]:
@@ -75,7 +75,7 @@ def test_the_trash_is_each_person_s_own():
     assert [each.id for each in list_trash()] == [his.id]
 
 
-@pytest.mark.parametrize("clean", [sweep_trash, sweep])
+@pytest.mark.parametrize("clean", [sweep_trash, clean_home])
 def test_a_week_later_it_is_gone(monkeypatch, clean):
     old, new = create_run(RunConfig()), create_run(RunConfig())
     now = time.time()

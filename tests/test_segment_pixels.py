@@ -15,9 +15,9 @@ from playground.inference import segment as pixel_module
 from playground.inference.classify import predict
 from playground.inference.errors import InferenceError
 from playground.inference.load import load_model
-from playground.inference.segment import pixel_probs
+from playground.inference.segment import predict_pixels
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.metrics import IGNORE
 from playground.models import build
 from playground.runs import RunError, RunFolder, create_run, demo_run, list_runs, open_run
@@ -141,7 +141,7 @@ def test_augmentation_moves_image_and_mask_together():
 def trained(home) -> RunFolder:
     store.write_shapes(few_shapes())
     run = create_run(from_flat(TINY | {"epochs": 1}), "pixels")
-    assert work(run, Slot("cpu", 1)).state == "finished"
+    assert run_worker(run, Slot("cpu", 1)).state == "finished"
     return run
 
 
@@ -159,13 +159,13 @@ def test_a_run_keeps_masks_and_is_judged_by_its_iou(trained):
 def test_the_kept_masks_are_what_the_network_says_of_the_test_images(trained):
     images = store.open_arrays("few-shapes").test_images
     for row in (0, 23):
-        np.testing.assert_array_equal(pixel_probs(trained, 1, images[row]).argmax(0), trained.masks(1)[row])
+        np.testing.assert_array_equal(predict_pixels(trained, 1, images[row]).argmax(0), trained.masks(1)[row])
 
 
 def test_a_photo_of_any_size_and_its_tiles(trained, monkeypatch):
     random = np.random.default_rng(0)
     photo = random.integers(0, 256, (3, 150, 171), np.uint8)
-    whole = pixel_probs(trained, 1, photo)
+    whole = predict_pixels(trained, 1, photo)
     assert whole.shape == (6, 150, 171) and whole.dtype == np.float32
     np.testing.assert_allclose(whole.sum(0), 1, atol=1e-5)
     net, info = load_model(trained, 1), store.open_arrays("few-shapes").info
@@ -175,34 +175,34 @@ def test_a_photo_of_any_size_and_its_tiles(trained, monkeypatch):
     # Two blocks see some 20 pixels around; a margin of 32 makes tiles that fit together without a seam.
     monkeypatch.setattr(pixel_module, "TILE", 64)
     monkeypatch.setattr(pixel_module, "MARGIN", 32)
-    tiled = pixel_probs(trained, 1, photo)
+    tiled = predict_pixels(trained, 1, photo)
     assert tiled.shape == whole.shape
     padded = np.pad(photo, ((0, 0), (0, 10), (0, 21)), "edge")  # to 160 × 192, which halve well
     monkeypatch.setattr(pixel_module, "TILE", 1000)
-    np.testing.assert_allclose(pixel_probs(trained, 1, padded)[:, :150, :171], tiled, atol=1e-5)
+    np.testing.assert_allclose(predict_pixels(trained, 1, padded)[:, :150, :171], tiled, atol=1e-5)
     monkeypatch.setattr(pixel_module, "TILE", 64)
     monkeypatch.setattr(pixel_module, "MARGIN", 4)
-    assert np.abs(pixel_probs(trained, 1, photo) - tiled).max() > 1e-3
+    assert np.abs(predict_pixels(trained, 1, photo) - tiled).max() > 1e-3
 
 
 def test_scales_are_averaged(trained):
     photo = np.random.default_rng(0).integers(0, 256, (3, 64, 48), np.uint8)
-    one, two = pixel_probs(trained, 1, photo), pixel_probs(trained, 1, photo, (0.5,))
+    one, two = predict_pixels(trained, 1, photo), predict_pixels(trained, 1, photo, (0.5,))
     assert two.shape == one.shape and np.abs(two - one).max() > 1e-3
-    np.testing.assert_allclose(pixel_probs(trained, 1, photo, (1.0, 0.5)), (one + two) / 2, atol=1e-6)
+    np.testing.assert_allclose(predict_pixels(trained, 1, photo, (1.0, 0.5)), (one + two) / 2, atol=1e-6)
 
 
 def test_bad_input_is_one_line(trained, monkeypatch):
     photo = np.zeros((3, 40, 40), np.uint8)
     with pytest.raises(InferenceError, match=r"takes uint8 \(3, H, W\)"):
-        pixel_probs(trained, 1, photo[:1])
+        predict_pixels(trained, 1, photo[:1])
     with pytest.raises(InferenceError, match="1 × 1 pixels are too few"):
-        pixel_probs(trained, 1, photo[:, :1, :1])
+        predict_pixels(trained, 1, photo[:, :1, :1])
     with pytest.raises(InferenceError, match="keeps epochs 0 to 1"):
-        pixel_probs(trained, 5, photo)
+        predict_pixels(trained, 5, photo)
     monkeypatch.setattr(pixel_module, "MAX_NUMBERS", 100)
     with pytest.raises(InferenceError, match="40 × 40 pixels are too many for 6 classes"):
-        pixel_probs(trained, 1, photo)
+        predict_pixels(trained, 1, photo)
     with pytest.raises(InferenceError, match="labels each pixel"):
         predict(trained, 1, photo[None, :, :32, :32])
 
@@ -216,7 +216,7 @@ def test_the_bundled_run_labels_the_pixels_of_shapes(home):
     assert figures[-1] > 0.8 > 0.3 > figures[0]
     data, masks, right = store.open_arrays("shapes"), demo.masks(last), []
     for row in range(8):  # its weights are kept as float16, and were computed with as bfloat16 where that is fast
-        again = pixel_probs(demo, last, np.asarray(data.test_images[row])).argmax(0)
+        again = predict_pixels(demo, last, np.asarray(data.test_images[row])).argmax(0)
         assert (again == masks[row]).mean() > 0.99
         right.append((again == data.test_targets[row]).mean())
     assert np.mean(right) > 0.9

@@ -13,7 +13,7 @@ from playground.config import from_flat
 from playground.data import store
 from playground.jobs import client, queue
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunError
 from playground.studies import Study, StudyError, lifecycle, parse_axis, plan, range_test
 from playground.studies.results import StudyReader, compute_mean_std, compute_noise_margin, count_out_of_fold, find_best
@@ -35,7 +35,7 @@ def quiet(home, data, monkeypatch):
     """Nobody who would start a run."""
     (home / "data").symlink_to(data)
     monkeypatch.setattr(client, "ensure_service", lambda: None)
-    monkeypatch.setattr(client, "devices", lambda: {"cpu": "CPU"})
+    monkeypatch.setattr(client, "list_devices", lambda: {"cpu": "CPU"})
 
 
 def refusal(make) -> str:
@@ -74,8 +74,8 @@ def test_threads_that_were_asked_for_stay():
 
 
 def test_members_do_not_mix_a_gpu_and_the_cpu(monkeypatch):
-    monkeypatch.setattr(client, "devices", lambda: {"cpu": "CPU", "cuda:0": "GPU", "cuda:1": "GPU"})
-    monkeypatch.setattr(client, "cores", lambda: 8)
+    monkeypatch.setattr(client, "list_devices", lambda: {"cpu": "CPU", "cuda:0": "GPU", "cuda:1": "GPU"})
+    monkeypatch.setattr(client, "count_cores", lambda: 8)
     assert member_base(tiny(device="auto")).training.device == "cuda"
     assert member_base(tiny(device="cpu")).training.device == "cpu"
     assert lifecycle.count_slots(tiny(device="auto")) == 2
@@ -105,7 +105,9 @@ def test_a_study_that_cannot_be_is_one_line(make, says):
 
 
 def test_the_time_is_the_sum_over_the_slots(monkeypatch):
-    monkeypatch.setattr(lifecycle.estimate, "seconds_per_epoch", lambda config: float(config.model.kernel_size))
+    monkeypatch.setattr(
+        lifecycle.estimate, "estimate_seconds_per_epoch", lambda config: float(config.model.kernel_size)
+    )
     configs = [tiny(kernel_size=k, epochs=e) for k, e in ((3, 4), (5, 2), (1, 4))]
     assert lifecycle.estimate_seconds(configs, 2) == pytest.approx((12 + 10 + 4) / 2)
     assert lifecycle.estimate_seconds(configs, 3) == pytest.approx(12), "no shorter than the longest"
@@ -113,12 +115,14 @@ def test_the_time_is_the_sum_over_the_slots(monkeypatch):
 
 
 def test_a_single_thread_takes_longer_than_two():
-    one, two = (lifecycle.estimate.seconds_per_epoch(tiny(threads=threads)) for threads in (1, 2))
+    one, two = (lifecycle.estimate.estimate_seconds_per_epoch(tiny(threads=threads)) for threads in (1, 2))
     assert one / two == pytest.approx(3300 / 2240, rel=0.01)
 
 
 def test_a_fold_takes_as_long_as_what_it_learns_from():
-    seen = [lifecycle.estimate.images_to_train(tiny(validation_share=s, folds=f)) for s, f in ((0.25, 0), (0.1, 4))]
+    seen = [
+        lifecycle.estimate.count_training_images(tiny(validation_share=s, folds=f)) for s, f in ((0.25, 0), (0.1, 4))
+    ]
     assert seen == [60, 60]
 
 
@@ -151,7 +155,7 @@ def test_starting_puts_all_members_into_the_queue():
     folder = lifecycle.start_study(Study("sweep", tiny(), axes=SWEEP, name="four"))
     members = folder.members()
     assert [m.number for m in members] == [0, 1, 2, 3]
-    assert list(queue.waiting()) == [m.run_id for m in members]
+    assert list(queue.list_waiting()) == [m.run_id for m in members]
     for member, (values, config) in zip(members, folder.plan.members, strict=True):
         assert member.values == values and member.run.config == config
         assert (member.run.about.study, member.run.about.member) == (folder.id, member.number)
@@ -181,7 +185,7 @@ def test_a_server_that_starts_lets_studies_go_on():
     lifecycle.revive_studies()
     assert [len(folder.members()) for folder in (half, whole, bad)] == [2, 2, 0]
     lifecycle.revive_studies()
-    assert len(queue.waiting()) == 4
+    assert len(queue.list_waiting()) == 4
 
 
 def test_only_one_adds_members():
@@ -207,14 +211,14 @@ def test_a_study_on_a_shelf_of_other_runs_reads_none_of_them(monkeypatch):
 
 def test_stopping_and_going_on():
     folder = lifecycle.start_study(Study("seeds", tiny(), 3))
-    work(folder.members()[0].run, SLOT)
+    run_worker(folder.members()[0].run, SLOT)
     lifecycle.stop_study(folder)
     feed = StudyReader(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "stopped", "stopped"] and feed.state == "stopped"
-    assert queue.waiting() == {}
+    assert queue.list_waiting() == {}
     lifecycle.continue_study(folder)
-    assert queue.waiting() == {}, "a stopped study does not go on by itself"
+    assert queue.list_waiting() == {}, "a stopped study does not go on by itself"
     lifecycle.resume_study(folder)
     feed.update()
     assert [r.state for r in feed.results] == ["finished", "queued", "queued"] and feed.state == "running"
@@ -280,7 +284,7 @@ def crossvalidation():
     """Three folds, run to their end."""
     folder = lifecycle.start_study(Study("folds", tiny(epochs=3), 3))
     for member in folder.members():
-        work(member.run, SLOT)
+        run_worker(member.run, SLOT)
     return folder
 
 
@@ -319,7 +323,7 @@ def test_the_matrix_of_no_fold_and_of_some():
     feed = StudyReader(folder)
     feed.update()
     assert count_out_of_fold(feed.results) is None and find_best(feed.results) is None
-    work(folder.members()[1].run, SLOT)
+    run_worker(folder.members()[1].run, SLOT)
     feed.update()
     assert count_out_of_fold(feed.results).sum() == pytest.approx(80 / 3, abs=1)
 
@@ -327,7 +331,7 @@ def test_the_matrix_of_no_fold_and_of_some():
 def test_predictions_that_are_gone_are_one_line():
     folder = lifecycle.start_study(Study("folds", tiny(), 2))
     run = folder.members()[0].run
-    work(run, SLOT)
+    run_worker(run, SLOT)
     (run.path / "predictions" / "epoch-0002.safetensors").write_bytes(b"x")
     feed = StudyReader(folder)
     feed.update()
@@ -396,7 +400,7 @@ def test_a_loss_that_never_breaks_says_so_unless_it_diverged():
 def test_a_range_test_that_was_trained():
     config = from_flat({"epochs": 10, "learning_rate": 10, "images_per_class": 20}, base=tiny())
     folder = lifecycle.start_study(Study("range_test", config))
-    work(folder.members()[0].run, SLOT)
+    run_worker(folder.members()[0].run, SLOT)
     feed = StudyReader(folder)
     feed.update()
     progress = feed.feeds[folder.members()[0].run_id].progress

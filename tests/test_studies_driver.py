@@ -41,7 +41,7 @@ def study(*axes, **knobs) -> StudyFolder:
 
 def drive(folder: StudyFolder) -> Driver:
     driver = Driver(folder)
-    driver.take_up()
+    driver.find_members()
     return driver
 
 
@@ -251,7 +251,7 @@ def test_a_stop_is_seen_before_the_next_run_and_judges_nobody():
     assert states(driver) == [TrialState.RUNNING] * 2
     folder.mark("stopped", False)
     for member in folder.members():
-        client.requeue(member.run)
+        client.requeue_run(member.run)
     again = drive(folder)
     again.tick()
     assert len(at_work(folder)) == 2 and set(again.feeds) == {0, 1}
@@ -280,7 +280,7 @@ def test_a_run_that_was_deleted_is_passed_over():
     driver = drive(folder)
     driver.tick()
     gone = at_work(folder)[0]
-    client.stop(gone)
+    client.stop_run(gone)
     gone.delete()
     again = drive(StudyFolder(folder.path))
     assert states(again)[0] == TrialState.FAIL and len(again.feeds) == 1

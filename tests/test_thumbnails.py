@@ -25,7 +25,7 @@ def get(name: str) -> Response:
 
 def test_each_tile_is_its_image(home):
     data = store.open_arrays("cifar10-mini")
-    rows = thumbnails.shown(data)
+    rows = thumbnails.list_shown(data)
     assert np.bincount(data.test_targets[rows]).tolist() == [100] * 10  # from all classes
     images = data.test_images[rows]
     made = thumbnails.pictures("cifar10-mini")
@@ -48,7 +48,7 @@ def test_grey_and_few_images(home, monkeypatch):
     info = DatasetInfo("grey", "Grey", ("a", "b"), 1, 28, 3, 3, "", "", "", mean=(0.5,), std=(0.2,))
     made = store.Arrays(info, pixels, np.zeros(3, np.int64), pixels, np.zeros(3, np.int64))
     monkeypatch.setattr(store, "open_arrays", lambda name: made)
-    sheet = Image.open(io.BytesIO(thumbnails.sheet("grey", 1)))
+    sheet = Image.open(io.BytesIO(thumbnails.make_sheet("grey", 1)))
     assert sheet.size == (40 * 28, 28)
     assert np.asarray(sheet.convert("RGB"))[:, 4 * 28 :].max() < 8  # where there is no image it is black
 

@@ -55,12 +55,12 @@ def test_a_widget_that_was_forgotten_comes_back_as_it_was(monkeypatch):
     """A quick second change cuts the drawing of the page short, and Streamlit forgets what was not drawn."""
     monkeypatch.setattr(form.st, "session_state", {})
     config = from_flat({"optimizer": "sgd", "fc_width": 32, "channels": (8, 16)})
-    form.load(config)
+    form.load_config(config)
     for key in ("knob_optimizer", "knob_fc_width", "knob_learning_rate", "knob_channels_1"):
         del form.st.session_state[key]
     form.st.session_state["knob_epochs"] = 7
     form._restore()
-    assert form.current() == from_flat({"epochs": 7}, config)
+    assert form.read_config() == from_flat({"epochs": 7}, config)
 
 
 def test_first_knobs_exist():
@@ -76,8 +76,8 @@ def test_first_knobs_exist():
     ],
 )
 def test_what_does_nothing_has_a_reason(values, name):
-    assert knobs.unused(flatten(from_flat(values)))[name]
-    assert name not in knobs.unused(flatten(from_flat({"optimizer": "momentum"})))
+    assert knobs.find_unused(flatten(from_flat(values)))[name]
+    assert name not in knobs.find_unused(flatten(from_flat({"optimizer": "momentum"})))
 
 
 @pytest.mark.parametrize(
@@ -85,29 +85,29 @@ def test_what_does_nothing_has_a_reason(values, name):
     [(0.04, "0.0 s"), (9.4, "9.4 s"), (9.97, "10 s"), (59.7, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations(seconds, text):
-    assert network.duration(seconds) == text
+    assert network.format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (999, "999"), (1284, "1.28 k"), (156_074, "156 k"), (2.5e9, "2.5 G")]
 )
 def test_counts(number, text):
-    assert network.short(number) == text
+    assert network.format_count(number) == text
 
 
 def test_many_viewers_cost_one_reader_and_one_figure(home):
     folder = make_run("finished")
-    first, second = run_views.watch(folder), run_views.watch(folder)
+    first, second = run_views.watch_run(folder), run_views.watch_run(folder)
     assert first is second
-    figures, version = run_views.figures(first, smoothing=0.5)
-    assert run_views.figures(second, smoothing=0.5)[0] is figures
-    assert run_views.figures(second, smoothing=0.6)[1] != version
+    figures, version = run_views.draw_figures(first, smoothing=0.5)
+    assert run_views.draw_figures(second, smoothing=0.5)[0] is figures
+    assert run_views.draw_figures(second, smoothing=0.6)[1] != version
 
 
 def test_a_runs_knobs_follow_what_was_changed_on_the_way(home):
     folder = make_run("stopped")
     folder.append(make_row({"type": "change", "epoch": 2.0, "step": 20, "knob": "dropout", "old": 0.0, "new": 0.5}))
-    assert run_views.watch(folder).config.model.dropout == 0.5
+    assert run_views.watch_run(folder).config.model.dropout == 0.5
 
 
 def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypatch):
@@ -115,8 +115,8 @@ def test_an_error_for_people_is_shown_as_it_is_and_another_as_one_line(monkeypat
     monkeypatch.setattr(guard.st, "error", lambda text, icon: shown.append(text))
     with pytest.raises(ConfigError) as refused:
         from_flat({"epochs": 0})
-    assert guard.show(refused.value)
-    assert guard.show(ZeroDivisionError("division by zero"))
+    assert guard.show_error(refused.value)
+    assert guard.show_error(ZeroDivisionError("division by zero"))
     assert "Epochs (epochs) cannot be 0" in shown[0]
     assert "division" not in shown[1]
     assert all("\n" not in text for text in shown)
@@ -135,7 +135,9 @@ def test_a_guard_shows_what_a_person_can_mend_and_lets_mistakes_through(monkeypa
 
 @pytest.mark.parametrize("error", [ValueError(), RunError(), RunError(" "), KeyError()])
 def test_an_error_without_words_is_one_line_all_the_same(error):
-    assert guard.words(error).startswith("This page could not be drawn; what went wrong is in the server's console.")
+    assert guard.describe_error(error).startswith(
+        "This page could not be drawn; what went wrong is in the server's console."
+    )
 
 
 def test_no_page_takes_a_mistake_of_ours_for_a_person_s():

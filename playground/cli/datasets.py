@@ -12,7 +12,7 @@ from playground.data.importing.folders import ROLES
 from playground.data.importing.mask_files import NOTHING
 from playground.data.importing.plan import Corrections, describe
 from playground.data.shapes import LIMITS, Difficulty
-from playground.jobs.fetch import Cancelled, fetch
+from playground.jobs.fetch import Cancelled, run_fetch
 from playground.tasks import TASKS
 
 
@@ -111,7 +111,7 @@ def _fetch_data(options: argparse.Namespace) -> int:
             bar.update(progress.done - bar.n)
 
         try:
-            fetch(options.name, watch)
+            run_fetch(options.name, watch)
         except Cancelled:
             print("playground: cancelled; the next download goes on from here", file=sys.stderr)
             return interrupts.CTRL_C

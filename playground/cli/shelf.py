@@ -92,15 +92,15 @@ def _stop_run(options: argparse.Namespace) -> None:
     run = open_run(options.run)
     if not (status := run.status()).active:
         raise RunError(f"run {run.name} is {status.state}: there is nothing to stop")
-    client.stop(run)
+    client.stop_run(run)
 
 
 def _pause_run(options: argparse.Namespace) -> None:
-    client.pause(open_run(options.run))
+    client.pause_run(open_run(options.run))
 
 
 def _resume_run(options: argparse.Namespace) -> None:
-    client.resume(open_run(options.run))
+    client.resume_run(open_run(options.run))
 
 
 def _note_run(options: argparse.Namespace) -> None:

@@ -98,7 +98,7 @@ def _watch(study: Study) -> StudyReader:
     lasts = lifecycle.estimate_seconds(members, side_by_side)
     print(f"{len(members)} runs, {side_by_side} at a time, in about {lasts:,.0f} s", flush=True)
     folder = None
-    with client.client(service=False):
+    with client.hold_presence(service=False):
         try:
             with interrupts.raising():
                 with interrupts.deferred():  # a member that is made and not written down would be trained all the same

@@ -72,7 +72,9 @@ def _config(options: argparse.Namespace) -> RunConfig:
 
 def _train(options: argparse.Namespace) -> int:
     config = _config(options)
-    from playground.jobs.worker import work  # before there is a run that an end in the middle of it would leave waiting
+    from playground.jobs.worker import (
+        run_worker,  # before there is a run that an end in the middle of it would leave waiting
+    )
 
     run = None
     try:
@@ -80,15 +82,15 @@ def _train(options: argparse.Namespace) -> int:
             with interrupts.deferred():
                 run = open_run(options.resume) if options.resume else create_run(config, name=options.name)
                 if options.detach:
-                    (client.resume if options.resume else client.submit)(run)
+                    (client.resume_run if options.resume else client.submit_run)(run)
                     print(run.id)
                     return 0
                 if options.resume:
-                    client.requeue(run)
+                    client.requeue_run(run)
             print(f"run {run.id}", flush=True)
-            wanted = slots.wish(run, client.cores())
-            with client.client(service=False), _Screen() as screen:
-                status = work(run, slots.Slot(wanted.device, wanted.threads), screen.watch)
+            wanted = slots.read_request(run, client.count_cores())
+            with client.hold_presence(service=False), _Screen() as screen:
+                status = run_worker(run, slots.Slot(wanted.device, wanted.threads), screen.watch)
             return _say_end(run, status)
     except KeyboardInterrupt:
         if run is not None:

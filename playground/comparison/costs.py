@@ -75,7 +75,7 @@ def sum_up_costs(
     speeds = progress.get("images_per_second", ())
     macs, parameters, per_epoch = None, status.parameters, count_images_per_epoch(config)
     try:
-        chain = estimate.network(config)
+        chain = estimate.lay_out_network(config)
         macs, parameters = sum(layer.macs for layer in chain), sum(layer.parameters for layer in chain)
     except (ConfigError, DataError):
         pass  # a data set of one's own that was deleted: what was measured stays

@@ -70,6 +70,6 @@ def read_curve(
 def count_images_per_epoch(config: RunConfig) -> int | None:
     """Return about how many images an epoch goes over; None where the data set is not known here."""
     try:
-        return estimate.images_to_train(config)
+        return estimate.count_training_images(config)
     except DataError:
         return None

@@ -5,7 +5,7 @@ import torch
 
 from playground.data.augment import normalise
 from playground.inference.errors import InferenceError
-from playground.inference.load import dataset_of, load_model
+from playground.inference.load import find_dataset, load_model
 from playground.runs import RunFolder
 from playground.tasks import TASKS
 
@@ -30,7 +30,7 @@ def predict(run: RunFolder, epoch: int, images: np.ndarray) -> np.ndarray:
     Raises:
         InferenceError: the images have another shape, or the run cannot predict; one line.
     """
-    dataset, mean, std = dataset_of(run)
+    dataset, mean, std = find_dataset(run)
     if TASKS[dataset.task].target != "label":
         raise InferenceError(f"{run.name} labels each pixel; show it an image on the page Segment")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != dataset.shape:

@@ -50,17 +50,17 @@ def load_model(run: RunFolder, epoch: int) -> nn.Module:
         size = sum(tensor.nbytes for tensor in network.state_dict().values())
         if size <= CACHE_BYTES:
             _cache[key] = (network, size)
-        while cached_bytes() > CACHE_BYTES:
+        while count_cached_bytes() > CACHE_BYTES:
             _cache.popitem(last=False)
         return network
 
 
-def cached_bytes() -> int:
+def count_cached_bytes() -> int:
     """Return how many bytes of weights are kept."""
     return sum(size for _, size in _cache.values())
 
 
-def dataset_of(run: RunFolder) -> tuple[DatasetInfo, tuple[float, ...], tuple[float, ...]]:
+def find_dataset(run: RunFolder) -> tuple[DatasetInfo, tuple[float, ...], tuple[float, ...]]:
     """Return what a run was trained on, with the mean and deviation its images were normalised with.
 
     They are those of its data set; where that set is not on this machine (the bundled demo on its first day), those of

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from playground.data.augment import normalise
 from playground.inference import preprocess
 from playground.inference.errors import InferenceError
-from playground.inference.load import dataset_of, load_model
+from playground.inference.load import find_dataset, load_model
 from playground.metrics import IGNORE
 from playground.metrics.boundaries import compute_boundary_f1, count_boundaries
 from playground.metrics.mask_scores import compute_mask_metrics
@@ -30,7 +30,7 @@ MAX_NUMBERS = 2**27
 """Probabilities of one image: 0.5 GB."""
 
 
-def pixel_probs(
+def predict_pixels(
     run: RunFolder, epoch: int, image: NDArray[np.uint8], scales: Sequence[float] = (1.0,)
 ) -> NDArray[np.float32]:
     """Predict each pixel's class.
@@ -47,7 +47,7 @@ def pixel_probs(
     Raises:
         InferenceError: the run gives one label an image, or cannot predict; the image has no size for it; one line.
     """
-    dataset, mean, std = dataset_of(run)
+    dataset, mean, std = find_dataset(run)
     if TASKS[dataset.task].target != "mask":
         raise InferenceError(f"{run.name} gives one label an image; choose a run that was trained on masks")
     if image.dtype != np.uint8 or image.ndim != 3 or len(image) != dataset.channels:
@@ -89,18 +89,18 @@ def label_photo(
     Raises:
         InferenceError: as `pixel_probs`.
     """
-    probs = pixel_probs(run, epoch, preprocess.resize_to_side(photo, run.dataset, side), scales)
+    probs = predict_pixels(run, epoch, preprocess.resize_to_side(photo, run.dataset, side), scales)
     return preprocess.restore_size(probs.argmax(0).astype(np.uint8), photo.shape[:2])
 
 
-def blurred(images: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+def blur_images(images: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
     """Blur images (N, C, H, W) by a Gaussian of `sigma` pixels."""
     from scipy import ndimage
 
     return np.rint(ndimage.gaussian_filter(images.astype(np.float32), (0, 0, sigma, sigma))).astype(np.uint8)
 
 
-def judged(
+def evaluate_at_scales(
     run: RunFolder, epoch: int, images: NDArray[np.uint8], targets: NDArray[np.integer], scales: Sequence[float]
 ) -> tuple[dict[str, float], NDArray[np.uint8]]:
     """Judge a network on images at some scales.
@@ -111,8 +111,8 @@ def judged(
     Returns:
         The metrics of `mask_scores.MASK_METRICS`, and the masks (N, H, W).
     """
-    masks = np.stack([pixel_probs(run, epoch, image, scales).argmax(0).astype(np.uint8) for image in images])
-    known, classes = targets != IGNORE, dataset_of(run)[0].num_classes
+    masks = np.stack([predict_pixels(run, epoch, image, scales).argmax(0).astype(np.uint8) for image in images])
+    known, classes = targets != IGNORE, find_dataset(run)[0].num_classes
     counts = count_confusion(targets[known], masks[known], classes)
     edges = compute_boundary_f1(
         count_boundaries(torch.from_numpy(masks), torch.from_numpy(np.ascontiguousarray(targets)))

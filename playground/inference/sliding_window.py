@@ -56,7 +56,7 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Convertibility:
     """How a network fits one pass.
 
     Attributes:
@@ -70,7 +70,7 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class SlidingWindowResult:
     """The probabilities of all windows of one size.
 
     Attributes:
@@ -91,21 +91,25 @@ class Sweep:
         return self.probs.shape[0] * self.probs.shape[1]
 
 
-def fit(net: nn.Module) -> Fit:
+def check_convertibility(net: nn.Module) -> Convertibility:
     """Say whether a network can compute all windows in one pass."""
     if not isinstance(net, CNN):
-        return Fit(False, False, f"A {type(net).__name__} is no chain of layers that can be turned into convolutions")
+        return Convertibility(
+            False, False, f"A {type(net).__name__} is no chain of layers that can be turned into convolutions"
+        )
     if odd := [layer for layer in net.chain if layer.kind not in CONVERTIBLE]:
-        return Fit(False, False, f"The layer {odd[0].name} cannot be turned into a convolution")
+        return Convertibility(False, False, f"The layer {odd[0].name} cannot be turned into a convolution")
     for layer, module in zip(net.chain, net.children(), strict=True):
         if layer.kind == "norm" and not norm_of(module).keeps_averages:
-            return Fit(False, False, f"{layer.name} centres and scales by what else is in the window")
+            return Convertibility(False, False, f"{layer.name} centres and scales by what else is in the window")
     if padded := [layer for layer in net.chain if layer.padding]:
-        return Fit(True, False, f"{padded[0].name} pads its map with zeros, which each window sees around itself")
-    return Fit(True, True)
+        return Convertibility(
+            True, False, f"{padded[0].name} pads its map with zeros, which each window sees around itself"
+        )
+    return Convertibility(True, True)
 
 
-def window_logits(net: nn.Module, images: Tensor, size: int, stride: int) -> Tensor:
+def compute_window_logits(net: nn.Module, images: Tensor, size: int, stride: int) -> Tensor:
     """Compute each window by itself: logits (rows, columns, num_classes).
 
     Args:
@@ -122,7 +126,7 @@ def window_logits(net: nn.Module, images: Tensor, size: int, stride: int) -> Ten
     return torch.cat(found).reshape(rows, columns, -1)
 
 
-def dense_logits(net: CNN, images: Tensor, size: int, stride: int) -> Tensor:
+def compute_dense_logits(net: CNN, images: Tensor, size: int, stride: int) -> Tensor:
     """Compute all windows in one pass: logits (rows, columns, num_classes), as `window_logits` where nothing is padded.
 
     Large images are computed in strips, to bound the memory.
@@ -180,7 +184,7 @@ def _slid(layer: Layer, module: nn.Module, maps: Tensor, stride: int, spread: in
     return F.conv2d(maps, equal, None, stride, dilation=spread, groups=maps.shape[1])
 
 
-def sweep(who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, how: How) -> Sweep:
+def slide_window(who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, how: How) -> SlidingWindowResult:
     """Slide a classifier over a photo.
 
     Args:
@@ -203,17 +207,17 @@ def sweep(who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, h
     began = time.perf_counter()
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         if how == "windows":
-            logits = window_logits(who.net, images, who.size, pace)
-        elif isinstance(who.net, CNN) and fit(who.net).possible:
-            logits = dense_logits(who.net, images, who.size, pace)
+            logits = compute_window_logits(who.net, images, who.size, pace)
+        elif isinstance(who.net, CNN) and check_convertibility(who.net).possible:
+            logits = compute_dense_logits(who.net, images, who.size, pace)
         else:
-            raise InferenceError(f"{fit(who.net).why}; compute it window by window")
+            raise InferenceError(f"{check_convertibility(who.net).why}; compute it window by window")
         probs = logits.float().softmax(2).contiguous().numpy()
     if not np.isfinite(probs).all():
         raise InferenceError("This network's answers are no finite numbers here; choose another epoch")
     scale = photo.shape[0] / sides[0], photo.shape[1] / sides[1]
     start, step = ((length * scale[0], length * scale[1]) for length in (who.size / 2, pace))
-    return Sweep(probs, start, step, how, time.perf_counter() - began)
+    return SlidingWindowResult(probs, start, step, how, time.perf_counter() - began)
 
 
 def _prepared(who: Classifier, photo: NDArray[np.uint8], region: int, stride: int) -> tuple[Tensor, int]:
@@ -228,16 +232,16 @@ def _prepared(who: Classifier, photo: NDArray[np.uint8], region: int, stride: in
     resized = Image.fromarray(photo).resize((wide, tall), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized.convert("L"))[None] if len(who.mean) == 1 else np.asarray(resized).transpose(2, 0, 1)
     images = normalise(torch.from_numpy(pixels.copy())[None], who.mean, who.std)
-    return images, network_stride(who.size, region, stride)
+    return images, find_network_stride(who.size, region, stride)
 
 
-def network_stride(size: int, region: int, stride: int) -> int:
+def find_network_stride(size: int, region: int, stride: int) -> int:
     """Return the stride in pixels that the network sees: whole ones, at least 1."""
     return max(1, round(stride * size / region))
 
 
-def deviation(
-    who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, swept: Sweep
+def measure_deviation(
+    who: Classifier, photo: NDArray[np.uint8], region: int, stride: int, swept: SlidingWindowResult
 ) -> tuple[float, float, int]:
     """Compute some windows by themselves, a hundred to four hundred where there are so many, and compare.
 
@@ -251,13 +255,13 @@ def deviation(
     images, pace = _prepared(who, photo, region, stride)
     every = max(1, int(math.sqrt(swept.windows / 100)))
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-        exact = window_logits(who.net, images, who.size, pace * every).softmax(2).numpy()
+        exact = compute_window_logits(who.net, images, who.size, pace * every).softmax(2).numpy()
     other = swept.probs[::every, ::every]
     same = exact.argmax(2) == other.argmax(2)
     return float(np.abs(exact - other).mean()), float(same.mean()), same.size
 
 
-def cell_size(height: int, width: int, num_classes: int) -> int:
+def find_cell_size(height: int, width: int, num_classes: int) -> int:
     """Return how many pixels share one place of the fused map: 1, or more where there are very many classes."""
     cell = 1
     while math.ceil(height / cell) * math.ceil(width / cell) * num_classes > FLOATS:
@@ -265,7 +269,9 @@ def cell_size(height: int, width: int, num_classes: int) -> int:
     return cell
 
 
-def fuse(sweeps: list[Sweep], height: int, width: int, fusion: Fusion, sigma: float = 0.0) -> NDArray[np.float32]:
+def fuse_probs(
+    sweeps: list[SlidingWindowResult], height: int, width: int, fusion: Fusion, sigma: float = 0.0
+) -> NDArray[np.float32]:
     """Bring sweeps to the pixels of the photo and to one: probabilities (height / cell, width / cell, num_classes).
 
     Between the middles of windows it is bilinear; beyond the last ones, at the photo's edge, it stays what it was.
@@ -274,7 +280,7 @@ def fuse(sweeps: list[Sweep], height: int, width: int, fusion: Fusion, sigma: fl
         fusion: "mean" of the scales, or "max": each class's highest, scaled to add up to 1 again.
         sigma: of a Gaussian that smooths each class's map, in pixels of the photo; 0 smooths nothing.
     """
-    cell = cell_size(height, width, sweeps[0].probs.shape[2])
+    cell = find_cell_size(height, width, sweeps[0].probs.shape[2])
     fused = np.zeros(0, np.float32)
     for i, one in enumerate(sweeps):
         probs = one.probs
@@ -286,7 +292,9 @@ def fuse(sweeps: list[Sweep], height: int, width: int, fusion: Fusion, sigma: fl
     return fused / fused.sum(2, keepdims=True)
 
 
-def _interpolated(probs: NDArray[np.float32], axis: int, places: NDArray, swept: Sweep) -> NDArray[np.float32]:
+def _interpolated(
+    probs: NDArray[np.float32], axis: int, places: NDArray, swept: SlidingWindowResult
+) -> NDArray[np.float32]:
     """Return the values at the given places, pixels of the photo, along one axis."""
     last = probs.shape[axis] - 1
     at = np.clip((places - swept.start[axis]) / swept.step[axis], 0, last)
@@ -295,7 +303,7 @@ def _interpolated(probs: NDArray[np.float32], axis: int, places: NDArray, swept:
     return probs.take(low, axis) * (1 - part) + probs.take(np.minimum(low + 1, last), axis) * part
 
 
-def label_map(probs: NDArray[np.float32], height: int, width: int, majority: int = 0) -> NDArray[np.intp]:
+def make_label_map(probs: NDArray[np.float32], height: int, width: int, majority: int = 0) -> NDArray[np.intp]:
     """Return the likeliest class of each pixel: (height, width).
 
     Args:
@@ -303,12 +311,12 @@ def label_map(probs: NDArray[np.float32], height: int, width: int, majority: int
         majority: the side in pixels of a square whose most frequent label each pixel takes; 0 leaves it as it is. Of
             labels as frequent the first class wins.
     """
-    cell = cell_size(height, width, probs.shape[2])
+    cell = find_cell_size(height, width, probs.shape[2])
     labels = probs.argmax(2).repeat(cell, 0).repeat(cell, 1)[:height, :width]
-    return most_frequent(labels, majority) if majority > 1 else labels
+    return find_most_frequent(labels, majority) if majority > 1 else labels
 
 
-def most_frequent(labels: NDArray[np.intp], side: int) -> NDArray[np.intp]:
+def find_most_frequent(labels: NDArray[np.intp], side: int) -> NDArray[np.intp]:
     """Return for each pixel the most frequent label in the square around it; at the edge its pixels are repeated."""
     classes = np.unique(labels)
     ones = np.ones(side, np.int32)

@@ -20,7 +20,7 @@ _HALF_DELETED = re.compile(r"\.deleted-\d{8}-\d{6}-[0-9a-f]{6}-[0-9a-f]{8}")  # 
 _DATASET = re.compile(r"\.(.+)\.(new|gone)")
 
 
-def sweep() -> None:
+def clean_home() -> None:
     """Delete it. What cannot be deleted stays, and hurts nobody."""
     sweep_trash()
     for kind in ("runs", "studies"):

@@ -21,7 +21,7 @@ from playground.errors import PlaygroundError
 from playground.home import check_writable, home
 from playground.jobs import queue
 from playground.jobs.control import Control
-from playground.jobs.process import forget, launch
+from playground.jobs.process import forget_process, launch_process
 from playground.people import MACHINE
 from playground.runs import RESUMABLE, RunError, RunFolder
 
@@ -46,7 +46,7 @@ class ServiceError(PlaygroundError, OSError):
     """The job service does not start; the message is one line."""
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return how many cores runs may use: PLAYGROUND_SLOTS, or all that this process may run on."""
     with contextlib.suppress(ValueError):
         if (slots := int(os.environ.get("PLAYGROUND_SLOTS", "0"))) > 0:
@@ -54,9 +54,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def devices() -> dict[str, str]:
+def list_devices() -> dict[str, str]:
     """Return `{name: title}` of what runs can compute on, the CPU first; GPUs once a service has looked for them."""
-    found = {"cpu": f"CPU, {cores()} cores" if cores() > 1 else "CPU, 1 core"}
+    found = {"cpu": f"CPU, {count_cores()} cores" if count_cores() > 1 else "CPU, 1 core"}
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         found |= {gpu["name"]: gpu["title"] for gpu in json.loads((home() / DEVICES).read_bytes())}
     return found
@@ -92,7 +92,7 @@ def _start() -> None:
         log.unlink()
     (home() / PID).unlink(missing_ok=True)  # a dead one's; its number may be another process's by now
     with log.open("ab") as output:
-        process = launch(
+        process = launch_process(
             "playground.jobs.service",
             output=output,
             PLAYGROUND_HOME=str(home()),
@@ -104,11 +104,11 @@ def _start() -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise ServiceError(f"the job service does not start; see {log}")
         time.sleep(0.01)
-    forget(process)
+    forget_process(process)
 
 
 @contextlib.contextmanager
-def client(service: bool = True) -> Generator[None]:
+def hold_presence(service: bool = True) -> Generator[None]:
     """Be a client: while there is one, the service stays. When the last server leaves, its runs are saved and end.
 
     Args:
@@ -170,7 +170,7 @@ def _tell_service_that_we_left() -> None:
 # Runs
 
 
-def submit(run: RunFolder) -> None:
+def submit_run(run: RunFolder) -> None:
     """Put a new run into the queue, and see to it that there is a service.
 
     Raises:
@@ -179,12 +179,12 @@ def submit(run: RunFolder) -> None:
     """
     if (state := run.status().state) != "queued":
         raise RunError(f"run {run.name} is {state}, not new; resume it instead")
-    if queue.queued_at(run.id) is None:
-        queue.put(run.id)
+    if queue.read_number(run.id) is None:
+        queue.put_in_queue(run.id)
     ensure_service()
 
 
-def requeue(run: RunFolder, enter: bool = False) -> None:
+def requeue_run(run: RunFolder, enter: bool = False) -> None:
     """Make a run that ended early wait for a worker again, without telling the service.
 
     Args:
@@ -201,14 +201,14 @@ def requeue(run: RunFolder, enter: bool = False) -> None:
         if state not in RESUMABLE | {"queued", "preparing", "running"}:
             raise RunError(f"run {run.name} is {state}: there is nothing to resume")
         (run.path / "control.jsonl").unlink(missing_ok=True)  # it was for the earlier worker
-        if enter and (state != "queued" or queue.queued_at(run.id) is None):
+        if enter and (state != "queued" or queue.read_number(run.id) is None):
             # In place of what a killed worker may have left there: it is another wish now. And before the status, so
             # that no run says it is queued while it is not, wherever this process is killed.
-            queue.put(run.id)
+            queue.put_in_queue(run.id)
         run.set_status(state="queued", message="", finished=None)
 
 
-def resume(run: RunFolder, by: str = MACHINE) -> None:
+def resume_run(run: RunFolder, by: str = MACHINE) -> None:
     """Let a paused run go on; put one that ended early back into the queue, to go on from where it was saved.
 
     A run whose lock is held has a worker that lives, or one that just ended and is being written off: which of the two
@@ -236,7 +236,7 @@ def resume(run: RunFolder, by: str = MACHINE) -> None:
         if waited > ANSWER_SECONDS:
             raise RunError(f"run {run.name} does not answer; try again, or stop it and resume it")
         time.sleep(0.01)
-    requeue(run, enter=True)
+    requeue_run(run, enter=True)
     ensure_service()
 
 
@@ -246,7 +246,7 @@ def _is_stopping(run: RunFolder) -> bool:
     return told[-1:] == ["stop"]
 
 
-def pause(run: RunFolder, by: str = MACHINE) -> None:
+def pause_run(run: RunFolder, by: str = MACHINE) -> None:
     """Make a run wait between two steps; one in the queue will wait before its second.
 
     Raises:
@@ -258,7 +258,7 @@ def pause(run: RunFolder, by: str = MACHINE) -> None:
     run.command(do="pause")
 
 
-def stop(run: RunFolder, by: str = MACHINE) -> None:
+def stop_run(run: RunFolder, by: str = MACHINE) -> None:
     """End a run; its exact state is saved, so it can be resumed. One in the queue leaves it.
 
     Raises:
@@ -267,14 +267,14 @@ def stop(run: RunFolder, by: str = MACHINE) -> None:
     run.check_owner(by)
     if not run.is_locked():
         with contextlib.suppress(RunError), run.hold():
-            queue.remove(run.id)
+            queue.remove_from_queue(run.id)
             if run.status().state in ("queued", "paused"):
                 run.set_status(state="stopped", message="", finished=time.time())
             return
     run.command(do="stop")
 
 
-def position(run: RunFolder) -> int | None:
+def find_position(run: RunFolder) -> int | None:
     """Return how many runs are ahead in the queue; None if this one is not in it."""
-    order = list(queue.waiting())
+    order = list(queue.list_waiting())
     return order.index(run.id) if run.id in order else None

@@ -13,7 +13,7 @@ from playground.jobs import queue
 from playground.jobs.endings import drop, fail, record_crash
 from playground.jobs.executors.base import Executor, Worker
 from playground.jobs.log import log
-from playground.jobs.slots import Slot, Waiting, next_start, obstacle, wish
+from playground.jobs.slots import ResourceRequest, Slot, choose_next, explain_wait, read_request
 from playground.runs import RunError, RunFolder, list_runs, open_run
 
 EXPLAINED = 8
@@ -85,7 +85,7 @@ class Dispatcher:
         if now < self.mend_at:
             return
         self.mend_at = now + SEARCH
-        waiting = queue.waiting()
+        waiting = queue.list_waiting()
         for run in reversed(list_runs()):
             if run.id in self.settled or run.id in waiting or run.read_only:
                 continue
@@ -94,7 +94,7 @@ class Dispatcher:
                 self.new.pop(run.id, None)
             elif now - self.new.setdefault(run.id, now) > NEW_RUN or age(run) > NEW_RUN:
                 log(f"{run.id}: queued, but not in the queue")
-                queue.put(run.id)
+                queue.put_in_queue(run.id)
 
     def find_workers(self) -> None:
         """Count in workers that live but are not ours: an earlier service's, or a command line's."""
@@ -106,7 +106,7 @@ class Dispatcher:
 
     def start_what_fits(self) -> None:
         """Start what fits now, and write down of the first that do not why they wait."""
-        waiting = queue.waiting()
+        waiting = queue.list_waiting()
         now = time.monotonic()
         if not waiting or (now < self.look_at and waiting == self.seen):
             return
@@ -118,12 +118,12 @@ class Dispatcher:
         self.since = {wish: since for wish, since in self.since.items() if waiting.get(wish[0]) == wish[1]}
         cores, gpus = self.executor.cores, self.executor.gpus
         requests = [r for run_id, when in waiting.items() if (r := self.request(run_id, when))]
-        while found := next_start(requests, self.busy(), cores, gpus):
+        while found := choose_next(requests, self.busy(), cores, gpus):
             run_id, slot = found
             requests = [request for request in requests if request.run_id != run_id]
             self.start(run_id, slot, waiting[run_id])
         for request in requests[:EXPLAINED]:
-            self.explain(self.runs[request.run_id], obstacle(request, self.busy(), cores, gpus))
+            self.explain(self.runs[request.run_id], explain_wait(request, self.busy(), cores, gpus))
 
     def explain(self, run: RunFolder, why: str) -> None:
         """Write down why a run waits, once."""
@@ -139,7 +139,7 @@ class Dispatcher:
         """The slots in use. A paused run lends its slot to others, and takes no heed of them when it goes on."""
         return [job.slot for job in self.jobs.values() if job.run.status().state != "paused"]
 
-    def request(self, run_id: str, when: int) -> Waiting | None:
+    def request(self, run_id: str, when: int) -> ResourceRequest | None:
         """Return what a run in the queue wants; one that cannot or need not start leaves the queue."""
         if run_id in self.jobs:
             return None
@@ -147,7 +147,7 @@ class Dispatcher:
         try:
             run = self.runs[run_id] = run or open_run(run_id)
             now = time.monotonic()
-            wanted = wish(run, self.executor.cores, now - self.since.setdefault((run_id, when), now))
+            wanted = read_request(run, self.executor.cores, now - self.since.setdefault((run_id, when), now))
         except (ValueError, OSError) as error:
             fail(RunFolder(home() / "runs" / run_id), " ".join(str(error).split()), when)
             return None

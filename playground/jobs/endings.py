@@ -24,7 +24,7 @@ def record_crash(run: RunFolder, code: int, queued_at: int | None = None) -> Non
     if code == -signal.SIGKILL:
         how = "killed (out of memory, or by hand)"
     log(f"{run.id}: its worker ended: {how}")
-    if queued_at is not None and queue.queued_at(run.id) == queued_at:
+    if queued_at is not None and queue.read_number(run.id) == queued_at:
         fail(run, f"the worker ended before it began: {how}; see worker.log", queued_at)
         return
     try:
@@ -43,8 +43,8 @@ def drop(run: RunFolder, when: int) -> None:
     """Take a run that does not wait out of the queue, unless somebody is at it: maybe to resume it at this moment."""
     if not run.is_locked():
         with contextlib.suppress(RunError), run.hold():
-            if run.status().state != "queued" and queue.queued_at(run.id) == when:
-                queue.remove(run.id)
+            if run.status().state != "queued" and queue.read_number(run.id) == when:
+                queue.remove_from_queue(run.id)
 
 
 def fail(run: RunFolder, message: str, when: int | None = None) -> None:
@@ -58,5 +58,5 @@ def fail(run: RunFolder, message: str, when: int | None = None) -> None:
             raise
         log(f"{run.id}: {error}")
     finally:
-        if when is not None and queue.queued_at(run.id) == when:
-            queue.remove(run.id)
+        if when is not None and queue.read_number(run.id) == when:
+            queue.remove_from_queue(run.id)

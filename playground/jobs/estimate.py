@@ -5,7 +5,7 @@ from playground.config import RunConfig
 from playground.data import catalog
 from playground.errors import PlaygroundError
 from playground.geometry import Layer, layers
-from playground.jobs.client import cores
+from playground.jobs.client import count_cores
 from playground.runs import list_runs
 from playground.tasks import TASKS
 
@@ -22,7 +22,7 @@ LONG_ENOUGH = 1.0
 """Seconds of training under which a run says nothing about the pace: the first steps of a process are slow."""
 
 
-def images_to_train(config: RunConfig) -> int:
+def count_training_images(config: RunConfig) -> int:
     """Return about how many images an epoch sees.
 
     Raises:
@@ -39,7 +39,7 @@ def _share_held_back(config: RunConfig) -> float:
     return 1 / config.data.folds if config.data.folds else config.data.validation_share
 
 
-def network(config: RunConfig) -> tuple[Layer, ...]:
+def lay_out_network(config: RunConfig) -> tuple[Layer, ...]:
     """Return the layers of the config's network on its data set.
 
     Raises:
@@ -49,19 +49,19 @@ def network(config: RunConfig) -> tuple[Layer, ...]:
     return layers(config.model, info.shape, info.num_classes, info.task)
 
 
-def seconds_per_epoch(config: RunConfig) -> float:
+def estimate_seconds_per_epoch(config: RunConfig) -> float:
     """Estimate the training time of one epoch on this machine, evaluation included.
 
     Raises:
         GeometryError, DataError: as `network`.
     """
-    return _seconds_per_epoch(config, config.training.threads or min(4, cores())) * _pace(config.training.device)
+    return _seconds_per_epoch(config, config.training.threads or min(4, count_cores())) * _pace(config.training.device)
 
 
 def _seconds_per_epoch(config: RunConfig, threads: int) -> float:
     """Return what an epoch takes with so many threads on the machine that the figures were fitted to."""
-    chain = network(config)
-    images = images_to_train(config)
+    chain = lay_out_network(config)
+    images = count_training_images(config)
     batch = 512 if OPTIMIZERS[config.training.optimizer].full_batch else config.training.batch_size
     steps = -(-images // batch)
     units = sum(_size(layer.out_shape) for layer in chain if layer.kind in ("conv", "norm", "activation", "pool"))

@@ -9,7 +9,7 @@ from playground.runs import RunError
 from playground.runs.files import WriteError, is_full
 
 
-def explain(error: BaseException, config: RunConfig | None = None) -> str:
+def explain_end(error: BaseException, config: RunConfig | None = None) -> str:
     """Return one line for a person.
 
     Args:

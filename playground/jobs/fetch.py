@@ -11,7 +11,7 @@ from playground import locks
 from playground.data.catalog import DataError, find_info, is_ready
 from playground.data.load import Progress, load_dataset
 from playground.home import check_writable, subfolder
-from playground.jobs.process import forget, launch
+from playground.jobs.process import forget_process, launch_process
 from playground.runs import write_atomic
 
 WRITE_SECONDS = 0.2
@@ -45,7 +45,7 @@ def _write(name: str, progress: FetchProgress) -> None:
     write_atomic(_path(name, ".json"), json.dumps(asdict(progress)).encode())
 
 
-def start(name: str) -> None:
+def start_fetch(name: str) -> None:
     """Start to download a data set, unless it is there or on its way.
 
     Raises:
@@ -58,16 +58,16 @@ def start(name: str) -> None:
         return
     _path(name, ".cancel").unlink(missing_ok=True)
     with _path(name, ".log").open("wb") as output:
-        process = launch("playground", "data", "fetch", name, output=output)
+        process = launch_process("playground", "data", "fetch", name, output=output)
     deadline = time.monotonic() + 20
     while not locks.is_held(lock) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    if process.poll() and progress(name).state != "failed":
+    if process.poll() and read_progress(name).state != "failed":
         raise DataError(f"the download of {name} does not start; see {_path(name, '.log')}")
-    forget(process)
+    forget_process(process)
 
 
-def progress(name: str) -> FetchProgress:
+def read_progress(name: str) -> FetchProgress:
     """Return how the download of a data set stands."""
     running = locks.is_held(_path(name, ".lock"))  # before the file is read: whoever ends writes it first
     found = FetchProgress()
@@ -78,13 +78,13 @@ def progress(name: str) -> FetchProgress:
     return found
 
 
-def cancel(name: str) -> None:
+def cancel_fetch(name: str) -> None:
     """Ask a download to end; what is there so far is kept, and the next one goes on from it."""
     if locks.is_held(_path(name, ".lock")):
         _path(name, ".cancel").touch()
 
 
-def fetch(name: str, watch: Callable[[Progress], None] | None = None) -> None:
+def run_fetch(name: str, watch: Callable[[Progress], None] | None = None) -> None:
     """Download a data set in this process, where `progress` and `cancel` of others reach it.
 
     Args:

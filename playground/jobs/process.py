@@ -15,7 +15,7 @@ ROOT = Path(playground.__file__).parent.parent
 """Where `python -m playground…` finds the package, installed or not."""
 
 
-def launch(*arguments: str, output: IO[bytes], **environment: str) -> "subprocess.Popen[bytes]":
+def launch_process(*arguments: str, output: IO[bytes], **environment: str) -> "subprocess.Popen[bytes]":
     """Run `python -m <arguments>` in a session of its own, so that neither Ctrl-C nor a closed terminal reaches it.
 
     Args:
@@ -33,6 +33,6 @@ def launch(*arguments: str, output: IO[bytes], **environment: str) -> "subproces
     )
 
 
-def forget(process: "subprocess.Popen[bytes]") -> None:
+def forget_process(process: "subprocess.Popen[bytes]") -> None:
     """Take note of the process's end in the background, so that it is no zombie of ours."""
     threading.Thread(target=process.wait, daemon=True).start()

@@ -23,7 +23,7 @@ def queue_folder() -> Path:
     return subfolder("queue")
 
 
-def put(run_id: str) -> None:
+def put_in_queue(run_id: str) -> None:
     """Put a run at the end of the queue, in one step: a reader never sees an empty marker."""
     last = max(_number(queue_folder() / LAST) or 0, 0)
     number = str(max(time.time_ns(), last + 1))
@@ -31,12 +31,12 @@ def put(run_id: str) -> None:
         write_essential(queue_folder() / name, number.encode())
 
 
-def remove(run_id: str) -> None:
+def remove_from_queue(run_id: str) -> None:
     """Take a run out of the queue, if it is in it."""
     (queue_folder() / run_id).unlink(missing_ok=True)
 
 
-def queued_at(run_id: str) -> int | None:
+def read_number(run_id: str) -> int | None:
     """Return the run's number in the queue; None if it is not in it."""
     return _number(home() / "queue" / run_id)
 
@@ -50,11 +50,11 @@ def _number(path: Path) -> int | None:
         return 0
 
 
-def waiting() -> dict[str, int]:
+def list_waiting() -> dict[str, int]:
     """Return `{run id: its number}`, first come first."""
     times: dict[str, int] = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(home() / "queue"):
-            if not name.startswith(".") and (when := queued_at(name)) is not None:
+            if not name.startswith(".") and (when := read_number(name)) is not None:
                 times[name] = when
     return dict(sorted(times.items(), key=lambda item: (item[1], item[0])))

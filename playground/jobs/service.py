@@ -14,7 +14,7 @@ from typing import IO
 from playground import locks
 from playground.home import home
 from playground.jobs import queue
-from playground.jobs.cleanup import sweep
+from playground.jobs.cleanup import clean_home
 from playground.jobs.client import CLIENTS, PID, SERVICE, STARTING
 from playground.jobs.dispatcher import Dispatcher
 from playground.jobs.executors.base import Executor
@@ -50,7 +50,7 @@ class Service:
             try:
                 if time.monotonic() > self.next_sweep:
                     self.next_sweep = time.monotonic() + SWEEP_SECONDS
-                    sweep()
+                    clean_home()
                 if self.is_displaced():
                     self.abandon()
                     return
@@ -95,7 +95,7 @@ class Service:
     def is_over(self) -> bool:
         """Whether to end: told to while no client is left and the workers have saved, or idle for long."""
         now = time.monotonic()
-        if self.dispatcher.jobs or queue.waiting():
+        if self.dispatcher.jobs or queue.list_waiting():
             self.idle_since = now
         if not self.leaving and now - self.idle_since < IDLE_LIMIT:
             return False
@@ -119,7 +119,7 @@ class Service:
         starting = locks.take(home() / STARTING)
         if starting is None:
             return False
-        came = locks.is_shared(home() / CLIENTS) or (queue.waiting() and not self.leaving)
+        came = locks.is_shared(home() / CLIENTS) or (queue.list_waiting() and not self.leaving)
         if not came:
             self.lock.close()
             log("ends")

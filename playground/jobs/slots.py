@@ -23,7 +23,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class ResourceRequest:
     """What a run in the queue wants.
 
     Attributes:
@@ -38,7 +38,7 @@ class Waiting:
     waited: float = 0.0
 
 
-def wish(run: RunFolder, cores: int, waited: float = 0.0) -> Waiting:
+def read_request(run: RunFolder, cores: int, waited: float = 0.0) -> ResourceRequest:
     """Return what a run wants.
 
     Where and with how many threads it began is kept when it resumes: its sums, and so its weights, depend on them.
@@ -48,10 +48,10 @@ def wish(run: RunFolder, cores: int, waited: float = 0.0) -> Waiting:
     """
     status, training = run.status(), run.config.training
     threads = status.threads or training.threads or min(4, cores)
-    return Waiting(run.id, status.device or training.device, threads, waited)
+    return ResourceRequest(run.id, status.device or training.device, threads, waited)
 
 
-def place(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -> Slot | None:
+def place_request(run: ResourceRequest, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -> Slot | None:
     """Return the slot a run can have now, or None if it has to wait.
 
     A GPU that this machine lacks is granted at once: the worker then says what is wrong.
@@ -68,9 +68,9 @@ def place(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -
     return None if run.device in taken and run.device in gpus else Slot(run.device, run.threads)
 
 
-def obstacle(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -> str:
+def explain_wait(run: ResourceRequest, busy: Sequence[Slot], cores: int, gpus: Sequence[str]) -> str:
     """Say in one line why a run waits."""
-    if place(run, busy, cores, gpus):
+    if place_request(run, busy, cores, gpus):
         return "waits behind a run that waits for more room"
     if run.device not in ("auto", "cpu"):
         return f"waits for {'a GPU' if run.device == 'cuda' else run.device}, where another run is at work"
@@ -81,12 +81,12 @@ def obstacle(run: Waiting, busy: Sequence[Slot], cores: int, gpus: Sequence[str]
     return f"{room}; with fewer threads each, runs go side by side" if run.threads > 1 else room
 
 
-def next_start(
-    waiting: Iterable[Waiting], busy: Sequence[Slot], cores: int, gpus: Sequence[str]
+def choose_next(
+    waiting: Iterable[ResourceRequest], busy: Sequence[Slot], cores: int, gpus: Sequence[str]
 ) -> tuple[str, Slot] | None:
     """Return the id of the run to start now and its slot; None if all have to wait. `waiting` is first come first."""
     for run in waiting:
-        if slot := place(run, busy, cores, gpus):
+        if slot := place_request(run, busy, cores, gpus):
             return run.run_id, slot
         if run.waited > PATIENCE:
             return None

@@ -21,7 +21,7 @@ from playground.events import Batch, Change, Diverged, Epoch, Event, Progress, S
 from playground.geometry import layers
 from playground.jobs import queue
 from playground.jobs.control import Control
-from playground.jobs.explain import explain
+from playground.jobs.explain import explain_end
 from playground.jobs.memory import keep_freed_memory
 from playground.jobs.process import DISK_FULL
 from playground.jobs.slots import Slot
@@ -45,7 +45,7 @@ class Ended(Exception):
         self.state, self.message = state, message
 
 
-def work(run: RunFolder, slot: Slot, watch: Watch | None = None) -> Status:
+def run_worker(run: RunFolder, slot: Slot, watch: Watch | None = None) -> Status:
     """Train a queued run in this process until it is done, told to end, or fails; return its last status.
 
     Args:
@@ -87,18 +87,18 @@ class Worker:
 
     def run_to_end(self) -> Status:
         try:
-            self.say("preparing", started=self.status.started or time.time(), finished=None, message="")
-            queue.remove(self.run.id)
+            self.set_status("preparing", started=self.status.started or time.time(), finished=None, message="")
+            queue.remove_from_queue(self.run.id)
             self.train()
-            self.end("finished")
+            self.finish("finished")
         except Ended as end:
-            self.end(end.state, end.message)
+            self.finish(end.state, end.message)
         except KeyboardInterrupt:
-            self.end("interrupted", "ended before its state was saved; it resumes from its last epoch")
+            self.finish("interrupted", "ended before its state was saved; it resumes from its last epoch")
         except Exception as error:  # a worker has nobody above it: whatever happens ends as a line in the status
             with contextlib.suppress(OSError):  # the log's disk may be full
                 traceback.print_exc()
-            self.end("failed", explain(error, self._config()))
+            self.finish("failed", explain_end(error, self._config()))
         return self.status
 
     def _config(self) -> RunConfig | None:
@@ -106,12 +106,12 @@ class Worker:
             return self.run.config
         return None
 
-    def end(self, state: str, message: str = "") -> None:
-        self.say(state, message=message, finished=None if state == "paused" else time.time())
+    def finish(self, state: str, message: str = "") -> None:
+        self.set_status(state, message=message, finished=None if state == "paused" else time.time())
         if state in ("finished", "diverged"):
             self.run.drop_resume()
 
-    def say(self, state: str, **changes: Any) -> None:
+    def set_status(self, state: str, **changes: Any) -> None:
         """Write the status."""
         self.status = self.run.set_status(**{**vars(self.status), "state": state, **changes})
         self.written = time.monotonic()
@@ -124,7 +124,7 @@ class Worker:
         from playground.training import choose_device, fit
 
         device = str(choose_device(self.slot.device))
-        self.say("preparing", device=device, threads=self.slot.threads)
+        self.set_status("preparing", device=device, threads=self.slot.threads)
         torch.set_num_threads(self.slot.threads)
         keep_freed_memory()
         config = from_flat({"device": device, "threads": self.slot.threads}, base=self.run.config)
@@ -132,8 +132,8 @@ class Worker:
         if self.run.about.dataset != data.info:  # a resumed run says it already, and may be renamed at this moment
             self.run.describe(dataset=data.info)
         network = layers(config.model, data.info.shape, data.info.num_classes, data.info.task)
-        resume = self.take_up()
-        self.say("running", message="", parameters=sum(layer.parameters for layer in network))
+        resume = self.load_resume()
+        self.set_status("running", message="", parameters=sum(layer.parameters for layer in network))
         events = fit(config, data, resume, self.again)
         reply: Mapping[str, Any] | None = None
         with contextlib.closing(events):
@@ -151,14 +151,14 @@ class Worker:
         done, total = progress.done, progress.total
         share = f" {done / total:.0%}" if total else ""
         if time.monotonic() - self.written > STATUS_SECONDS:
-            self.say("preparing", message=f"{progress.what}{share}")
+            self.set_status("preparing", message=f"{progress.what}{share}")
         if self.watch:
             self.watch(f"{progress.what}{share}", self.status)
-        self.obey_all()
+        self.handle_commands()
         if self.ending:
             raise self.ending
 
-    def take_up(self) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    def load_resume(self) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
         """Read the state to resume from and say so in the rows, which tells readers which of them count."""
         self.run.mend_tail()
         rows = self.run.rows()
@@ -215,7 +215,7 @@ class Worker:
         except OSError as error:
             if not self.ending:
                 raise
-            why = f"its exact state could not be saved: {explain(error)}; it resumes from its last epoch"
+            why = f"its exact state could not be saved: {explain_end(error)}; it resumes from its last epoch"
             raise Ended(self.ending.state, why) from None
         self.status = replace(self.status, step=event.step, seconds=event.facts["seconds"])
         if self.ending:
@@ -231,7 +231,7 @@ class Worker:
         }
         self.status = replace(self.status, **changes)
         if time.monotonic() - self.written > STATUS_SECONDS:
-            self.say(self.status.state)
+            self.set_status(self.status.state)
 
     def on_epoch(self, event: Epoch) -> None:
         """Keep an epoch: first its row, then its weights, then the state to resume from."""
@@ -245,7 +245,7 @@ class Worker:
         before = self.status  # whose best is replaced by the rule of `best_row`
         better = not before.best_epoch or before.best_score is None or event.judged.score > before.best_score
         best = find_best_fields(event) if better or not event.val else {}
-        self.say(
+        self.set_status(
             self.status.state,
             epoch=event.epoch,
             epochs=self.run.config.training.epochs,
@@ -266,7 +266,7 @@ class Worker:
             self.due[knob] = value
         since = time.monotonic()
         while True:
-            self.obey_all()
+            self.handle_commands()
             if self.ending:
                 return {"snapshot": True}
             # What people ask now waits until the rows that they have seen are there again.
@@ -276,10 +276,10 @@ class Worker:
                 return {knob: waiting.pop(knob)}
             if not self.paused:
                 if self.status.state == "paused":
-                    self.say("running")
+                    self.set_status("running")
                 return {"report": True} if self.until == "step" else None
             if self.status.state != "paused":
-                self.say("paused", step=max(self.step, 0))
+                self.set_status("paused", step=max(self.step, 0))
             if not self.run.path.exists():
                 raise Ended("interrupted", "its folder is gone")
             if time.monotonic() - since > PAUSE_LIMIT:
@@ -298,11 +298,11 @@ class Worker:
             if not self.left:
                 self.paused, self.until = True, ""
 
-    def obey_all(self) -> None:
+    def handle_commands(self) -> None:
         for command in self.control.read():
-            self.obey(command)
+            self.handle_command(command)
 
-    def obey(self, command: Mapping[str, Any]) -> None:
+    def handle_command(self, command: Mapping[str, Any]) -> None:
         match command.get("do"):
             case "pause":
                 self.paused, self.until = True, ""
@@ -328,10 +328,10 @@ class Worker:
                 self.sets[knob] = float(value)
 
 
-def work_quietly(run: RunFolder, slot: Slot) -> int:
+def run_worker_quietly(run: RunFolder, slot: Slot) -> int:
     """Do `work` in a process of its own and return its exit code; a run that is taken or not queued is no failure."""
     try:
-        work(run, slot)
+        run_worker(run, slot)
     except RunError as error:
         print(error, file=sys.stderr)
     except OSError as error:  # not even its last status can be written
@@ -342,4 +342,4 @@ def work_quietly(run: RunFolder, slot: Slot) -> int:
 
 
 if __name__ == "__main__":  # where fork is unsafe
-    sys.exit(work_quietly(RunFolder(Path(sys.argv[1])), Slot(sys.argv[2], int(sys.argv[3]))))
+    sys.exit(run_worker_quietly(RunFolder(Path(sys.argv[1])), Slot(sys.argv[2], int(sys.argv[3]))))

@@ -31,7 +31,7 @@ from playground import locks
 from playground.config import ConfigError, RunConfig, from_json
 from playground.data import catalog
 from playground.data.catalog import DataError, DatasetInfo
-from playground.people import MACHINE, may_change, name_of
+from playground.people import MACHINE, may_change, name_person
 from playground.runs.about import ABOUT, About, clean_name, clean_note, migrate_about
 from playground.runs.files import (
     DamagedError,
@@ -158,7 +158,7 @@ class RunFolder(TensorFiles):
     def check_owner(self, by: str) -> None:
         """Raise RunError if the run is somebody else's, so that this person may only look at it."""
         if by != MACHINE and not may_change(self.owner, by):
-            whose = f"run {self.name} belongs to {name_of(self.owner)}"
+            whose = f"run {self.name} belongs to {name_person(self.owner)}"
             raise RunError(f"{whose}, who alone may change it; duplicate it to have one of your own")
 
     def rename(self, name: str, by: str = MACHINE) -> None:

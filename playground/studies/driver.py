@@ -54,7 +54,7 @@ class Driver:
 
     def loop(self) -> None:
         """Add and follow members until there are no more."""
-        self.take_up()
+        self.find_members()
         while not (why := self.tick()):
             time.sleep(TICK)
         log(why)
@@ -63,7 +63,7 @@ class Driver:
         """Follow the members and add what fits; return why this is the end, or nothing if it goes on."""
         if self.folder.marked("stopped"):  # before its runs are looked at: they are stopped, but not judged
             for feed in self.feeds.values():
-                client.stop(feed.run)
+                client.stop_run(feed.run)
             return "stopped"
         if "interrupted" in [self.follow(number) for number in list(self.feeds)]:
             return "the runs were interrupted with the program, and so is this"
@@ -78,7 +78,7 @@ class Driver:
             return "the job service is gone, and so is this"
         return ""
 
-    def take_up(self) -> None:
+    def find_members(self) -> None:
         """Go on from where an earlier driver was killed."""
         from optuna.trial import Trial, TrialState
 

@@ -8,7 +8,7 @@ from playground import locks
 from playground.config import RunConfig
 from playground.home import is_writable
 from playground.jobs import client, estimate
-from playground.jobs.process import forget, launch
+from playground.jobs.process import forget_process, launch_process
 from playground.people import MACHINE
 from playground.studies.space import StudyError
 from playground.studies.study import Study, StudyFolder, create_study, list_studies, member_base
@@ -60,13 +60,13 @@ def revive_studies() -> None:
 def _launch_driver(folder: StudyFolder) -> None:
     log = folder.path / "driver.log"
     with log.open("ab") as output:
-        process = launch("playground.studies.driver", str(folder.path), output=output)
+        process = launch_process("playground.studies.driver", str(folder.path), output=output)
     deadline = time.monotonic() + 20
     while not locks.is_held(folder.path / "lock") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     if process.poll():
         raise StudyError(f"the sampler of {folder.name} does not start; see {log}")
-    forget(process)
+    forget_process(process)
 
 
 def stop_study(folder: StudyFolder, by: str = MACHINE) -> None:
@@ -79,7 +79,7 @@ def stop_study(folder: StudyFolder, by: str = MACHINE) -> None:
     folder.mark("stopped")  # which a driver sees before it adds the next one
     for member in folder.members():
         if (run := member.run) and run.status().active:
-            client.stop(run)
+            client.stop_run(run)
 
 
 def resume_study(folder: StudyFolder, by: str = MACHINE) -> None:
@@ -95,7 +95,7 @@ def resume_study(folder: StudyFolder, by: str = MACHINE) -> None:
             status = run.status()
             ended_early = status.state in ("stopped", "interrupted", "died", "paused")
             if ended_early and not status.message.startswith(PRUNED):
-                client.resume(run)
+                client.resume_run(run)
     continue_study(folder)
 
 
@@ -122,8 +122,8 @@ def count_slots(base: RunConfig) -> int:
     """Return how many members run at the same time."""
     config = member_base(base)
     if config.training.device in ("auto", "cpu"):
-        return max(1, client.cores() // config.training.threads)
-    gpus = [name for name in client.devices() if name.startswith("cuda")]
+        return max(1, client.count_cores() // config.training.threads)
+    gpus = [name for name in client.list_devices() if name.startswith("cuda")]
     return max(1, len(gpus)) if config.training.device == "cuda" else 1
 
 
@@ -144,6 +144,6 @@ def estimate_seconds(configs: Iterable[RunConfig], side_by_side: int) -> float:
         key = (config.model, data.dataset, data.images_per_class, data.validation_share, data.folds)
         key += (training.batch_size, training.optimizer, training.threads)
         if key not in known:
-            known[key] = estimate.seconds_per_epoch(config)
+            known[key] = estimate.estimate_seconds_per_epoch(config)
         each.append(known[key] * training.epochs)
     return max(sum(each) / side_by_side, *each) if each else 0.0

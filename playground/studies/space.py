@@ -155,7 +155,7 @@ def try_values(base: RunConfig, values: Values) -> tuple[RunConfig | None, str]:
     """Return the config with these values and "", or None and why there is no network with them."""
     try:
         config = from_flat(values, base=base)
-        estimate.network(config)
+        estimate.lay_out_network(config)
     except (ConfigError, DataError) as error:
         return None, str(error)
     return config, ""

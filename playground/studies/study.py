@@ -30,7 +30,7 @@ from playground import runs
 from playground.config import FORMAT, KNOBS, RunConfig, from_flat, from_json, rename
 from playground.home import check_writable, home
 from playground.jobs import client
-from playground.people import MACHINE, may_change, name_of
+from playground.people import MACHINE, may_change, name_person
 from playground.runs import RunError, RunFolder, write_atomic
 from playground.runs.files import move_to_new_id, writing
 from playground.studies import space
@@ -127,7 +127,7 @@ def member_base(base: RunConfig) -> RunConfig:
     some on it and others on the CPU.
     """
     device = base.training.device
-    if device == "auto" and any(name.startswith("cuda") for name in client.devices()):
+    if device == "auto" and any(name.startswith("cuda") for name in client.list_devices()):
         device = "cuda"
     return from_flat({"threads": base.training.threads or 1, "device": device, "folds": 0, "fold": 0}, base=base)
 
@@ -272,7 +272,7 @@ class StudyFolder:
             config, f"{self.name} · {said}"[:100], study=self.id, member=number, owner=self.study.owner
         )
         if run.status().state == "queued":
-            client.submit(run)
+            client.submit_run(run)
         # Last, so that whatever is written down is in the queue.
         self.append({"type": "member", "number": number, "run": run.id, "values": dict(values)})
         return run
@@ -300,7 +300,7 @@ class StudyFolder:
             StudyError: it is somebody else's.
         """
         if by != MACHINE and not may_change(self.owner, by):
-            raise StudyError(f"study {self.name} belongs to {name_of(self.owner)}, who alone may change it")
+            raise StudyError(f"study {self.name} belongs to {name_person(self.owner)}, who alone may change it")
 
     def marked(self, what: Literal["stopped", "done"]) -> bool:
         """Whether a person has stopped it, or all its members are there."""

@@ -50,15 +50,15 @@ def fit(
     if resume is not None:
         trainer.restore(*resume)
     else:
-        yield from _tell(trainer, trainer.end_epoch(None))
+        yield from _emit(trainer, trainer.end_epoch(None))
     while trainer.epoch < config.training.epochs:
         end = yield from _epoch(trainer)
-        yield from _tell(trainer, end)
+        yield from _emit(trainer, end)
         if isinstance(end, Diverged):
             return
 
 
-def _tell(trainer: Trainer, event: Event) -> Generator[Event, Commands, None]:
+def _emit(trainer: Trainer, event: Event) -> Generator[Event, Commands, None]:
     """Yield an event and do what is sent back; what is sent at an answer is done too."""
     pending = [event]
     while pending:
@@ -85,11 +85,11 @@ def _epoch(trainer: Trainer) -> Generator[Event, Commands, Epoch | Diverged]:
                 event = _report(trainer)
                 if isinstance(event, Diverged):
                     return event
-                yield from _tell(trainer, event)
+                yield from _emit(trainer, event)
                 trainer.reports.start_timing(trainer.clock())
             else:
                 trainer.update()
-        yield from _tell(trainer, Batch(trainer.epoch, trainer.step))
+        yield from _emit(trainer, Batch(trainer.epoch, trainer.step))
     rest, bad_step = trainer.reports.read()
     if bad_step is not None:
         return Diverged(trainer.step / trainer.steps_per_epoch, bad_step, "the loss is no longer a finite number")

@@ -69,6 +69,6 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     page.close()
     for run in runs.list_runs():  # what a failed test left behind must not slow down the next
         if run.status().active:
-            client.stop(run)
+            client.stop_run(run)
     assert not [url for url in strangers if url.startswith("http") and "//127.0.0.1:" not in url]
     assert not server.complaints()

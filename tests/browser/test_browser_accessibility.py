@@ -11,7 +11,7 @@ from playground import runs
 from playground.config import from_flat
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -45,7 +45,7 @@ MARKUP = (":material/", "**", "-badge[", ":primary[", ":gray[", "](", "\\\\")
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
     run = runs.create_run(from_flat(TINY | {"epochs": 2}), "trained here")
-    assert work(run, Slot("cpu", 1)).state == "finished"
+    assert run_worker(run, Slot("cpu", 1)).state == "finished"
     return run
 
 
@@ -114,7 +114,7 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, trained: Ru
 
 def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, server: Server):
     run = runs.create_run(from_flat(TINY | {"epochs": 1000, "batch_size": 4}), "at work")
-    client.submit(run)
+    client.submit_run(run)
     page = new_page(browser, color_scheme=SCHEMES[0])
     page.goto(f"{server.url}/train?run={run.id}")
     expect(page.get_by_text("images/s").first).to_be_visible()
@@ -125,4 +125,4 @@ def test_axe_finds_nothing_serious_while_a_run_is_at_work(browser: Browser, serv
     page.wait_for_function(STYLED)
     assert not examine_schemes(page)
     page.close()
-    client.stop(run)
+    client.stop_run(run)

@@ -11,7 +11,7 @@ from playground import runs
 from playground.config import from_flat
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -29,7 +29,7 @@ def two(server: Server) -> tuple[RunFolder, RunFolder]:
         made.append(
             runs.create_run(from_flat(TINY | {"epochs": 2, "learning_rate": rate, "schedule": "constant"}), name)
         )
-        assert work(made[-1], Slot("cpu", 1)).state == "finished"
+        assert run_worker(made[-1], Slot("cpu", 1)).state == "finished"
     return made[0], made[1]
 
 
@@ -95,7 +95,7 @@ def test_what_compare_says_too_late_stays_out_of_the_address_of_runs(page: Page,
 
 def test_it_follows_a_run_that_trains(page: Page, server: Server, two):
     made = runs.create_run(from_flat(TINY | {"epochs": 30}), "at work")
-    client.submit(made)
+    client.submit_run(made)
     page.goto(f"{server.url}/compare?runs={made.id},{two[1].id}")
     page.wait_for_function(f"{POINTS}?.[0] === 31 && {POINTS}[1] === 3", timeout=90_000)
     expect(cell(page, "Finished").first).to_be_attached()

@@ -11,7 +11,7 @@ from playground import runs
 from playground.config import from_flat
 from playground.data.store import open_arrays
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,7 +27,7 @@ def judged(server: Server) -> RunFolder:
         runs.create_run(from_flat(TINY), "cats and dogs"),
         np.array(open_arrays("cifar10-mini").test_targets),
     )
-    assert work(folder, Slot("cpu", 1)).state == "finished"
+    assert run_worker(folder, Slot("cpu", 1)).state == "finished"
     cats = np.flatnonzero(targets == CAT)[:70]
     for epoch in folder.epochs():
         probs = np.eye(10)[targets] * 0.9 + 0.01

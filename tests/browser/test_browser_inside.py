@@ -15,7 +15,7 @@ from playground import runs
 from playground.config import from_flat
 from playground.jobs import client
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,7 +26,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
     made = runs.create_run(from_flat(TINY | {"epochs": 4, "learning_rate": 0.02}), "looked into")
-    assert work(made, Slot("cpu", 1)).state == "finished"
+    assert run_worker(made, Slot("cpu", 1)).state == "finished"
     return made
 
 
@@ -77,7 +77,7 @@ def move(page: Page, key: str, done: Callable[[str], bool]) -> None:
 
 def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page, server: Server, photo: Path):
     made = runs.create_run(from_flat(TINY | {"epochs": 1000, "learning_rate": 0.02, "images_per_class": 60}), "at work")
-    client.submit(made)
+    client.submit_run(made)
     page.goto(f"{server.url}/inside?run={made.id}")
     upload(page, photo)
     view(page, "Over time")
@@ -109,7 +109,7 @@ def test_a_photo_is_followed_through_the_epochs_of_a_run_that_trains(page: Page,
     # And forward again: the answer has changed.
     move(page, "End", lambda url: "epoch=" not in url)
     expect(note).not_to_have_text(said)
-    client.stop(made)
+    client.stop_run(made)
     view(page, "Feature maps")
     # input; two blocks of convolution, norm, activation, pooling, dropout; flatten, fc1 with two more, output, softmax
     expect(page.locator(".st-key-inside_network figure")).to_have_count(1 + 2 * 5 + 6)

@@ -57,7 +57,7 @@ def test_a_second_person_gets_a_form_of_their_own_and_changes_nothing_of_the_fir
     # With Anna's link he may watch, and no more.
     ben.goto(anna.url)
     line = ben.locator(".st-key-whose_run")
-    expect(line).to_contain_text(f"This is a run of {people.name_of(run.owner)}")
+    expect(line).to_contain_text(f"This is a run of {people.name_person(run.owner)}")
     expect(transport(ben, "Stop")).to_be_disabled()
     expect(transport(ben, "Pause")).to_have_count(0)
     slider = ben.get_by_role("slider", name="Dropout")

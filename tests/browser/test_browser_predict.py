@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from playground import runs
 from playground.config import from_flat
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,7 +22,7 @@ TINY = {"channels": "4-4", "fc_width": 8, "device": "cpu", "precision": "float32
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
     made = runs.create_run(from_flat(TINY | {"epochs": 2}), "small net")
-    assert work(made, Slot("cpu", 1)).state == "finished"
+    assert run_worker(made, Slot("cpu", 1)).state == "finished"
     return made
 
 
@@ -95,7 +95,7 @@ def test_it_follows_a_run_that_trains_and_rests_when_it_is_over(page: Page, serv
     from playground.jobs import client
 
     made = runs.create_run(from_flat(TINY | {"epochs": 40}), "at work")
-    client.submit(made)
+    client.submit_run(made)
     page.goto(f"{server.url}/predict?run={made.id}&run2={trained.id}&epoch2=1")
     expect(bars(page)).to_have_attribute("aria-label", re.compile("after epoch"))
     expect(bars(page)).to_have_attribute("aria-label", re.compile("after epoch 40:"), timeout=90_000)

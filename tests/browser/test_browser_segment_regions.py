@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from playground import runs
 from playground.config import from_flat
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work
+from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -23,7 +23,7 @@ PLAIN = {"device": "cpu", "precision": "float32", "threads": 1}
 @pytest.fixture(scope="module")
 def trained(server: Server) -> RunFolder:
     made = runs.create_run(from_flat(TINY | PLAIN), "small net")
-    assert work(made, Slot("cpu", 1)).state == "finished"
+    assert run_worker(made, Slot("cpu", 1)).state == "finished"
     return made
 
 

@@ -11,11 +11,11 @@ import traceback
 from typing import IO
 
 from playground.home import home
-from playground.jobs.client import DEVICES, cores
+from playground.jobs.client import DEVICES, count_cores
 from playground.jobs.executors.base import Worker
-from playground.jobs.process import launch
+from playground.jobs.process import launch_process
 from playground.jobs.slots import Slot
-from playground.jobs.worker import work_quietly
+from playground.jobs.worker import run_worker_quietly
 from playground.runs import RunFolder, write_atomic
 from playground.runs.files import writing
 
@@ -26,7 +26,7 @@ class LocalExecutor:
     """This machine's cores and GPUs, as they were when it was made."""
 
     def __init__(self) -> None:
-        self.cores, self.gpus = cores(), find_gpus()
+        self.cores, self.gpus = count_cores(), find_gpus()
 
     def start(self, run: RunFolder, slot: Slot) -> Worker:
         """Start a worker in a session of its own; what it prints goes to the run's worker.log.
@@ -85,7 +85,7 @@ def _fork(run: RunFolder, slot: Slot, log: IO[bytes]) -> Worker:
     try:
         detach(log.fileno())
         faulthandler.enable()
-        code = work_quietly(run, slot)
+        code = run_worker_quietly(run, slot)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -106,7 +106,7 @@ def detach(output: int) -> None:
 
 
 def _spawn(run: RunFolder, slot: Slot, log: IO[bytes]) -> Worker:
-    return launch("playground.jobs.worker", str(run.path), slot.device, str(slot.threads), output=log)
+    return launch_process("playground.jobs.worker", str(run.path), slot.device, str(slot.threads), output=log)
 
 
 def find_gpus() -> list[str]:

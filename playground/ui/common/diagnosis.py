@@ -17,7 +17,7 @@ from playground.runs import RunError, RunFolder
 from playground.tasks import TASKS
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
-from playground.ui.pages.inside.context import test_set, weights_key
+from playground.ui.pages.inside.context import key_of_weights, open_test_set
 
 if TYPE_CHECKING:
     from playground.interpret.dead_units import UnitHealth
@@ -34,13 +34,13 @@ def _findings(path: str, version: int, _view: View) -> list[Finding]:
         classes = _view.run.dataset.classes
     except RunError:
         classes = ()
-    counts = class_counts(config.data.dataset)
+    counts = count_classes(config.data.dataset)
     with _view.lock:
         return diagnosis.diagnose(config, feed.status, feed.progress, feed.epochs, feed.changes, classes, counts)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def class_counts(dataset: str) -> tuple[int, ...]:
+def count_classes(dataset: str) -> tuple[int, ...]:
     """Return how many training images each class of a data set has; nothing where that is not known here."""
     try:
         info = catalog.find_info(dataset)
@@ -52,7 +52,7 @@ def class_counts(dataset: str) -> tuple[int, ...]:
     return tuple(np.bincount(targets, minlength=info.num_classes).tolist())
 
 
-def findings(view: View) -> list[Finding]:
+def find_findings(view: View) -> list[Finding]:
     """Return what a run's rows give away; nothing for one whose config cannot be read."""
     try:
         return _findings(str(view.run.path), view.feed.version, view)
@@ -62,21 +62,21 @@ def findings(view: View) -> list[Finding]:
 
 @st.cache_resource(max_entries=64, show_spinner="Looking at the units …")
 def _units(key: str, _run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHealth]]":
-    return units_of(_run, epoch)
+    return examine_run(_run, epoch)
 
 
-def units_of(run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHealth]]":
+def examine_run(run: RunFolder, epoch: int) -> "tuple[list[UnitHealth], list[UnitHealth]]":
     """Examine a run's units on test images of all classes: with its first weights, and with those after an epoch.
 
     Raises:
         DataError, RunError, InferenceError, InterpretError: they cannot be examined; the first line says why.
     """
-    from playground.inference.load import dataset_of, load_model
+    from playground.inference.load import find_dataset, load_model
     from playground.interpret.dead_units import examine_layers
     from playground.interpret.network import Budget
 
-    _, mean, std = dataset_of(run)
-    data = test_set(run)
+    _, mean, std = find_dataset(run)
+    data = open_test_set(run)
     rows = take_turns(np.asarray(data.test_targets), EXAMINED)
     images = np.asarray(data.test_images[rows])
     first, last = (
@@ -94,7 +94,7 @@ def _examined(view: View, key: str) -> "tuple[list[UnitHealth], list[UnitHealth]
     if not epochs or st.session_state.get(f"{key}_units") != (view.run.id, epochs[-1]):
         return None
     try:
-        return _units(weights_key(view.run, epochs[-1]), view.run, epochs[-1])
+        return _units(key_of_weights(view.run, epochs[-1]), view.run, epochs[-1])
     except PlaygroundError as error:
         st.caption(f"Dead units cannot be looked for: {escape(str(error))}")
         return None
@@ -112,14 +112,14 @@ def _ask(key: str, run: RunFolder) -> None:
     st.session_state[f"{key}_units"] = (run.id, run.epochs()[-1])
 
 
-def cards(view: View, *, key: str) -> None:
+def draw_cards(view: View, *, key: str) -> None:
     """Draw what may be wrong with a run, or that nothing is; and a button that examines its units.
 
     Args:
         view: the run, as it is read.
         key: tells these cards from others on the page.
     """
-    found, feed = findings(view), view.feed
+    found, feed = find_findings(view), view.feed
     units = _examined(view, key)
     if units:
         found = found + diagnosis.examine_units(*units, view.run.epochs()[-1], found)

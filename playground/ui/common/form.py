@@ -29,9 +29,9 @@ def key(name: str) -> str:
     return f"knob_{name}_{turn}" if turn else f"knob_{name}"
 
 
-def load(config: RunConfig) -> None:
+def load_config(config: RunConfig) -> None:
     """Put a config into the form at a person's wish; to be called before the form is drawn, or in a callback."""
-    url.moved()
+    url.say_moved()
     _put(config)
 
 
@@ -79,11 +79,11 @@ def take_moved(name: str) -> bool:
     """
     if value(name, None) in (None, flatten(held())[name]):
         return False
-    session.FORM.set(current())
+    session.FORM.set(read_config())
     return True
 
 
-def current() -> RunConfig:
+def read_config() -> RunConfig:
     """Return the form's config as the widgets stand now, drawn or not."""
     return from_flat({name: value(name, before) for name, before in flatten(held()).items()})
 
@@ -141,9 +141,9 @@ def follow_url(changed: bool, kept: tuple[str, ...] = (), base: RunConfig | None
             st.session_state["url_errors"] = (config, errors)
     _restore()
     config, errors = st.session_state.get("url_errors", (None, []))
-    return errors if config == current() else []
+    return errors if config == read_config() else []
 
 
 def write_url(config: RunConfig, kept: Mapping[str, str]) -> None:
     """Mirror the form in the URL."""
-    url.write("train", {**kept, **to_query(config)})
+    url.write_address("train", {**kept, **to_query(config)})

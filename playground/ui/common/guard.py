@@ -6,9 +6,9 @@ from playground.errors import PlaygroundError
 from playground.ui.common.escape import escape
 
 
-def show(error: Exception) -> bool:
+def show_error(error: Exception) -> bool:
     """Show one line for an uncaught error; True: Streamlit need not show it (it has logged it to the console)."""
-    st.error(escape(words(error)), icon=":material/error:")
+    st.error(escape(describe_error(error)), icon=":material/error:")
     return True
 
 
@@ -25,11 +25,11 @@ class guard:
         """Show what a person can mend, and say that it is dealt with."""
         if not isinstance(error, PlaygroundError):
             return False
-        st.error(escape(words(error)), icon=":material/error:")
+        st.error(escape(describe_error(error)), icon=":material/error:")
         return True
 
 
-def words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what a person can make use of: our own errors say what is wrong, and so does the system."""
     if isinstance(error, PlaygroundError) and str(error).strip():
         return str(error)

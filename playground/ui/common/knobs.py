@@ -41,7 +41,7 @@ def name_of(choice: str) -> str:
     return title_of(choice) or NAMES.get(choice, plain)
 
 
-def unused(values: Mapping[str, Any]) -> dict[str, str]:
+def find_unused(values: Mapping[str, Any]) -> dict[str, str]:
     """Return `{knob name: why}` for the knobs that do nothing beside the others' values."""
     reasons = {}
     if not OPTIMIZERS[values["optimizer"]].uses_momentum:
@@ -84,7 +84,7 @@ def _mirrors(dataset: str) -> bool:
 def _suit_data_set(before: str, now: str) -> None:
     """Turn flips off where a mirrored image is no longer of its class, and on again when such a data set is left."""
     if _mirrors(before) != _mirrors(now):
-        form.load(from_flat({"flip": _mirrors(now)}, form.current()))
+        form.load_config(from_flat({"flip": _mirrors(now)}, form.read_config()))
 
 
 def _options(knob: Knob, value: str) -> list[str]:
@@ -92,7 +92,7 @@ def _options(knob: Knob, value: str) -> list[str]:
     if knob.name == "dataset":
         options = [info.name for info in catalog.list_available()]
     elif knob.name == "device":
-        options = ["auto", *client.devices()]
+        options = ["auto", *client.list_devices()]
     else:
         options = list(knob.choices)
     return options if value in options else [*options, value]
@@ -114,7 +114,7 @@ def _channels(knob: Knob, help: str, disabled: bool) -> None:
         "Blocks",
         *knob.lengths,
         key=form.key("channels_blocks"),
-        on_change=url.moved,
+        on_change=url.say_moved,
         help=f"How many blocks of convolution and pooling follow one another.\n\n{NEW_HELP}",
         disabled=disabled,
     )
@@ -126,14 +126,14 @@ def _channels(knob: Knob, help: str, disabled: bool) -> None:
                 int(knob.high or 512),
                 step=8,
                 key=form.key(f"channels_{i}"),
-                on_change=url.moved,
+                on_change=url.say_moved,
                 help=help if i == 0 else None,
                 disabled=disabled,
             )
 
 
 def _moved(knob: Knob, on_live_change: Callable[[str], None] | None) -> None:
-    url.moved()
+    url.say_moved()
     before = form.held().data.dataset
     if not form.take_moved(knob.name):
         return
@@ -161,7 +161,10 @@ def _widget(knob: Knob, reason: str, on_change: Callable[[str], None] | None) ->
         st.toggle(label, **shared)
     elif knob.kind in ("choice", "text"):
         options = _options(knob, str(value))
-        titles = {"dataset": {info.name: info.title for info in catalog.list_available()}, "device": client.devices()}
+        titles = {
+            "dataset": {info.name: info.title for info in catalog.list_available()},
+            "device": client.list_devices(),
+        }
         names = titles.get(knob.name, {})
 
         def format_func(option: str) -> str:
@@ -199,12 +202,12 @@ def _number(knob: Knob, label: str, shared: dict[str, Any]) -> None:
 
 
 def _use_preset(preset: Preset) -> None:
-    form.load(preset.apply(form.current()))
+    form.load_config(preset.apply(form.read_config()))
 
 
-def presets() -> None:
+def draw_presets() -> None:
     """Draw a button for each preset; the one the form stands at is marked."""
-    config = form.current()
+    config = form.read_config()
     with st.container(horizontal=True, gap="xsmall", key="presets"):
         for preset in PRESETS.values():
             st.button(
@@ -221,18 +224,18 @@ def presets() -> None:
             help="Every knob as it was at first.",
             icon=":material/restart_alt:",
             type="tertiary",
-            on_click=form.load,
+            on_click=form.load_config,
             args=(RunConfig(),),
         )
 
 
-def knobs(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
+def draw_settings(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
     """Draw every knob in its group and return the config they make.
 
     Args:
         on_live_change: called with the knob's name when a person changes one that a run in progress takes.
     """
-    reasons = unused(flatten(form.current()))
+    reasons = find_unused(flatten(form.read_config()))
     for group, title in GROUPS.items():
         members = [knob for knob in KNOBS.values() if knob.group == group and knob.name not in HIDDEN]
         with st.container(gap="xsmall", key=f"knobs_{group}"):
@@ -246,6 +249,6 @@ def knobs(on_live_change: Callable[[str], None] | None = None) -> RunConfig:
                     if knob.name not in FIRST:
                         with _marked(knob):
                             _widget(knob, reasons.get(knob.name, ""), on_live_change)
-    config = form.current()
+    config = form.read_config()
     session.FORM.set(config)
     return config

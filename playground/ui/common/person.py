@@ -15,14 +15,14 @@ HEADER = "x-playground-person"
 COOKIE_SECONDS = 400 * 24 * 3600  # browsers keep none for longer
 
 
-def current() -> str:
+def current_person() -> str:
     """Return the person for whom the page is being drawn."""
     return st.context.headers.get(HEADER, people.MACHINE)
 
 
 def is_mine(run: RunFolder) -> bool:
     """Whether this person may change a run; the machine's owner may change all."""
-    return people.may_change(run.owner, current())
+    return people.may_change(run.owner, current_person())
 
 
 class Middleware:
@@ -44,10 +44,10 @@ class Middleware:
 def _person(scope: Scope) -> str:
     headers = Headers(scope=scope)
     client, server = scope.get("client") or [None], scope.get("server") or [None]
-    if people.is_here(client[0], server[0], headers.keys()):
+    if people.is_on_this_machine(client[0], server[0], headers.keys()):
         return people.MACHINE
     cookies = cookie_parser(headers.get("cookie", ""))
-    return people.read_cookie(cookies.get(people.cookie_name(), "")) or people.new_person()
+    return people.read_cookie(cookies.get(people.name_cookie(), "")) or people.make_person()
 
 
 def _with_cookie(scope: Scope, send: Send, person: str) -> Send:
@@ -56,7 +56,7 @@ def _with_cookie(scope: Scope, send: Send, person: str) -> Send:
     opened = scope["type"] == "websocket" or "text/html" in headers.get("accept", "")
     secure = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto", "").startswith("https")
     path = "/" + st.get_option("server.baseUrlPath").strip("/")
-    cookie = f"{people.cookie_name()}={people.write_cookie(person)}; Path={path}; Max-Age={COOKIE_SECONDS}"
+    cookie = f"{people.name_cookie()}={people.write_cookie(person)}; Path={path}; Max-Age={COOKIE_SECONDS}"
     cookie += "; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     async def send_with_cookie(message: Message) -> None:

@@ -24,17 +24,17 @@ HOLD = 3.0
 """Seconds for which an epoch slider that a person has moved is left alone, whatever epochs come in meanwhile."""
 
 
-def default_run(task: Task) -> str:
+def find_default_run(task: Task) -> str:
     """Return the run that is shown unasked: the one on the Train page, or the demo, or the newest with weights."""
     if shown := session.RUN.get():
         with contextlib.suppress(RunError):
             run = open_run(shown)
-            if run.epochs() and task_of(run) is task:
+            if run.epochs() and find_task(run) is task:
                 return shown
     if demo := runs.demo_run(task.name):
         return demo.id
     newest = itertools.islice(usable_runs(), OFFERED)
-    return next((run.id for run in newest if run.epochs() and task_of(run) is task), "")
+    return next((run.id for run in newest if run.epochs() and find_task(run) is task), "")
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
@@ -43,7 +43,7 @@ def _task(path: str) -> str:
     return RunFolder(Path(path)).dataset.task
 
 
-def task_of(run: RunFolder) -> Task:
+def find_task(run: RunFolder) -> Task:
     """Return a run's task; what most are asked for, where its data set is not known here."""
     try:
         return TASKS[_task(str(run.path))]
@@ -51,17 +51,17 @@ def task_of(run: RunFolder) -> Task:
         return TASKS["classification"]
 
 
-def percent(share: float | None, digits: int = 1) -> str:
+def format_percent(share: float | None, digits: int = 1) -> str:
     """Write a fraction for people: 0.813 as "81.3 %"; nothing for None."""
     return "" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def score(status: Status) -> str:
+def format_score(status: Status) -> str:
     """Return what a run is known by, with the metric and the split: "validation accuracy 81.3 %"."""
-    return "" if status.best_score is None else f"{status.best_label} {percent(status.best_score)}"
+    return "" if status.best_score is None else f"{status.best_label} {format_percent(status.best_score)}"
 
 
-def ago(moment: float | None) -> str:
+def format_ago(moment: float | None) -> str:
     """Write how long ago a moment is, roughly: "3 min ago"."""
     if not moment:
         return ""
@@ -79,11 +79,11 @@ def ago(moment: float | None) -> str:
 def _describe(run: RunFolder) -> str:
     status = run.status()
     # While it trains its accuracy would change the label at each look, and the browser knows a choice by its label.
-    best = "" if status.active else score(status)
+    best = "" if status.active else format_score(status)
     return " · ".join(part for part in (run.name, status.state, best) if part)
 
 
-def labels_of(offered: list[RunFolder]) -> dict[str, str]:
+def label_runs(offered: list[RunFolder]) -> dict[str, str]:
     """Return {id: label}, no two labels the same: the browser knows a choice by its label alone."""
     labels: dict[str, str] = {}
     for run in offered:
@@ -97,7 +97,7 @@ def _remember(state: str, widget: str, known: list[str]) -> None:
         st.session_state[state] = st.session_state[widget]
 
 
-def run_picker(label: str, state: str, *, tasks: Sequence[Task] = (), help: str | None = None) -> RunFolder | None:
+def pick_run(label: str, state: str, *, tasks: Sequence[Task] = (), help: str | None = None) -> RunFolder | None:
     """Let a person choose a run, newest first, the bundled ones last; None if there is none.
 
     Args:
@@ -110,18 +110,18 @@ def run_picker(label: str, state: str, *, tasks: Sequence[Task] = (), help: str 
     known = list_runs()
     chosen = next((run for run in known if run.id == st.session_state.get(state)), None)
     bundled = [run for run in known if run.read_only]
-    offered = [run for run in known[:OFFERED] if task_of(run) in tasks and not table.row(run).damaged]
-    if chosen and (other := task_of(chosen)) not in tasks:
+    offered = [run for run in known[:OFFERED] if find_task(run) in tasks and not table.row(run).damaged]
+    if chosen and (other := find_task(chosen)) not in tasks:
         where = f"it is shown on the page {other.pages[0].capitalize()}"
         st.info(f"{escape(chosen.name)} labels {other.labelled}; {where}.", icon=":material/info:")
         chosen = None
     more = [run for run in [*bundled, chosen] if run and run not in offered and not table.row(run).damaged]
-    offered += [run for run in more if task_of(run) in tasks]
+    offered += [run for run in more if find_task(run) in tasks]
     if not offered:
         what = " or ".join(task.labelled for task in tasks)
         st.info(f"There is no run that labels {what} yet; train one.", icon=":material/info:")
         return None
-    labels, widget = labels_of(offered), f"{state}_widget"
+    labels, widget = label_runs(offered), f"{state}_widget"
     # Labels follow the runs' states, so the widget's own memory of a label would go stale: the id is what is kept.
     st.session_state[state] = st.session_state[widget] = (chosen or offered[0]).id
     st.selectbox(
@@ -142,7 +142,7 @@ def choose_epoch(state: str, epoch: int | None) -> None:
     st.session_state[f"{state}_turn"] = st.session_state.get(f"{state}_turn", 0) + 1
 
 
-def epoch_slider(run: RunFolder, state: str) -> int | None:
+def pick_epoch(run: RunFolder, state: str) -> int | None:
     """Let a person choose one of the kept epochs; None while there is none.
 
     Until one is chosen, or when the last is, the choice follows the end while the run trains.
@@ -208,9 +208,9 @@ def follow_url(page: str, parts: Mapping[str, url.Part] = NOTHING) -> bool:
         Whether the URL was taken.
     """
     params = st.query_params.to_dict()
-    taken = url.changed(page) and bool(params)
+    taken = url.take_changed(page) and bool(params)
     if taken:
-        url.take(parts)
+        url.take_parts(parts)
         if named := params.get("run"):
             try:
                 st.session_state[f"{page}_run"] = open_run(named).id
@@ -219,7 +219,7 @@ def follow_url(page: str, parts: Mapping[str, url.Part] = NOTHING) -> bool:
         epoch = params.get("epoch", "")
         choose_epoch(f"{page}_epoch", int(epoch) if epoch.isdecimal() and len(epoch) < 5 else None)
     if not st.session_state.get(f"{page}_run"):
-        st.session_state[f"{page}_run"] = next(filter(None, map(default_run, of_page(page))), "")
+        st.session_state[f"{page}_run"] = next(filter(None, map(find_default_run, of_page(page))), "")
     return taken
 
 
@@ -228,4 +228,4 @@ def write_url(page: str, run: RunFolder, parts: Mapping[str, url.Part] = NOTHING
     query = {"run": run.id}
     if (epoch := st.session_state.get(f"{page}_epoch")) is not None:
         query["epoch"] = str(epoch)
-    url.write(page, query | url.tell(parts))
+    url.write_address(page, query | url.read_parts(parts))

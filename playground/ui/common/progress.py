@@ -5,7 +5,7 @@ from typing import Any
 from playground.data.progress import Progress, Report
 
 
-def follow(bar: Any) -> Report:
+def follow_progress(bar: Any) -> Report:
     """Return what moves one of Streamlit's progress bars."""
 
     def move(now: Progress) -> None:

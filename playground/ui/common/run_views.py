@@ -79,7 +79,7 @@ def _view(path: str) -> View:
     return View(run, RunReader(run))
 
 
-def watch(run: RunFolder) -> View:
+def watch_run(run: RunFolder) -> View:
     """Return the run's reader, up to date."""
     view = _view(str(run.path))
     view.update()
@@ -91,19 +91,19 @@ def _figures(path: str, version: int, options: tuple[tuple[str, Any], ...]) -> d
     return _view(path).figures(**dict(options))
 
 
-def figures(view: View, **options: Any) -> tuple[dict[str, plots.Figure], str]:
+def draw_figures(view: View, **options: Any) -> tuple[dict[str, plots.Figure], str]:
     """Return the run's curves and what changes whenever they do."""
     version, chosen = view.feed.version, tuple(sorted(options.items()))
     return _figures(str(view.run.path), version, chosen), f"{view.run.id} {version} {chosen}"
 
 
-def latest_run(owner: str, active: bool = False) -> RunFolder | None:
+def find_latest_run(owner: str, active: bool = False) -> RunFolder | None:
     """Return a person's newest run, those of studies aside; or the newest that waits, works or is paused."""
     mine = [run for run in list_runs()[:200] if not run.read_only and run.owner == owner and not run.damage]
     wanted = [run for run in mine if (run.status().active if active else not run.about.study)]
     return max(wanted, key=lambda run: run.about.created, default=None)
 
 
-def latest_finished() -> RunFolder | None:
+def find_latest_finished() -> RunFolder | None:
     """Return the newest finished run."""
     return next((run for run in list_runs()[:50] if run.status().state == "finished" and not run.damage), None)

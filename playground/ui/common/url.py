@@ -15,12 +15,12 @@ REMEMBERED = 100
 """So many addresses of a page are known again as its own."""
 
 
-def moved() -> None:
+def say_moved() -> None:
     """Say that the next drawing comes of something on the page; to be called in callbacks, and before `st.rerun`."""
     st.session_state["url_moved"] = True
 
 
-def changed(page: str) -> bool:
+def take_changed(page: str) -> bool:
     """Whether the address was changed from outside: by a link, a reload, back and forward. Once true, then false."""
     query, ours = st.query_params.to_dict(), _ours(page)
     if ours and (query == ours[-1] or (st.session_state.get("url_moved") and query in ours)):
@@ -29,7 +29,7 @@ def changed(page: str) -> bool:
     return True
 
 
-def write(page: str, query: Mapping[str, str]) -> None:
+def write_address(page: str, query: Mapping[str, str]) -> None:
     """Mirror what the page shows in the address; a new one is a step in the browser's history."""
     # First kept, then sent: Streamlit may break this drawing off for a newer one between any two lines.
     _keep(_ours(page), dict(query))
@@ -61,14 +61,14 @@ class Part:
         return text if fits else None
 
 
-def take(parts: Mapping[str, Part]) -> None:
+def take_parts(parts: Mapping[str, Part]) -> None:
     """Put into the session what the address tells; to be called before the widgets are drawn."""
     for name, part in parts.items():
         if (told := part.read(st.query_params.get(name, ""))) is not None:
             st.session_state[part.key] = told
 
 
-def tell(parts: Mapping[str, Part]) -> dict[str, str]:
+def read_parts(parts: Mapping[str, Part]) -> dict[str, str]:
     """Return what the session holds, for the address."""
     held = {name: st.session_state.get(part.key) for name, part in parts.items()}
     return {name: str(value) for name, value in held.items() if value is not None}

@@ -64,7 +64,7 @@ def png_url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def of_sheet(made: Sheet, name: str, alt: str, *, title: str = "", note: str = "", **more: object) -> Picture:
+def make_sheet_picture(made: Sheet, name: str, alt: str, *, title: str = "", note: str = "", **more: object) -> Picture:
     """Make a picture of a thumbnail sheet."""
     height, width = made.pixels.shape
     layout = {"columns": made.columns, "count": made.count, "gap": made.gap, "zoom": made.zoom}
@@ -77,7 +77,9 @@ def tidy_sheet(values: np.ndarray, limits: ColorLimits | None = None, columns: i
     return make_sheet(values, limits, columns, zoom=max(1, _LEAST // side), gap=1 if side >= _LEAST else 2)
 
 
-def of_image(pixels: np.ndarray, name: str, alt: str, field: ReceptiveField | None = None, **more: object) -> Picture:
+def make_image_picture(
+    pixels: np.ndarray, name: str, alt: str, field: ReceptiveField | None = None, **more: object
+) -> Picture:
     """Make a picture of an image, uint8 (H, W, 3) or (C, H, W); `field` is framed on it."""
     colour = pixels if pixels.shape[-1] == 3 else np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0)
     file = io.BytesIO()

@@ -32,13 +32,13 @@ def pictures(dataset: str) -> Pictures:
     return Pictures(f"assets/test-images/{dataset}.webp?v={_written(dataset)}", COLUMNS, rows)
 
 
-def shown(data: store.Arrays) -> np.ndarray:
+def list_shown(data: store.Arrays) -> np.ndarray:
     """Return the test images that are on the sheet, (n,), in the order of its tiles."""
     return take_turns(np.asarray(data.test_targets), COUNT)
 
 
 @lru_cache(maxsize=8)
-def sheet(dataset: str, written: int) -> bytes:
+def make_sheet(dataset: str, written: int) -> bytes:
     """Lay the images side by side, row by row, as a WebP.
 
     Args:
@@ -49,7 +49,7 @@ def sheet(dataset: str, written: int) -> bytes:
         DataError: it cannot be read, or has no test images.
     """
     data = store.open_arrays(dataset)
-    images = np.asarray(data.test_images[shown(data)])  # (N, C, H, W)
+    images = np.asarray(data.test_images[list_shown(data)])  # (N, C, H, W)
     if not len(images):
         raise DataError(f"the data set {dataset} has no test images")
     step = -(-max(images.shape[2:]) // LARGEST)  # a WebP has at most 16,383 pixels a side
@@ -71,7 +71,7 @@ async def serve(request: Request) -> Response:
     try:
         if not catalog.is_ready(dataset):
             raise DataError(f"there is no data set {dataset[:60]!r} on this machine")
-        content = await run_in_threadpool(sheet, dataset, _written(dataset))
+        content = await run_in_threadpool(make_sheet, dataset, _written(dataset))
     except DataError as error:
         return PlainTextResponse(str(error), status_code=404)
     return Response(content, media_type="image/webp", headers={"Cache-Control": "public, max-age=31536000, immutable"})

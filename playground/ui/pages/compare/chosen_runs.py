@@ -40,7 +40,7 @@ PAIR = ("compare_a", "compare_b")
 def follow_url() -> None:
     """Take runs and settings from the URL when it was changed from outside: a link, another page, back and forward."""
     params, state = st.query_params.to_dict(), st.session_state
-    if url.changed("compare") and params:
+    if url.take_changed("compare") and params:
         if "runs" in params:
             _take_runs([part for part in params["runs"].split(",") if part])
         for name, allowed in CHOICES.items():
@@ -53,7 +53,7 @@ def follow_url() -> None:
     for name, value in DEFAULTS.items():
         state.setdefault(f"compare_{name}", value)
     if RUNS not in state:
-        newest, demo = run_views.latest_finished(), runs.demo_run()
+        newest, demo = run_views.find_latest_finished(), runs.demo_run()
         state[RUNS] = [run.id for run in dict.fromkeys((newest, demo)) if run]
 
 
@@ -79,7 +79,7 @@ def write_url(chosen: Sequence[RunFolder]) -> None:
     }
     if len(chosen) > 2 and all(state.get(key) for key in PAIR):
         query["pair"] = ",".join(state[key] for key in PAIR)
-    url.write("compare", query)
+    url.write_address("compare", query)
 
 
 def measures(views: Sequence[View]) -> list[str]:
@@ -121,7 +121,7 @@ def picker() -> None:
     chosen = set(st.session_state[RUNS])
     wanted = [run for i, run in enumerate(everything) if i < pickers.OFFERED or run.read_only or run.id in chosen]
     offered = [run for run in wanted if not table.row(run).damaged]
-    labels = pickers.labels_of(offered)
+    labels = pickers.label_runs(offered)
     # As in the pickers of one run: labels follow the runs' states, so it is the ids that are kept.
     st.session_state["compare_picker"] = st.session_state[RUNS]
     st.multiselect(

@@ -11,10 +11,10 @@ from playground.data.catalog import DataError
 from playground.errors import PlaygroundError
 from playground.plots.masks import find_clear_class, overlay_mask, to_rgb
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
-from playground.ui.components.sheets import Picture, of_image, sheets
+from playground.ui.common.pickers import format_percent
+from playground.ui.components.sheets import Picture, make_image_picture, sheets
 from playground.ui.pages.compare.sides import Side
-from playground.ui.pages.inside.context import weights_key
+from playground.ui.pages.inside.context import key_of_weights
 from playground.ui.pages.segment.fixed_images import SMALL, classes_in, enlarged, test_images
 from playground.ui.pages.segment.legend import legend
 
@@ -52,7 +52,7 @@ def _mean(overlaps: np.ndarray) -> float:
 
 def verdict(first: float, second: float, same: bool) -> str:
     """Say which is better, and what that is worth."""
-    figures = f"**A** reaches a mean IoU of {percent(first)} and **B** of {percent(second)}"
+    figures = f"**A** reaches a mean IoU of {format_percent(first)} and **B** of {format_percent(second)}"
     if not same:
         return f"Each on its own test images, {figures}: images of different data sets cannot be compared one by one."
     return (
@@ -97,7 +97,7 @@ def _pictures(
         f"**The {len(order)} test images whose masks are kept**, those first on which the two differ most: who gets "
         "more of the pixels right, by how many points"
     )
-    key = f"{weights_key(a.run, a.epoch)} {weights_key(b.run, b.epoch)}"
+    key = f"{key_of_weights(a.run, a.epoch)} {key_of_weights(b.run, b.epoch)}"
     sheets(
         _strip(key, chosen, found, images),
         key="compare_masks",
@@ -132,7 +132,9 @@ def _strip(key: str, chosen: int, _found: MaskComparison, _images: np.ndarray) -
         pixels = to_rgb(_images[i])
         box = (0, 0, pixels.shape[1], pixels.shape[0]) if i == chosen else None
         alt = f"Test image {i}: {note} points"
-        pictures.append(of_image(pixels, str(i), alt, note=note, width=SMALL, pick=True, unit="image", box=box))
+        pictures.append(
+            make_image_picture(pixels, str(i), alt, note=note, width=SMALL, pick=True, unit="image", box=box)
+        )
     return pictures
 
 
@@ -152,5 +154,7 @@ def _large(
         ("The truth", overlay_mask(rgb, _truth, OPACITY, _clear), classes_in(_truth)),
     ]
     for letter, mask, right in zip("AB", _masks, _right, strict=True):
-        made.append((letter, overlay_mask(rgb, mask, OPACITY, _clear), f"{percent(right)} of the pixels are right"))
+        made.append(
+            (letter, overlay_mask(rgb, mask, OPACITY, _clear), f"{format_percent(right)} of the pixels are right")
+        )
     return enlarged(made)

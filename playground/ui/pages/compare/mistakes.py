@@ -16,13 +16,13 @@ from playground.plots.confusion import draw_confusion
 from playground.runs import RunError
 from playground.ui.common import session
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.common.run_views import View
 from playground.ui.components.gallery import Item, data_url, gallery, pixels_url
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.compare import class_overlap as pixels
 from playground.ui.pages.compare.sides import Side, choose
-from playground.ui.pages.inside.context import test_set
+from playground.ui.pages.inside.context import open_test_set
 
 SHOWN = 40
 """Images of each kind of disagreement, the most telling ones."""
@@ -84,7 +84,7 @@ def _matrix(counts: np.ndarray, classes: Sequence[str], key: str, title: str, sh
 def verdict(found: PredictionComparison, a: Side, b: Side) -> str:
     """Say which is better on the images, and whether that could be chance."""
     only_a, only_b = len(found.only_a), len(found.only_b)
-    accuracies = [percent((found.both + only) / found.images) for only in (only_a, only_b)]
+    accuracies = [format_percent((found.both + only) / found.images) for only in (only_a, only_b)]
     word = "more than chance" if found.p < ALPHA else "could be chance"
     return (
         f"On the same {found.images:,} test images **A** gets {accuracies[0]} right and **B** {accuracies[1]}. "
@@ -120,7 +120,9 @@ def _image(row: int, a: Side, b: Side, data: Arrays) -> None:
                 guess = int(side.probs[row].argmax())
                 right = classes[guess] == truth
                 icon = ":green[:material/check:]" if right else ":red[:material/close:]"
-                st.markdown(f"{icon} {side.letter}: {escape(classes[guess])}, {percent(float(side.probs[row, guess]))}")
+                st.markdown(
+                    f"{icon} {side.letter}: {escape(classes[guess])}, {format_percent(float(side.probs[row, guess]))}"
+                )
             if st.button(
                 "Open both in Predict",
                 icon=":material/image_search:",
@@ -198,7 +200,7 @@ def draw(views: Sequence[View], names: Sequence[str]) -> None:
     same = a.run.predictions_dataset == b.run.predictions_dataset
     if same and a.probs is not None and b.probs is not None and a.probs.shape == b.probs.shape:
         try:
-            data = test_set(a.run)
+            data = open_test_set(a.run)
             data = data if len(data.test_targets) == len(a.probs) else None
         except DataError as error:
             st.caption(f":material/cloud: The images cannot be shown: {escape(str(error))}.")

@@ -27,7 +27,7 @@ def closer(views: list[run_views.View], names: list[str]) -> None:
         case "diagnosis":
             for view, name in zip(views, names, strict=True):
                 st.markdown(f"**{escape(name)}**")
-                diagnosis.cards(view, key=f"compare_{view.run.id}")
+                diagnosis.draw_cards(view, key=f"compare_{view.run.id}")
         case _:
             mistakes.draw(views, names)
 
@@ -37,7 +37,7 @@ def board(active: bool) -> None:
     before = list(st.session_state[chosen_runs.RUNS])
     chosen = chosen_runs.present()
     if chosen:
-        views = [run_views.watch(run) for run in chosen]
+        views = [run_views.watch_run(run) for run in chosen]
         names = chosen_runs.names(chosen)
         run_curves.draw(views, names, chosen_runs.numbers(chosen))
         table.draw(views, names)

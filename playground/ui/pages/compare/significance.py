@@ -8,7 +8,7 @@ from playground.comparison import settings, significance
 from playground.comparison.significance import ALPHA, Group, Member, write_p_value
 from playground.config import flatten
 from playground.tasks import TASKS, Task
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.common.run_views import LABELS, View
 from playground.ui.pages.compare.table import knob_value, measured, reached
 
@@ -79,7 +79,7 @@ def _others(first: Group, second: Group) -> str:
 
 def _often(p: float) -> str:
     """Write how often something happens: "3.1 % of cases"."""
-    return f"{percent(p) if p >= 0.01 else f'{100 * p:.2g} %'} of cases" if p >= 1e-6 else "next to no case"
+    return f"{format_percent(p) if p >= 0.01 else f'{100 * p:.2g} %'} of cases" if p >= 1e-6 else "next to no case"
 
 
 def draw(views: Sequence[View], names: Sequence[str]) -> None:
@@ -106,9 +106,9 @@ def _groups(groups: Sequence[Group], task: Task) -> None:
             "Knobs": shown,
             "Runs": [len(group.values) for group in groups],
             "They differ in": [" and ".join(sorted(group.apart, reverse=True)) or "–" for group in groups],
-            f"Average {figure}": [percent(group.mean, 2) for group in groups],
+            f"Average {figure}": [format_percent(group.mean, 2) for group in groups],
             "Standard deviation": ["–" if group.std is None else f"{100 * group.std:.2f} points" for group in groups],
-            "Each": [", ".join(percent(value) for value in group.values) for group in groups],
+            "Each": [", ".join(format_percent(value) for value in group.values) for group in groups],
         },
         hide_index=True,
         height="content",

@@ -11,9 +11,9 @@ from playground.config import KNOBS, flatten
 from playground.data.store import title_of
 from playground.tasks import TASKS, Task
 from playground.ui.common.knobs import name_of
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.common.run_views import View
-from playground.ui.pages.train.network import duration, short
+from playground.ui.pages.train.network import format_count, format_duration
 from playground.ui.pages.train.transport import BADGES, epochs_words
 
 EXPLAINED = f"""
@@ -80,7 +80,7 @@ def _reached_rows(found: Sequence[RunCosts]) -> dict[str, list[str]]:
                 figure = f"{name} {measured(task, split)}"
                 both = list(zip(found, having, strict=True))
                 rows[f"Best epoch's {figure}"] = [_best(one, split) if has else "–" for one, has in both]
-                rows[f"Final {figure}"] = [percent(one.final[split]) if has else "–" for one, has in both]
+                rows[f"Final {figure}"] = [format_percent(one.final[split]) if has else "–" for one, has in both]
     return rows
 
 
@@ -92,7 +92,7 @@ def measured(task: Task, split: str = "test") -> str:
 
 
 def _best(one: RunCosts, split: str) -> str:
-    return f"{percent(one.best[split])} (epoch {one.best_epoch})" if split in one.best else "–"
+    return f"{format_percent(one.best[split])} (epoch {one.best_epoch})" if split in one.best else "–"
 
 
 def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:
@@ -102,10 +102,10 @@ def figure_rows(views: Sequence[View]) -> dict[str, list[str]]:
     rows |= _reached_rows(found)
     return rows | {
         "Epochs done": [epochs_words(one.epochs) for one in found],
-        "Images seen": ["–" if one.images is None else short(round(one.images)) for one in found],
+        "Images seen": ["–" if one.images is None else format_count(round(one.images)) for one in found],
         "Parameters": [f"{one.parameters:,}" for one in found],
-        "Multiplications per image (MACs)": [short(one.macs) if one.macs else "–" for one in found],
-        "Training time": [duration(one.seconds) for one in found],
+        "Multiplications per image (MACs)": [format_count(one.macs) if one.macs else "–" for one in found],
+        "Training time": [format_duration(one.seconds) for one in found],
         "Images a second": [f"{one.images_per_second:,.0f}" if one.images_per_second else "–" for one in found],
         "Seconds a point": [_cost(one.seconds_per_point, " s") for one in found],
         "MACs per point": [_cost(one.macs_per_point) for one in found],
@@ -116,7 +116,7 @@ def _cost(value: float | None, unit: str = "") -> str:
     """Write a cost with three digits; a dash where nothing was gained."""
     if value is None:
         return "–"
-    return (f"{value / 1e12:.3g} T" if value >= 1e12 else short(float(f"{value:.3g}"))) + unit
+    return (f"{value / 1e12:.3g} T" if value >= 1e12 else format_count(float(f"{value:.3g}"))) + unit
 
 
 def draw(views: Sequence[View], names: Sequence[str]) -> None:

@@ -91,7 +91,7 @@ def pairs(name: str, written: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _attempt_start(name: str) -> None:
     try:
-        fetch.start(name)
+        fetch.start_fetch(name)
     except (DataError, OSError) as error:
         st.session_state[f"data_error_{name}"] = str(error)
 
@@ -158,7 +158,7 @@ def _progress(info: DatasetInfo, progress: FetchProgress) -> None:
             "Cancel",
             icon=":material/close:",
             key=f"cancel_{info.name}",
-            on_click=fetch.cancel,
+            on_click=fetch.cancel_fetch,
             args=(info.name,),
             help="End the download; what has come is kept, and the next one goes on from it.",
         )
@@ -229,7 +229,7 @@ def damaged_card(name: str, reason: str) -> None:
 def card(info: DatasetInfo) -> bool:
     """Draw one data set; return whether it is being downloaded."""
     here = info.bundled or catalog.is_ready(info.name)
-    progress = FetchProgress() if here else fetch.progress(info.name)
+    progress = FetchProgress() if here else fetch.read_progress(info.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{escape(info.title)}** :gray[{info.name}]", width="stretch")
         _badge(info, here, progress)

@@ -11,7 +11,7 @@ from playground.data.shapes import LIMITS, Difficulty
 from playground.plots.masks import color_mask, to_rgb
 from playground.ui.common import session
 from playground.ui.common.escape import escape
-from playground.ui.common.progress import follow
+from playground.ui.common.progress import follow_progress
 from playground.ui.components.gallery import pixels_url
 from playground.ui.pages.segment.legend import legend
 
@@ -93,7 +93,7 @@ def _draw(name: str, train: int, test: int, size: int, difficulty: Difficulty, s
         return
     bar = st.progress(0.0, "Drawing shapes")
     try:
-        made = own.draw_shapes(name, train, test, size, difficulty, seed, follow(bar))
+        made = own.draw_shapes(name, train, test, size, difficulty, seed, follow_progress(bar))
     except DataError as error:
         bar.empty()
         st.error(escape(str(error)), icon=":material/error:")

@@ -16,7 +16,7 @@ from playground.images import ImageError
 from playground.plots.masks import color_mask, overlay_mask, to_rgb
 from playground.tasks import TASKS
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.components.gallery import pixels_url
 from playground.ui.pages.segment.legend import legend
 
@@ -124,7 +124,7 @@ def _show_classes(plan: Plan, rows: dict[str, NDArray[np.uint8]]) -> None:
     table["To learn from"] = [count.train for count in plan.classes]
     table["To test on"] = [count.test for count in plan.classes]
     if plan.ignored is not None:
-        table["Of the pixels"] = [percent(count.share) for count in plan.classes]
+        table["Of the pixels"] = [format_percent(count.share) for count in plan.classes]
     st.dataframe(
         table,
         hide_index=True,
@@ -134,7 +134,7 @@ def _show_classes(plan: Plan, rows: dict[str, NDArray[np.uint8]]) -> None:
         alt="Classes, with samples and how many images there are of each",
     )
     if plan.ignored is not None:
-        st.caption(f"{percent(plan.ignored)} of the pixels are ignored: they have no class.")
+        st.caption(f"{format_percent(plan.ignored)} of the pixels are ignored: they have no class.")
 
 
 def _show_folders(plan: Plan) -> None:

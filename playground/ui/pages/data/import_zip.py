@@ -13,7 +13,7 @@ from playground.data.importing.save import ImportReport, take
 from playground.data.importing.understand import list_folders, understand
 from playground.tasks import TASKS
 from playground.ui.common.escape import escape
-from playground.ui.common.progress import follow
+from playground.ui.common.progress import follow_progress
 from playground.ui.pages.data import datasets
 from playground.ui.pages.data.import_fixes import Look, ask_doubts, offer_fixes, read_corrections
 from playground.ui.pages.data.import_preview import draw_samples, show_headline, show_left_out, show_plan
@@ -79,7 +79,7 @@ def _understand(file: st.typing.UploadedFile, look: Look, slot: Any) -> None:
     bar = slot.progress(0.0, "Looking into the zip")
     look.corrections, look.plan, look.samples, look.error = said, None, None, ""
     try:
-        look.plan = understand(file, said, look.memo, follow(bar))
+        look.plan = understand(file, said, look.memo, follow_progress(bar))
         look.latest, look.samples = look.plan, draw_samples(file, look.plan)
         look.doubts |= {doubt.key: doubt for doubt in look.plan.doubts}
     except DataError as error:
@@ -193,7 +193,7 @@ def _take(file: st.typing.UploadedFile, plan: Plan, names: list[str], name: str,
     try:
         if len(names) != len(plan.names):
             raise DataError(f"there are {len(plan.names)} classes and {len(names)} names; write one a line")
-        report = take(file, plan.renamed(dict(zip(plan.names, names, strict=True))), name, follow(bar))
+        report = take(file, plan.renamed(dict(zip(plan.names, names, strict=True))), name, follow_progress(bar))
     except DataError as error:
         slot.error(escape(str(error)), icon=":material/error:")
         return

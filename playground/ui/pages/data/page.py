@@ -34,5 +34,5 @@ def draw() -> None:
     with st.expander("Draw shapes", icon=":material/draw:", key="own_shapes"):
         draw_shapes.draw_form()
     shown = import_zip.new_set()
-    fetching = any(fetch.progress(info.name).state == "running" for info in catalog.list_available())
+    fetching = any(fetch.read_progress(info.name).state == "running" for info in catalog.list_available())
     st.fragment(cards, run_every=datasets.TICK if fetching else None)(fetching, shown)

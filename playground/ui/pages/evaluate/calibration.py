@@ -8,11 +8,11 @@ from playground.metrics.calibration import Reliability, compute_reliability
 from playground.plots.evaluation import draw_reliability
 from playground.ui.common import pickers
 from playground.ui.components.live_chart import live_chart
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 from playground.ui.pages.evaluate.controls import formula
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     assert scene.answers, "the page asks only where there are answers"
     left, right = st.columns([1.25, 1], gap="medium")
@@ -32,7 +32,7 @@ def draw(scene: Scene) -> None:
             figure,
             key="evaluate_reliability",
             alt=f"Reliability diagram after epoch {scene.epoch}: accuracy against confidence in {bins} bins; expected "
-            f"calibration error {pickers.percent(found.error, 2)}",
+            f"calibration error {pickers.format_percent(found.error, 2)}",
             height=520,
             version=f"{scene.key} {bins}",
         )
@@ -47,14 +47,14 @@ def words(found: Reliability, sure: float, right: float) -> None:
     if abs(gap) >= 0.5:
         leaning = f"too {'sure' if gap > 0 else 'unsure'} of itself by {abs(gap):.1f} points"
     st.markdown(
-        f"Its mean confidence is **{pickers.percent(sure)}**, and it is right in **{pickers.percent(right)}** of the "
-        f"cases: on average it is **{leaning}**."
+        f"Its mean confidence is **{pickers.format_percent(sure)}**, and it is right in "
+        f"**{pickers.format_percent(right)}** of the cases: on average it is **{leaning}**."
     )
-    st.metric("Expected calibration error", pickers.percent(found.error, 2))
+    st.metric("Expected calibration error", pickers.format_percent(found.error, 2))
     formula(formulas.write_calibration_error(found))
     st.caption(
         "$n_b$ of $N$ answers are in bin $b$; $\\mathrm{acc}_b$ of them are right, and $\\mathrm{conf}_b$ is their "
-        f"mean confidence (Guo et al. 2017). The largest gap of one bin is {pickers.percent(found.largest_gap)}."
+        f"mean confidence (Guo et al. 2017). The largest gap of one bin is {pickers.format_percent(found.largest_gap)}."
     )
 
 

@@ -12,7 +12,7 @@ from playground.ui.common.url import Part
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
 from playground.ui.pages.evaluate import image
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 from playground.ui.pages.evaluate.controls import class_picker, segments, settle
 
 SHOWS = {"counts": "Counts", "rows": "% of the row", "columns": "% of the column"}
@@ -22,7 +22,7 @@ CELL = {"true": Part(TRUE), "predicted": Part(GUESS), "image": Part("evaluate_ce
 """What the page's address tells of a cell: its classes' numbers, and which of its images is looked at."""
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     left, right = st.columns([1.35, 1], gap="medium")
     with right:
@@ -35,10 +35,10 @@ def draw(scene: Scene) -> None:
         images(scene, true, guess)
 
 
-def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None:
+def heatmap(scene: PageContext, show: Show, order: str, cell: tuple[int, int]) -> None:
     """Draw the matrix with the chosen cell, of (true, predicted) class, outlined; a click chooses another."""
     count = len(scene.classes)
-    places = [int(k) for k in scenes.order(scene)] if order == "similar" else list(range(count))
+    places = [int(k) for k in scenes.order_classes(scene)] if order == "similar" else list(range(count))
 
     def clicked(point: dict[str, Any]) -> None:
         row, column = point["point"]
@@ -70,7 +70,7 @@ def heatmap(scene: Scene, show: Show, order: str, cell: tuple[int, int]) -> None
     st.caption(text)
 
 
-def cell(scene: Scene) -> tuple[int, int]:
+def cell(scene: PageContext) -> tuple[int, int]:
     """Let a person choose a cell by its classes, and say what is in it; returns the true and the predicted class."""
     worst = find_largest_error(scene.counts)
     settle(scene.run.id, {TRUE: worst[0], GUESS: worst[1]})  # the most frequent mistake is another at each epoch
@@ -94,10 +94,10 @@ def cell(scene: Scene) -> tuple[int, int]:
 
 def _part(number: int, whole: int, of: str, none: str) -> str:
     """Write a count as a share of a whole; of nothing there is no share."""
-    return f"{number:,}/{whole:,} = {pickers.percent(number / whole)} {of}" if whole else none
+    return f"{number:,}/{whole:,} = {pickers.format_percent(number / whole)} {of}" if whole else none
 
 
-def images(scene: Scene, true: int, guess: int) -> None:
+def images(scene: PageContext, true: int, guess: int) -> None:
     """Draw the images of a cell, and one of them closely."""
     if scene.answers is None:
         return

@@ -18,7 +18,7 @@ from playground.metrics.predictions import Predictions
 from playground.runs import RunError, RunFolder
 from playground.runs.predictions import read_predictions
 from playground.ui.common import run_views
-from playground.ui.pages.inside.context import test_set, weights_key
+from playground.ui.pages.inside.context import key_of_weights, open_test_set
 
 if TYPE_CHECKING:
     from playground.metrics.hardest import History
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class PageContext:
     """A run at an epoch, and what is known of its answers.
 
     Attributes:
@@ -58,7 +58,7 @@ class Scene:
         return f"test images of {self.data.info.title}" if self.data and self.answers else "test images"
 
 
-def compose(run: RunFolder, epoch: int) -> Scene:
+def load_context(run: RunFolder, epoch: int) -> PageContext:
     """Put together what is judged. Without the images or the predictions the counts are those of the run's own rows.
 
     Raises:
@@ -66,7 +66,7 @@ def compose(run: RunFolder, epoch: int) -> Scene:
     """
     data, answers, why, written = None, None, "", ""
     try:
-        data = test_set(run)
+        data = open_test_set(run)
         written = _written(run, epoch, data)
         answers = _answers(f"{run.path} {epoch} {written}", run, epoch, data)
     except DataError as error:
@@ -74,11 +74,11 @@ def compose(run: RunFolder, epoch: int) -> Scene:
     except RunError as error:
         why = f"{error}."
     if answers and data:
-        return Scene(run, epoch, data.info.classes, answers.confusion, answers, data, "", written)
+        return PageContext(run, epoch, data.info.classes, answers.confusion, answers, data, "", written)
     counts = _counted(run, epoch)
     if counts is None:
         raise RunError(why.removesuffix(" The numbers below were counted while the run trained."))
-    return Scene(run, epoch, _names(run, len(counts)), counts, None, data, why, written)
+    return PageContext(run, epoch, _names(run, len(counts)), counts, None, data, why, written)
 
 
 def _written(run: RunFolder, epoch: int, data: Arrays) -> str:
@@ -99,7 +99,7 @@ def _answers(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> Predictio
 
 def _counted(run: RunFolder, epoch: int) -> np.ndarray | None:
     """Return the confusion matrix that training counted after the epoch; None where there is none."""
-    for row in run_views.watch(run).feed.epochs:
+    for row in run_views.watch_run(run).feed.epochs:
         if row.epoch == epoch:
             return np.asarray(row.confusion, np.int64)
     return None
@@ -117,7 +117,7 @@ def _names(run: RunFolder, count: int) -> tuple[str, ...]:
 # What takes more than a moment with a hundred classes or many epochs
 
 
-def order(scene: Scene) -> np.ndarray:
+def order_classes(scene: PageContext) -> np.ndarray:
     """Return the classes' numbers, those that are mistaken for each other side by side."""
     return _order(scene.key, scene.counts)
 
@@ -129,7 +129,7 @@ def _order(key: str, _counts: np.ndarray) -> np.ndarray:
     return order_by_similarity(_counts)
 
 
-def rankings(scene: Scene) -> "tuple[list[Ranking | None], Ranking | None]":
+def rank_classes(scene: PageContext) -> "tuple[list[Ranking | None], Ranking | None]":
     """Return each class's curves and those of all together."""
     assert scene.answers, "the page asks only where there are answers"
     return _rankings(scene.key, scene.answers)
@@ -142,7 +142,7 @@ def _rankings(key: str, _answers: Predictions) -> "tuple[list[Ranking | None], R
     return rank_all_classes(_answers), rank_together(_answers)
 
 
-def history(scene: Scene) -> "History":
+def read_history(scene: PageContext) -> "History":
     """Return what each image was predicted as at each kept epoch; epochs that cannot be read are left out."""
     from playground.metrics.hardest import History
 
@@ -163,24 +163,24 @@ def _preds(key: str, _run: RunFolder, _epoch: int, _data: Arrays) -> np.ndarray:
     return read_predictions(_run, _epoch, targets, _data.info.num_classes).preds.astype(np.int16)
 
 
-def today(scene: Scene, rows: Sequence[int]) -> np.ndarray:
+def predict_now(scene: PageContext, rows: Sequence[int]) -> np.ndarray:
     """Ask the network again: its probabilities (n, K) float32 for some test images, on this machine in float32.
 
     Raises:
         ValueError: it cannot be asked any more; one line.
     """
-    return _today(f"{scene.key} {weights_key(scene.run, scene.epoch)} {tuple(rows)}", scene, tuple(rows))
+    return _today(f"{scene.key} {key_of_weights(scene.run, scene.epoch)} {tuple(rows)}", scene, tuple(rows))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _today(key: str, _scene: Scene, _rows: tuple[int, ...]) -> np.ndarray:
+def _today(key: str, _scene: PageContext, _rows: tuple[int, ...]) -> np.ndarray:
     from playground.inference.classify import predict
 
     assert _scene.data, "the page asks only where there are images"
     return predict(_scene.run, _scene.epoch, np.asarray(_scene.data.test_images[list(_rows)]))
 
 
-def over_time(scene: Scene, row: int) -> dict[int, np.ndarray]:
+def read_over_time(scene: PageContext, row: int) -> dict[int, np.ndarray]:
     """Return one image's probabilities (K,) at each kept epoch that can be read."""
     assert scene.data, "the page asks only where there are images"
     last = scene.run.predicted_epochs()[-1:]

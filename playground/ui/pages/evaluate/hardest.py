@@ -10,7 +10,7 @@ from playground.plots.evaluation import draw_history
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
 from playground.ui.pages.evaluate import image
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 from playground.ui.pages.evaluate.controls import segments
 from playground.ui.pages.inside import figures
 
@@ -22,11 +22,11 @@ STRIPS = 16
 """Images in the strip of right and wrong over the epochs."""
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     assert scene.answers, "the page asks only where there are answers"
     order = segments("Order", ORDERS, "evaluate_hardest")
-    past = scenes.history(scene)
+    past = scenes.read_history(scene)
     if order != "loss" and len(past.epochs) < 2:
         st.caption("It takes two kept epochs to see an answer change.")
         return
@@ -58,7 +58,7 @@ def draw(scene: Scene) -> None:
         image.mark_today(scene, shown)
 
 
-def explain(order: str, scene: Scene, past: "History") -> str:
+def explain(order: str, scene: PageContext, past: "History") -> str:
     """Say what the order means, with its counts."""
     epochs, total = len(past.epochs), len(past.targets)
     if order == "loss":
@@ -79,10 +79,10 @@ def explain(order: str, scene: Scene, past: "History") -> str:
     )
 
 
-def over_time(scene: Scene, row: int) -> None:
+def over_time(scene: PageContext, row: int) -> None:
     """Draw what one image was predicted as at each kept epoch."""
     assert scene.answers, "the page asks only where there are answers"
-    found = scenes.over_time(scene, row)
+    found = scenes.read_over_time(scene, row)
     if len(found) < 2:
         return
     truth = scene.classes[scene.answers.targets[row]]
@@ -95,7 +95,7 @@ def over_time(scene: Scene, row: int) -> None:
     )
 
 
-def strip(scene: Scene, past: "History", rows: list[int], key: str) -> None:
+def strip(scene: PageContext, past: "History", rows: list[int], key: str) -> None:
     """Draw right and wrong over the epochs for the first images of a gallery; a click chooses one."""
 
     def clicked(point: dict[str, Any]) -> None:

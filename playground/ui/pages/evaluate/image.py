@@ -14,7 +14,7 @@ from playground.ui.common.escape import escape
 from playground.ui.components.gallery import PAGE, Item, data_url, gallery, pixels_url
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 
 
 def choose(key: str, row: int) -> None:
@@ -23,7 +23,7 @@ def choose(key: str, row: int) -> None:
 
 
 def browse(
-    scene: Scene, rows: list[int], key: str, label: str, note: Callable[[int], str] | None = None
+    scene: PageContext, rows: list[int], key: str, label: str, note: Callable[[int], str] | None = None
 ) -> tuple[int, list[int]]:
     """Draw images in pages of a gallery; returns the chosen one, which is the first until one is picked, and the page.
 
@@ -42,7 +42,7 @@ def browse(
     items, shown = [], rows[(page - 1) * PAGE : page * PAGE]
     for row in shown:
         true, guess = scene.classes[scene.answers.targets[row]], scene.classes[scene.answers.preds[row]]
-        sure = pickers.percent(float(scene.answers.confidence[row]))
+        sure = pickers.format_percent(float(scene.answers.confidence[row]))
         about = f"{true}, predicted as {guess} with {sure}, test image {row}{note(row) if note else ''}"
         mark = "right" if scene.answers.right[row] else "wrong"
         items.append(Item(row, data_url(scene.data.test_images[row]), about, mark))
@@ -51,13 +51,13 @@ def browse(
     return chosen, shown
 
 
-def mark_today(scene: Scene, rows: list[int]) -> None:
+def mark_today(scene: PageContext, rows: list[int]) -> None:
     """Say whose answers these are, and name those of the images that the network takes for another class today."""
     assert scene.answers, "the page asks only where there are answers"
     words = "The answers are those that training kept."
     try:
         with nullcontext() if "torch" in sys.modules else st.spinner("Asking the network again …"):
-            probs = scenes.today(scene, rows)
+            probs = scenes.predict_now(scene, rows)
     except PlaygroundError as error:
         st.caption(f"{words} The network cannot be asked again: {escape(str(error))}")
         return
@@ -66,7 +66,8 @@ def mark_today(scene: Scene, rows: list[int]) -> None:
         st.caption(f"{words} Asked again here, in float32, the network names the same class for each image shown.")
         return
     found = ", ".join(
-        f"{row} ({escape(scene.classes[int(p.argmax())])}, {pickers.percent(float(p.max()))})" for row, p in others
+        f"{row} ({escape(scene.classes[int(p.argmax())])}, {pickers.format_percent(float(p.max()))})"
+        for row, p in others
     )
     st.caption(
         f":material/sync_problem: {words} Asked again here, in float32, the network names another class for "
@@ -75,7 +76,7 @@ def mark_today(scene: Scene, rows: list[int]) -> None:
     )
 
 
-def details(scene: Scene, row: int) -> None:
+def details(scene: PageContext, row: int) -> None:
     """Draw one image with what it is and what it was predicted as, and open it elsewhere."""
     assert scene.answers and scene.data, "the page asks only where there are images"
     probs, truth = scene.answers.probs[row], scene.classes[scene.answers.targets[row]]
@@ -87,11 +88,11 @@ def details(scene: Scene, row: int) -> None:
         width="stretch",
     )
     with words:
-        sure = pickers.percent(float(scene.answers.confidence[row]))
+        sure = pickers.format_percent(float(scene.answers.confidence[row]))
         if guess == truth:
             st.markdown(f"**Test image {row}** :green-badge[:material/check: Right: {escape(guess)}, {sure}]")
         else:
-            own = pickers.percent(float(probs[scene.answers.targets[row]]))
+            own = pickers.format_percent(float(probs[scene.answers.targets[row]]))
             st.markdown(f"**Test image {row}** :red-badge[:material/close: Wrong: {escape(guess)}, {sure}]")
             st.caption(f"True class: {escape(truth)} ({own})")
         live_chart(
@@ -112,7 +113,7 @@ def details(scene: Scene, row: int) -> None:
                 leave(scene, row, page)
 
 
-def leave(scene: Scene, row: int, page: str) -> None:
+def leave(scene: PageContext, row: int, page: str) -> None:
     """Go to a page that shows the image to the same run at the same epoch."""
     session.TEST_ROW.set(row)
     session.SOURCE.take()  # so that the picker there starts at its default, the test images

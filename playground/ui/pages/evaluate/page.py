@@ -16,7 +16,7 @@ from playground.ui.common.url import Part
 from playground.ui.pages.evaluate import context as scenes
 from playground.ui.pages.evaluate import controls
 from playground.ui.pages.evaluate.confusion import CELL
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 
 TICK = 1.0
 VIEWS = {  # what the address calls each view: its title, its icon and its module
@@ -30,34 +30,34 @@ LINK = {"view": Part("evaluate_view", VIEWS)}
 BY_COUNTS = ("matrix", "per_class")  # the views that the confusion matrix alone can fill
 
 
-def head() -> tuple[RunFolder, Scene | None]:
+def head() -> tuple[RunFolder, PageContext | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", controls.RUN, tasks=of_page("evaluate"))
+        run = pickers.pick_run("Run", controls.RUN, tasks=of_page("evaluate"))
     if run is None:
         st.stop()  # the picker has said why
     with columns[1]:
-        epoch = pickers.epoch_slider(run, controls.EPOCH)
+        epoch = pickers.pick_epoch(run, controls.EPOCH)
     if epoch is None:
         status = run.status()
         later = "it can be judged after its first look at the test images" if status.active else "it kept no epoch"
         st.info(f"{escape(run.name)} is {status.state}; {later}.", icon=":material/hourglass_empty:")
         return run, None
     try:
-        scene = scenes.compose(run, epoch)
+        scene = scenes.load_context(run, epoch)
     except (RunError, ConfigError, DataError) as error:
         st.error(escape(str(error)), icon=":material/error:")
         return run, None
     right, total = int(scene.counts.trace()), int(scene.counts.sum())
-    share = pickers.percent(scores.compute_accuracy(scene.counts))
+    share = pickers.format_percent(scores.compute_accuracy(scene.counts))
     st.markdown(f"After epoch {epoch}: **{right:,} of {total:,}** {escape(scene.images)} are right, **{share}**.")
     if scene.why:
         st.info(escape(scene.why), icon=":material/image_not_supported:")
     return run, scene
 
 
-def view(scene: Scene) -> None:
+def view(scene: PageContext) -> None:
     """Draw the chosen view; the others compute nothing."""
     st.session_state.setdefault("evaluate_view", "matrix")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
@@ -83,7 +83,7 @@ def board(active: bool) -> None:
         view(scene)
     pickers.write_url("evaluate", run, LINK | (CELL if st.session_state.get("evaluate_view") == "matrix" else {}))
     if run.status().active != active:
-        url.moved()
+        url.say_moved()
         st.rerun()
 
 

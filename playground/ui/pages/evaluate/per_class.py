@@ -11,7 +11,7 @@ from playground.plots.evaluation import draw_top_k
 from playground.ui.common import pickers
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 from playground.ui.pages.evaluate.controls import class_picker, formula, segments, settle
 
 CLASS, TABLE = "evaluate_class", "evaluate_table"
@@ -22,7 +22,7 @@ ROWS = 12
 """So many rows are shown without scrolling."""
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     left, right = st.columns([1.5, 1], gap="medium")
     worst = int(np.argmin(scores.compute_f1(scene.counts)))
@@ -39,7 +39,7 @@ def draw(scene: Scene) -> None:
         top_k(scene)
 
 
-def table(scene: Scene, chosen: int) -> None:
+def table(scene: PageContext, chosen: int) -> None:
     """Draw the figures of all classes; selecting a row chooses the class."""
     share = st.column_config.ProgressColumn
     bars = {title: share(title, format="%.1f %%", min_value=0, max_value=100, width=105) for title in TITLES.values()}
@@ -79,7 +79,7 @@ def _defined(values: np.ndarray, *wholes: np.ndarray) -> np.ndarray:
     return np.where(sum(wholes) > 0, values, np.nan)
 
 
-def one(scene: Scene, k: int) -> None:
+def one(scene: PageContext, k: int) -> None:
     """Write out the figures of one class."""
     tp, row, column = int(scene.counts[k, k]), int(scene.counts[k].sum()), int(scene.counts[:, k].sum())
     name, fp, fn = escape(scene.classes[k]), column - tp, row - tp
@@ -91,7 +91,7 @@ def one(scene: Scene, k: int) -> None:
         formula(text)
 
 
-def averages(scene: Scene) -> None:
+def averages(scene: PageContext) -> None:
     """Draw the averages over the classes, one of the three figures written out."""
     counts = scene.counts
     st.markdown("**Over all classes**")
@@ -99,7 +99,7 @@ def averages(scene: Scene) -> None:
     st.table(
         {"Average": [f"{kind}: {meaning}" for kind, meaning in KINDS.items()]}
         | {
-            t: [pickers.percent(getattr(a, n)).replace(" ", "\N{NO-BREAK SPACE}") for a in averaged.values()]
+            t: [pickers.format_percent(getattr(a, n)).replace(" ", "\N{NO-BREAK SPACE}") for a in averaged.values()]
             for n, t in TITLES.items()
         },
         hide_index=True,
@@ -115,7 +115,7 @@ def averages(scene: Scene) -> None:
     )
 
 
-def top_k(scene: Scene) -> None:
+def top_k(scene: PageContext) -> None:
     """Draw how often the true class is among the k likeliest."""
     st.markdown("**Top-k accuracy**")
     if scene.answers is None:
@@ -136,7 +136,7 @@ def top_k(scene: Scene) -> None:
     live_chart(
         draw_top_k(hits[:most], total, k, scene.run.id),
         key="evaluate_top_k",
-        alt=f"Top-k accuracy for k from 1 to {most}; at {k} {pickers.percent(hits[k - 1] / max(total, 1))}",
+        alt=f"Top-k accuracy for k from 1 to {most}; at {k} {pickers.format_percent(hits[k - 1] / max(total, 1))}",
         height=220,
         version=f"{scene.key} {k}",
     )

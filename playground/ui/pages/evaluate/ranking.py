@@ -11,7 +11,7 @@ from playground.plots.evaluation import Curve, draw_ranking_curves
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.evaluate import context as scenes
-from playground.ui.pages.evaluate.context import Scene
+from playground.ui.pages.evaluate.context import PageContext
 from playground.ui.pages.evaluate.controls import formula
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ DRAWN = 10
 HEIGHT = 400
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     left, right = st.columns(2, gap="medium")
     with left:
@@ -50,9 +50,9 @@ def draw(scene: Scene) -> None:
         everything(scene)
 
 
-def one(scene: Scene, k: int, threshold: float) -> None:
+def one(scene: PageContext, k: int, threshold: float) -> None:
     """Draw the curves of one class, with the counts at a threshold."""
-    found, name = scenes.rankings(scene)[0][k], scene.classes[k]
+    found, name = scenes.rank_classes(scene)[0][k], scene.classes[k]
     if found is None:
         st.info(
             f"There is nothing to tell apart: all images are of {escape(name)}, or none is.", icon=":material/info:"
@@ -99,9 +99,9 @@ def one(scene: Scene, k: int, threshold: float) -> None:
     )
 
 
-def everything(scene: Scene) -> None:
+def everything(scene: PageContext) -> None:
     """Draw the curves of the classes and of all together, with the averages of their areas."""
-    classes, together = scenes.rankings(scene)
+    classes, together = scenes.rank_classes(scene)
     if together is None:
         st.info("There is nothing to tell apart yet.", icon=":material/info:")
         return
@@ -134,7 +134,7 @@ def curve(found: "Ranking", kind: ranking.Curve, name: str, colour: str) -> Curv
     return Curve(name, np.asarray(x), np.asarray(y), ranking.compute_area(found, kind), colour)
 
 
-def chart(scene: Scene, kind: ranking.Curve, figure: dict, whose: str, area: float, version: str) -> None:
+def chart(scene: PageContext, kind: ranking.Curve, figure: dict, whose: str, area: float, version: str) -> None:
     """Draw one of the two figures under its title."""
     st.markdown(f"**{TITLES[kind]}**")
     live_chart(

@@ -13,7 +13,7 @@ from playground.ui.common import person, run_views
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
 from playground.ui.components.strip import strip
-from playground.ui.pages.train.network import duration, short
+from playground.ui.pages.train.network import format_count, format_duration
 
 WAYS_ON: tuple[tuple[str, str, str, Literal["primary", "secondary"]], ...] = (
     ("train", "Train a network", "model_training", "primary"),
@@ -85,14 +85,14 @@ def facts(view: run_views.View, epoch: int) -> None:
     accuracy = f"{row.test.accuracy:.1%}".replace("%", " %") if row else "–"
     with st.grid(4, min_column_width=110, gap="small", key="home_facts"):
         st.metric("Test accuracy", accuracy, help="Share of the test images that it gets right after this epoch.")
-        st.metric("Training time", duration(row.seconds) if row else "–")
-        st.metric("Parameters", short(view.status.parameters) if view.status.parameters else "–")
+        st.metric("Training time", format_duration(row.seconds) if row else "–")
+        st.metric("Parameters", format_count(view.status.parameters) if view.status.parameters else "–")
         st.metric("Epochs", view.status.epochs)
 
 
 def alive(run: RunFolder, played: bool) -> None:
     """The run, epoch by epoch; drawn again by a timer while it is played."""
-    view = run_views.watch(run)
+    view = run_views.watch_run(run)
     epochs = run.predicted_epochs()
     epoch, playing = scrubber(epochs)
     images = st.container(key="home_images")  # filled last: a new home has to unpack them, which takes seconds
@@ -100,7 +100,7 @@ def alive(run: RunFolder, played: bool) -> None:
     if run.read_only and not catalog.is_ready(run.predictions_dataset):
         note.caption("Unpacking the test images …")
     facts(view, epoch)
-    figures, version = run_views.figures(view, smoothing=0.6, cursor=float(epoch))
+    figures, version = run_views.draw_figures(view, smoothing=0.6, cursor=float(epoch))
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="home_curves"):
         for name in ("accuracy", "loss"):
             live_chart(
@@ -121,7 +121,8 @@ def alive(run: RunFolder, played: bool) -> None:
 def draw() -> None:
     """Draw the page."""
     run = next(
-        (run for run in (runs.demo_run(), run_views.latest_finished()) if run and len(run.predicted_epochs()) > 1), None
+        (run for run in (runs.demo_run(), run_views.find_latest_finished()) if run and len(run.predicted_epochs()) > 1),
+        None,
     )
 
     board = st.grid(3, min_column_width=270, gap="medium")
@@ -147,7 +148,7 @@ def draw() -> None:
                     help="Opens the page.",
                 ):
                     st.switch_page(f"{page}.py")
-        if active := run_views.latest_run(person.current(), active=True):
+        if active := run_views.find_latest_run(person.current_person(), active=True):
             st.page_link(
                 "train.py",
                 label=f"A run is {active.status().state}: watch it",

@@ -7,7 +7,7 @@ import streamlit as st
 
 from playground.interpret.ops import ConvStep, LinearStep, NormStep, PoolStep, SoftmaxStep, shown
 from playground.ui.common.escape import escape
-from playground.ui.pages.inside.context import Scene, channel_name
+from playground.ui.pages.inside.context import PageContext, name_channel
 
 if TYPE_CHECKING:
     from playground.interpret.arithmetic import Arithmetic
@@ -34,7 +34,7 @@ def table(columns: dict[str, list[str]], alt: str) -> None:
     st.table(columns, border="horizontal", alt=alt)
 
 
-def written_out(scene: Scene, trace: "Trace", found: "Arithmetic") -> None:
+def written_out(scene: PageContext, trace: "Trace", found: "Arithmetic") -> None:
     """Draw the rule, the rule with the numbers, and the numbers themselves."""
     step = found.step
     place = ", ".join(map(str, found.index))
@@ -73,7 +73,7 @@ def _conv(step: ConvStep, source: str) -> None:
     channel = 0
     if count > 1:
         st.session_state[CHANNEL] = min(max(int(st.session_state.get(CHANNEL) or 0), 0), count - 1)
-        label = f"Input map, 0 to {count - 1}" + (" (R, G, B)" if channel_name(source, count, 0) else "")
+        label = f"Input map, 0 to {count - 1}" + (" (R, G, B)" if name_channel(source, count, 0) else "")
         channel = int(
             st.number_input(
                 label,
@@ -98,11 +98,11 @@ def _conv(step: ConvStep, source: str) -> None:
     if count > 1:
         with st.expander("What each input map adds"):
             sums = [shown(float(value)) for value in step.channel_sums]
-            names = [f"{i} {channel_name(source, count, i)}".strip() for i in range(count)]
+            names = [f"{i} {name_channel(source, count, i)}".strip() for i in range(count)]
             table({"input map": names, "sum": sums}, "What each input map adds to the sum")
 
 
-def _linear(scene: Scene, trace: "Trace", found: "Arithmetic", step: LinearStep) -> None:
+def _linear(scene: PageContext, trace: "Trace", found: "Arithmetic", step: LinearStep) -> None:
     from playground.interpret.arithmetic import find_inputs
 
     places = [", ".join(map(str, place)) for place in find_inputs(trace, found.name, step.units)]

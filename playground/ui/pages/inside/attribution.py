@@ -7,10 +7,10 @@ import streamlit as st
 
 from playground import images
 from playground.interpret.ops import shown
-from playground.ui.common.pickers import percent
-from playground.ui.components.sheets import of_image, sheets
+from playground.ui.common.pickers import format_percent
+from playground.ui.components.sheets import make_image_picture, sheets
 from playground.ui.pages.inside import context as scenes
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 
 if TYPE_CHECKING:
     from playground.interpret.attribution import Attribution
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SIDES = (("First method", "integrated_gradients"), ("Second method", "grad_cam"))
 
 
-def _class(scene: Scene) -> int:
-    probs = scenes.trace(scene).probs
+def _class(scene: PageContext) -> int:
+    probs = scenes.trace_layers(scene).probs
     order = np.argsort(-probs, kind="stable").tolist()
     best = order[0]
     options = [-1, *order]
@@ -42,8 +42,8 @@ def _class(scene: Scene) -> int:
     return best if chosen < 0 else chosen
 
 
-def _layer(scene: Scene, number: int) -> str:
-    chain = scenes.trace(scene).chain
+def _layer(scene: PageContext, number: int) -> str:
+    chain = scenes.trace_layers(scene).chain
     names = [layer.name for layer in chain if layer.kind == "conv"]
     key = f"inside_cam_{number}"
     if st.session_state.get(key) not in names:
@@ -59,7 +59,7 @@ def _layer(scene: Scene, number: int) -> str:
     )
 
 
-def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
+def _side(scene: PageContext, number: int, class_index: int, opacity: float) -> None:
     from playground.interpret.attribution import METHODS, Method, draw_overlay
 
     label, default = SIDES[number]
@@ -74,7 +74,7 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
         help="How it is found out which pixels speak for the class.",
     )
     layer = _layer(scene, number) if method == "grad_cam" else ""
-    found = scenes.attribution(scene, method, class_index, layer)
+    found = scenes.attribute_class(scene, method, class_index, layer)
     factor = max(1, 320 // scene.info.size)
     values = found.values.repeat(factor, 0).repeat(factor, 1)
     big = images.enlarge(scene.seen, factor * scene.info.size)
@@ -83,7 +83,9 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
     alt = f"{name} for {scene.classes[class_index]}, laid over {scene.title}: {note}"
     laid = draw_overlay(big.transpose(2, 0, 1), values, found.signed, opacity)
     title = f"{name}: {scene.classes[class_index]}"
-    sheets([of_image(laid, "", alt, title=title, note=note, width=320)], key=f"inside_why_{number}", label=title)
+    sheets(
+        [make_image_picture(laid, "", alt, title=title, note=note, width=320)], key=f"inside_why_{number}", label=title
+    )
     st.caption(about)
     if method == "integrated_gradients":
         st.caption(sum_words(found))
@@ -92,14 +94,14 @@ def _side(scene: Scene, number: int, class_index: int, opacity: float) -> None:
 def sum_words(found: "Attribution") -> str:
     """Say what the pixels add up to, beside what they should, and by how much they miss it."""
     apart = found.score - found.baseline
-    missed = f", which is {percent(found.missed, 2)} off" if np.isfinite(found.missed) else ""
+    missed = f", which is {format_percent(found.missed, 2)} off" if np.isfinite(found.missed) else ""
     return (
         f"In {found.steps} steps the pixels add up to {shown(found.total)}; the difference in score is {shown(apart)}"
         f"{missed}."
     )
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         class_index = _class(scene)

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 GRADIENT_IMAGES = 128
 
 
-def channel_name(layer: str, maps: int, chosen: int) -> str:
+def name_channel(layer: str, maps: int, chosen: int) -> str:
     """Return which colour a map of the input is: "R", "G" or "B"; nothing for a grey input or another layer."""
     return "RGB"[chosen] if layer == "input" and maps == 3 else ""
 
 
 @dataclass(frozen=True)
-class Scene:
+class PageContext:
     """A run at an epoch, and an image.
 
     Attributes:
@@ -58,12 +58,12 @@ class Scene:
     @cached_property
     def weights_key(self) -> str:
         """Changes with the run, the epoch and the file."""
-        return weights_key(self.run, self.epoch)
+        return key_of_weights(self.run, self.epoch)
 
     @cached_property
     def key(self) -> str:
         """Changes with the image, too."""
-        return f"{self.weights_key} {image_key(self.seen)}"
+        return f"{self.weights_key} {key_of_image(self.seen)}"
 
     @property
     def net(self) -> "nn.Module":
@@ -76,7 +76,7 @@ class Scene:
         return self.info.classes
 
 
-def weights_key(run: RunFolder, epoch: int) -> str:
+def key_of_weights(run: RunFolder, epoch: int) -> str:
     """Return what changes whenever an epoch's weights do."""
     try:
         written = run.checkpoint(epoch).stat().st_mtime_ns
@@ -85,12 +85,12 @@ def weights_key(run: RunFolder, epoch: int) -> str:
     return f"{run.path} {epoch} {written}"
 
 
-def image_key(seen: np.ndarray) -> str:
+def key_of_image(seen: np.ndarray) -> str:
     """Return what tells an image from others."""
     return hashlib.blake2b(seen.tobytes() + str(seen.shape).encode(), digest_size=12).hexdigest()
 
 
-def test_set(run: RunFolder) -> Arrays:
+def open_test_set(run: RunFolder) -> Arrays:
     """Return the data set whose test images the run is judged on.
 
     Raises:
@@ -105,13 +105,13 @@ def test_set(run: RunFolder) -> Arrays:
 # Each public function hands its cached twin a key to be told apart by, and what it needs under names that do not count.
 
 
-def trace(scene: Scene, edits: "Sequence[Edit]" = ()) -> "Trace":
+def trace_layers(scene: PageContext, edits: "Sequence[Edit]" = ()) -> "Trace":
     """Return the image's way through the network, with kernels edited if there are any edits."""
     return _trace(f"{scene.key} {tuple(edits)!r}", scene, tuple(edits))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _trace(key: str, _scene: Scene, _edits: "tuple[Edit, ...]") -> "Trace":
+def _trace(key: str, _scene: PageContext, _edits: "tuple[Edit, ...]") -> "Trace":
     from playground.interpret.trace import trace_image as traced
 
     net = _scene.net
@@ -122,84 +122,84 @@ def _trace(key: str, _scene: Scene, _edits: "tuple[Edit, ...]") -> "Trace":
     return traced(net, _scene.seen, _scene.mean, _scene.std)
 
 
-def explain(scene: Scene, name: str, place: Sequence[int]) -> "Arithmetic":
+def explain_number(scene: PageContext, name: str, place: Sequence[int]) -> "Arithmetic":
     """Write out one number of the image's trace."""
     from playground.interpret.arithmetic import explain_number as explained
 
-    return explained(scene.net, trace(scene), name, place)
+    return explained(scene.net, trace_layers(scene), name, place)
 
 
-def attribution(scene: Scene, method: "Method", class_index: int, layer: str = "") -> "Attribution":
+def attribute_class(scene: PageContext, method: "Method", class_index: int, layer: str = "") -> "Attribution":
     """Attribute a class's score to the pixels."""
     return _attribution(f"{scene.key} {method} {class_index} {layer}", scene, method, class_index, layer)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _attribution(key: str, _scene: Scene, _method: "Method", _class_index: int, _layer: str) -> "Attribution":
+def _attribution(key: str, _scene: PageContext, _method: "Method", _class_index: int, _layer: str) -> "Attribution":
     from playground.interpret.attribution import attribute
 
     return attribute(_scene.net, _scene.seen, _scene.mean, _scene.std, _method, _class_index, _layer)
 
 
-def probabilities(scene: Scene, epoch: int) -> np.ndarray:
+def compute_probs(scene: PageContext, epoch: int) -> np.ndarray:
     """Return the image's probabilities (num_classes,) after an epoch.
 
     Raises:
         InferenceError: the epoch cannot be read.
     """
-    return _probabilities(f"{weights_key(scene.run, epoch)} {image_key(scene.seen)}", scene, epoch)
+    return _probabilities(f"{key_of_weights(scene.run, epoch)} {key_of_image(scene.seen)}", scene, epoch)
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)
-def _probabilities(key: str, _scene: Scene, _epoch: int) -> np.ndarray:
+def _probabilities(key: str, _scene: PageContext, _epoch: int) -> np.ndarray:
     from playground.inference.classify import predict
 
     return predict(_scene.run, _epoch, _scene.seen[None])[0]
 
 
-def exciting(scene: Scene, layer: str) -> "TopActivation":
+def find_top_activations(scene: PageContext, layer: str) -> "TopActivation":
     """Return the test images that excite each map of a layer most."""
     return _exciting(f"{scene.weights_key} {layer}", scene, layer)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Looking at the test images …")
-def _exciting(key: str, _scene: Scene, _layer: str) -> "TopActivation":
+def _exciting(key: str, _scene: PageContext, _layer: str) -> "TopActivation":
     from playground.interpret.network import Budget
     from playground.interpret.top_activations import find_top_activations
 
-    data = test_set(_scene.run)
+    data = open_test_set(_scene.run)
     return find_top_activations(
         _scene.net, data.test_images, _scene.mean, _scene.std, _layer, budget=Budget(seconds=10)
     )
 
 
-def health(scene: Scene) -> "list[UnitHealth]":
+def examine_layers(scene: PageContext) -> "list[UnitHealth]":
     """Return the dead and saturated units over the test set."""
     return _health(scene.weights_key, scene)
 
 
 @st.cache_resource(max_entries=128, show_spinner="Looking at the test images …")
-def _health(key: str, _scene: Scene) -> "list[UnitHealth]":
+def _health(key: str, _scene: PageContext) -> "list[UnitHealth]":
     from playground.interpret.dead_units import examine_layers as examined
     from playground.interpret.network import Budget
 
-    data = test_set(_scene.run)
+    data = open_test_set(_scene.run)
     return examined(_scene.net, data.test_images, _scene.mean, _scene.std, Budget(seconds=10))
 
 
-def histograms(scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
+def make_histograms(scene: PageContext) -> "dict[str, tuple[Histogram, Histogram | None]]":
     """Return histograms of weights and of gradients by layer; no gradients where there are no test images."""
     return _histograms(scene.weights_key, scene)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _histograms(key: str, _scene: Scene) -> "dict[str, tuple[Histogram, Histogram | None]]":
+def _histograms(key: str, _scene: PageContext) -> "dict[str, tuple[Histogram, Histogram | None]]":
     from playground.interpret.kernels import compute_gradients, make_histogram, read_weights
     from playground.training.losses import loss_function
 
     slopes: dict[str, np.ndarray] = {}
     try:
-        data = test_set(_scene.run)
+        data = open_test_set(_scene.run)
     except DataError:
         data = None
     if data:

@@ -9,11 +9,11 @@ from playground import plots
 from playground.runs import RunFolder
 from playground.ui.common import person
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.components.live_chart import live_chart
-from playground.ui.components.sheets import of_sheet, sheets, tidy_sheet
+from playground.ui.components.sheets import make_sheet_picture, sheets, tidy_sheet
 from playground.ui.pages.inside import context as scenes
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 from playground.ui.pages.inside.maps import LAYER, MAP, choose_layer, limits_of, number
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _preset(run: RunFolder, name: str, place: "tuple[str, int, int | None]", ker
     _new_turn()
 
 
-def _current(scene: Scene, layer: str, out: int, source: int | None) -> np.ndarray:
+def _current(scene: PageContext, layer: str, out: int, source: int | None) -> np.ndarray:
     """Return a kernel as it is with the edits made, (k, k); of all input maps their mean."""
     from playground.interpret.edit import edit_network
     from playground.interpret.kernels import read_layer_kernels
@@ -66,7 +66,7 @@ def _current(scene: Scene, layer: str, out: int, source: int | None) -> np.ndarr
     return (kernels.mean(0) if source is None else kernels[source]).astype(np.float64)
 
 
-def _numbers(scene: Scene, place: "tuple[str, int, int | None]") -> None:
+def _numbers(scene: PageContext, place: "tuple[str, int, int | None]") -> None:
     """Draw the kernel's numbers, to be typed over."""
     from playground.interpret.edit import Edit
 
@@ -88,21 +88,21 @@ def _numbers(scene: Scene, place: "tuple[str, int, int | None]") -> None:
             _put(scene.run, held[2])
 
 
-def _compare(scene: Scene, layer: str, out: int) -> None:
-    before, after = scenes.trace(scene), scenes.trace(scene, edits_of(scene.run))
+def _compare(scene: PageContext, layer: str, out: int) -> None:
+    before, after = scenes.trace_layers(scene), scenes.trace_layers(scene, edits_of(scene.run))
     one, two = (trace[layer].values for trace in (before, after))
     limit = limits_of(before, "layer")[before.names.index(layer)]
     pictures = []
     for title, values in (("As trained", one), ("Edited", two)):
         made = tidy_sheet(values[out : out + 1], limit)
         alt = f"Map {out} of {layer}, {title.lower()}"
-        pictures.append(of_sheet(made, "", alt, title=title, note=f"map {out}", width=176, pick=False))
+        pictures.append(make_sheet_picture(made, "", alt, title=title, note=f"map {out}", width=176, pick=False))
     sheets(pictures, key="inside_edited", label="The map before and after")
     for title, trace, key in (("As trained", before, "before"), ("Edited", after, "after")):
         order = np.argsort(-trace.probs, kind="stable")[:5]
-        words = ", ".join(f"{scene.classes[i]} {percent(float(trace.probs[i]))}" for i in order)
+        words = ", ".join(f"{scene.classes[i]} {format_percent(float(trace.probs[i]))}" for i in order)
         first = int(order[0])
-        st.caption(f"{title}: {escape(scene.classes[first])} {percent(float(trace.probs[first]))}")
+        st.caption(f"{title}: {escape(scene.classes[first])} {format_percent(float(trace.probs[first]))}")
         live_chart(
             plots.draw_probabilities(trace.probs.tolist(), scene.classes, truth=scene.truth, revision=scene.run.id),
             key=f"inside_bars_{key}",
@@ -112,7 +112,7 @@ def _compare(scene: Scene, layer: str, out: int) -> None:
         )
 
 
-def _save(scene: Scene) -> None:
+def _save(scene: PageContext) -> None:
     from playground.interpret.edit import save_edit
 
     edits = edits_of(scene.run)
@@ -132,7 +132,7 @@ def _save(scene: Scene) -> None:
             type="primary",
             help="Evaluate the edited network on the test images and keep it as a run; this one stays as it is.",
         ):
-            data = scenes.test_set(scene.run)
+            data = scenes.open_test_set(scene.run)
             with st.spinner("Judging the edited network on the test images …"):
                 child = save_edit(
                     scene.run,
@@ -142,16 +142,16 @@ def _save(scene: Scene) -> None:
                     scene.mean,
                     scene.std,
                     " ".join(name.split()),
-                    person.current(),
+                    person.current_person(),
                 )
             st.success(f"Saved as {escape(child.name)}; it is on the shelf of runs.", icon=":material/check:")
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     from playground.interpret.edit import Preset
 
-    chain = scenes.trace(scene).chain
+    chain = scenes.trace_layers(scene).chain
     conv = [layer for layer in chain if layer.kind == "conv"]
     if st.session_state.get(LAYER) in ("input", "softmax", *(step.name for step in chain if step.kind != "conv")):
         st.session_state[LAYER] = conv[0].name

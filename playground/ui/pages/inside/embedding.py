@@ -14,7 +14,7 @@ from playground.ui.components import thumbnails
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.inside import context as scenes
 from playground.ui.pages.inside import figures
-from playground.ui.pages.inside.context import Scene, weights_key
+from playground.ui.pages.inside.context import PageContext, key_of_weights
 
 if TYPE_CHECKING:
     from playground.interpret.embedding import Features
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 METHODS = {"pca": "Principal components", "tsne": "t-SNE"}
 
 
-def _plane(scene: Scene, epoch: int) -> tuple[np.ndarray, tuple[float, float], bool]:
+def _plane(scene: PageContext, epoch: int) -> tuple[np.ndarray, tuple[float, float], bool]:
     """Return points (N, 2) of unit size, the shares of the variance, and whether maps were averaged."""
-    return _computed(weights_key(scene.run, epoch), scene, epoch)
+    return _computed(key_of_weights(scene.run, epoch), scene, epoch)
 
 
 @st.cache_resource(max_entries=256, show_spinner="Looking at the test images …")
-def _computed(key: str, _scene: Scene, _epoch: int) -> tuple[np.ndarray, tuple[float, float], bool]:
+def _computed(key: str, _scene: PageContext, _epoch: int) -> tuple[np.ndarray, tuple[float, float], bool]:
     from playground.interpret.embedding import project_to_plane
 
     found = _features(_scene, _epoch)
@@ -37,7 +37,7 @@ def _computed(key: str, _scene: Scene, _epoch: int) -> tuple[np.ndarray, tuple[f
     return flat.points / (size or 1), flat.shares, found.averaged
 
 
-def _layout(scene: Scene, epoch: int, method: str, reference: int) -> np.ndarray:
+def _layout(scene: PageContext, epoch: int, method: str, reference: int) -> np.ndarray:
     """Return the points (N, 2) of an epoch, of unit size, laid onto those of the reference epoch."""
     from playground.interpret.embedding import align_planes
 
@@ -49,14 +49,14 @@ def _layout(scene: Scene, epoch: int, method: str, reference: int) -> np.ndarray
     return align_planes(points[:count], fixed[:count])
 
 
-def _neighbours(scene: Scene, epoch: int, reference: int) -> np.ndarray:
+def _neighbours(scene: PageContext, epoch: int, reference: int) -> np.ndarray:
     start = _plane(scene, epoch)[0] if reference == epoch else _neighbours(scene, reference, reference)
-    key = f"{weights_key(scene.run, epoch)} {weights_key(scene.run, reference)}"
+    key = f"{key_of_weights(scene.run, epoch)} {key_of_weights(scene.run, reference)}"
     return _laid_out(key, scene, epoch, start)
 
 
 @st.cache_resource(max_entries=256, show_spinner="Laying out the test images …")
-def _laid_out(key: str, _scene: Scene, _epoch: int, _start: np.ndarray) -> np.ndarray:
+def _laid_out(key: str, _scene: PageContext, _epoch: int, _start: np.ndarray) -> np.ndarray:
     from playground.interpret.embedding import find_neighbours
 
     values = _features(_scene, _epoch).values
@@ -65,13 +65,13 @@ def _laid_out(key: str, _scene: Scene, _epoch: int, _start: np.ndarray) -> np.nd
     return points / (float(np.sqrt((points**2).mean())) or 1)
 
 
-def _features(scene: Scene, epoch: int) -> "Features":
+def _features(scene: PageContext, epoch: int) -> "Features":
     from playground.inference.load import load_model
     from playground.interpret.embedding import compute_features
     from playground.interpret.network import Budget
 
-    data = scenes.test_set(scene.run)
-    images = np.asarray(data.test_images[thumbnails.shown(data)])
+    data = scenes.open_test_set(scene.run)
+    images = np.asarray(data.test_images[thumbnails.list_shown(data)])
     return compute_features(load_model(scene.run, epoch), images, scene.mean, scene.std, Budget(seconds=15))
 
 
@@ -95,9 +95,9 @@ def _choose(rows: np.ndarray, point: dict[str, Any]) -> None:
     session.PHOTO.set(None)
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
-    data = scenes.test_set(scene.run)
+    data = scenes.open_test_set(scene.run)
     method = st.segmented_control(
         "How they are laid out",
         list(METHODS),
@@ -116,7 +116,7 @@ def draw(scene: Scene) -> None:
         points = _layout(scene, scene.epoch, method, reference)
     except PlaygroundError:  # a damaged reference: this epoch lies as it happens to
         points = _layout(scene, scene.epoch, method, scene.epoch)
-    rows = thumbnails.shown(data)[: len(points)]  # fewer where the time ran out
+    rows = thumbnails.list_shown(data)[: len(points)]  # fewer where the time ran out
     targets = np.asarray(data.test_targets)[rows]
     guesses = _guesses(scene.run, scene.epoch)
     guesses = guesses[rows] if guesses is not None and len(guesses) > rows.max() else None

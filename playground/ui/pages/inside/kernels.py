@@ -10,10 +10,10 @@ from playground.interpret.colormap import choose_limits
 from playground.interpret.ops import shown
 from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
-from playground.ui.components.sheets import Picture, of_image, of_sheet, sheets, tidy_sheet
+from playground.ui.components.sheets import Picture, make_image_picture, make_sheet_picture, sheets, tidy_sheet
 from playground.ui.pages.inside import context as scenes
 from playground.ui.pages.inside import figures
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 from playground.ui.pages.inside.maps import LAYER, MAP, choose_layer, marked, number
 
 MOST = 64  # rows and columns of the grid; more cannot be told apart
@@ -43,7 +43,7 @@ def colour_sheet(kernels: np.ndarray, name: str, chosen: int) -> Picture:
         canvas[top : top + tile, left : left + tile] = kernel.repeat(zoom, 0).repeat(zoom, 1)
     alt = f"The {count} kernels of {name} as colour images; grey is zero"
     made = replace(
-        of_image(canvas, name, alt),
+        make_image_picture(canvas, name, alt),
         tile=(tile, tile),
         columns=columns,
         count=count,
@@ -55,7 +55,7 @@ def colour_sheet(kernels: np.ndarray, name: str, chosen: int) -> Picture:
     return marked([made], name, chosen)[0]
 
 
-def _pictures(scene: Scene, name: str) -> None:
+def _pictures(scene: PageContext, name: str) -> None:
     from playground.interpret import kernels
 
     found = kernels.read_kernels(scene.net, name)
@@ -74,16 +74,16 @@ def _pictures(scene: Scene, name: str) -> None:
         note += f"; the first {made_maps} × {looked_at} are shown"
     width = min(640, max(120, made.pixels.shape[1]))
     alt = f"Kernels of {name}: {note}"
-    all_of_them = of_sheet(made, str(made_maps), alt, title=name, note=note, unit="kernel", width=width)
+    all_of_them = make_sheet_picture(made, str(made_maps), alt, title=name, note=note, unit="kernel", width=width)
     row = tidy_sheet(kernel[:MOST], limit, columns=8)
     note = f"one kernel for each of {sources} maps, from {shown(float(kernel.min()))} to {shown(float(kernel.max()))}"
-    one = of_sheet(row, "", f"Map {chosen}: {note}", title=f"Map {chosen}", note=note, width=320, pick=False)
+    one = make_sheet_picture(row, "", f"Map {chosen}: {note}", title=f"Map {chosen}", note=note, width=320, pick=False)
     st.caption("Blue is below zero, white zero, red above; one scale for the layer.")
     sheets([one, all_of_them], key="inside_kernels", label="Kernels", on_pick=_choose_column)
 
 
-def _spread(scene: Scene, name: str) -> None:
-    weights, slopes = scenes.histograms(scene)[name]
+def _spread(scene: PageContext, name: str) -> None:
+    weights, slopes = scenes.make_histograms(scene)[name]
     kinds = [("Weights", "weights", weights), ("Gradients", "gradients", slopes)]
     for title, word, counted in kinds:
         if counted is None:
@@ -101,12 +101,12 @@ def _spread(scene: Scene, name: str) -> None:
         )
 
 
-def _health(scene: Scene) -> None:
+def _health(scene: PageContext) -> None:
     label = "Look for dead and saturated units"
     if not st.toggle(label, key="inside_health", persist_state="session", help="On all test images, at each epoch."):
         return
     try:
-        found = scenes.health(scene)
+        found = scenes.examine_layers(scene)
     except DataError as error:
         st.caption(f"Dead and saturated units need the test images: {escape(str(error))}.")
         return
@@ -123,9 +123,9 @@ def _health(scene: Scene) -> None:
         st.caption(meaning)
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
-    chain = scenes.trace(scene).chain
+    chain = scenes.trace_layers(scene).chain
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         conv = [layer.name for layer in chain if layer.kind == "conv"]

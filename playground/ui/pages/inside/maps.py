@@ -10,10 +10,10 @@ import streamlit as st
 from playground import images
 from playground.interpret.colormap import ColorLimits, choose_limits
 from playground.interpret.ops import shown
-from playground.ui.components.sheets import Picture, of_image, of_sheet, sheets, tidy_sheet
+from playground.ui.components.sheets import Picture, make_image_picture, make_sheet_picture, sheets, tidy_sheet
 from playground.ui.pages.inside import context as scenes
 from playground.ui.pages.inside.arithmetic import written_out
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 
 if TYPE_CHECKING:
     from playground.interpret.trace import Output, Trace
@@ -67,7 +67,7 @@ def number(label: str, key: str, count: int, first: int = 0) -> int:
 def choose_map(shape: Sequence[int], layer: str = "") -> int:
     """Let a person choose a map or a unit of a layer."""
     what = "Map" if len(shape) == 3 else "Unit"
-    colours = " (R, G, B)" if scenes.channel_name(layer, shape[0], 0) else ""
+    colours = " (R, G, B)" if scenes.name_channel(layer, shape[0], 0) else ""
     return number(f"{what}, 0 to {shape[0] - 1}{colours}", MAP, shape[0])
 
 
@@ -93,9 +93,9 @@ def _thumbnails(key: str, scope: str, _trace: "Trace") -> list[Picture]:
         unit = "map" if values.ndim == 3 else "unit"
         alt = f"{output.name}: {len(values)} {unit}s, values from {shown(output.low)} to {shown(output.high)}"
         made = tidy_sheet(values, limit)
-        colours = ": R, G, B" if scenes.channel_name(output.name, len(values), 0) else ""
+        colours = ": R, G, B" if scenes.name_channel(output.name, len(values), 0) else ""
         pictures.append(
-            of_sheet(
+            make_sheet_picture(
                 made,
                 output.name,
                 alt + colours,
@@ -129,17 +129,17 @@ def _enlarged(values: np.ndarray, name: str, chosen: int, limit: ColorLimits, pl
     row, column = place
     zoom = made.zoom
     box = (column * zoom, row * zoom, (column + 1) * zoom, (row + 1) * zoom)
-    colour = scenes.channel_name(name, len(values), chosen)
+    colour = scenes.name_channel(name, len(values), chosen)
     called = f"map {chosen} ({colour})" if colour else f"map {chosen}"
     alt = f"M{called[1:]} of {name}, enlarged; row {row}, column {column} is framed"
     note = f"colours from {shown(float(limit.low.min()))} to {shown(float(limit.high.max()))}"
     at = (0, row, column)
-    return of_sheet(made, name, alt, title=f"{name}, {called}", note=note, box=box, at=at, width=288)
+    return make_sheet_picture(made, name, alt, title=f"{name}, {called}", note=note, box=box, at=at, width=288)
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
-    trace = scenes.trace(scene)
+    trace = scenes.trace_layers(scene)
     left, right = st.columns([1.1, 1], gap="medium")
     with right, st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_layer(trace.names)
@@ -166,7 +166,7 @@ def draw(scene: Scene) -> None:
         _one(scene, trace, name, chosen, limit)
 
 
-def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: ColorLimits) -> None:
+def _one(scene: PageContext, trace: "Trace", name: str, chosen: int, limit: ColorLimits) -> None:
     output = trace[name]
     place: tuple[int, ...] = (chosen,)
     if len(output.shape) == 3:
@@ -174,7 +174,7 @@ def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: ColorLimit
             row = number(f"Row, 0 to {output.shape[1] - 1}", ROW, output.shape[1], output.shape[1] // 2)
             column = number(f"Column, 0 to {output.shape[2] - 1}", COLUMN, output.shape[2], output.shape[2] // 2)
         place = (chosen, row, column)
-    found = scenes.explain(scene, name, place)
+    found = scenes.explain_number(scene, name, place)
     factor = max(1, 288 // scene.info.size)
     field = found.field
     sees = f"rows {field.top} to {field.bottom - 1}, columns {field.left} to {field.right - 1}"
@@ -182,7 +182,7 @@ def _one(scene: Scene, trace: "Trace", name: str, chosen: int, limit: ColorLimit
     big = images.enlarge(scene.seen, factor * scene.info.size)
     scaled = type(field)(*(side * factor for side in (field.left, field.top, field.right, field.bottom)), field.clipped)
     alt = f"{scene.title} as the network sees it; the receptive field is framed: {sees}"
-    shown_image = of_image(big, "image", alt, scaled, title="Receptive field", note=sees, width=288)
+    shown_image = make_image_picture(big, "image", alt, scaled, title="Receptive field", note=sees, width=288)
     pictures = [shown_image]
     if len(place) == 3:
         pictures.insert(0, _enlarged(output.values, name, chosen, limit, place[1:]))

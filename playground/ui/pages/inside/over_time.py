@@ -10,13 +10,13 @@ from playground.ui.common.escape import escape
 from playground.ui.components.live_chart import live_chart
 from playground.ui.pages.inside import context as scenes
 from playground.ui.pages.inside import figures
-from playground.ui.pages.inside.context import Scene, image_key
+from playground.ui.pages.inside.context import PageContext, key_of_image
 
 PATIENCE = 5.0
 """Seconds for new epochs in one drawing; what is computed is kept."""
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
     found: dict[int, np.ndarray] = {}
     bad: dict[int, str] = {}
@@ -26,7 +26,7 @@ def draw(scene: Scene) -> None:
         if time.monotonic() - started > PATIENCE:
             break
         try:
-            found[epoch] = scenes.probabilities(scene, epoch)
+            found[epoch] = scenes.compute_probs(scene, epoch)
         except PlaygroundError as error:  # that epoch alone
             bad[epoch] = str(error)
     for epoch, line in bad.items():
@@ -42,7 +42,7 @@ def draw(scene: Scene) -> None:
         key="inside_over_time",
         alt=alt.replace("%", " %"),
         height=420,
-        version=f"{scene.run.id} {scene.epoch} {image_key(scene.seen)} {sorted(found)}",
+        version=f"{scene.run.id} {scene.epoch} {key_of_image(scene.seen)} {sorted(found)}",
     )
     if len(scene.classes) > figures.MAX_CLASSES:
         st.caption(f"Of {len(scene.classes)} classes the {figures.MAX_CLASSES} that were ever likeliest are drawn.")

@@ -12,10 +12,10 @@ from playground.tasks import of_page
 from playground.ui.common import guard, pickers, url
 from playground.ui.common.escape import escape
 from playground.ui.common.session import Picked
-from playground.ui.components.sheets import of_image, sheets
+from playground.ui.components.sheets import make_image_picture, sheets
 from playground.ui.pages.inside import context as scenes
 from playground.ui.pages.inside import subject
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 
 TICK = 1.0
 VIEWS = {  # what the address calls each view: its title, its icon and its module
@@ -29,41 +29,41 @@ VIEWS = {  # what the address calls each view: its title, its icon and its modul
 }
 
 
-def compose(run: RunFolder, epoch: int, picked: Picked) -> Scene:
+def compose(run: RunFolder, epoch: int, picked: Picked) -> PageContext:
     """Put together what is looked at. The first time on a server this imports torch, which takes seconds."""
     if "torch" not in sys.modules:
         with st.spinner("Starting the network; the first time takes some seconds …"):
             importlib.import_module("playground.inference.classify")
-    from playground.inference.load import dataset_of
+    from playground.inference.load import find_dataset
 
-    info, mean, std = dataset_of(run)
+    info, mean, std = find_dataset(run)
     seen = crop_square(picked.image, info)
-    return Scene(run, epoch, info, mean, std, seen, picked.title, picked.truth)
+    return PageContext(run, epoch, info, mean, std, seen, picked.title, picked.truth)
 
 
-def verdict(scene: Scene) -> None:
+def verdict(scene: PageContext) -> None:
     """Show the image small, with what the network takes it for."""
-    probs = scenes.trace(scene).probs
+    probs = scenes.trace_layers(scene).probs
     best = int(probs.argmax())
     guess = scene.classes[best]
-    note = f"{guess}, {pickers.percent(float(probs[best]))}"
+    note = f"{guess}, {pickers.format_percent(float(probs[best]))}"
     if scene.truth in scene.classes:
         note += " ✓" if scene.truth == guess else f" ✗, it is {scene.truth}"
     alt = f"{scene.title} as the network sees it, predicted as {guess}"
-    small = of_image(images.enlarge(scene.seen, 128), "seen", alt, title=scene.title, note=note, width=132)
+    small = make_image_picture(images.enlarge(scene.seen, 128), "seen", alt, title=scene.title, note=note, width=132)
     sheets([small], key="inside_seen", label="The image")
 
 
-def head() -> tuple[RunFolder, int | None, Scene | None]:
+def head() -> tuple[RunFolder, int | None, PageContext | None]:
     """Draw the pickers and return what they chose; what is wrong with it is said in one line."""
     columns = st.columns([1.2, 1.8, 1], gap="medium")
     with columns[0]:
-        run = pickers.run_picker("Run", subject.RUN, tasks=of_page("inside"))
+        run = pickers.pick_run("Run", subject.RUN, tasks=of_page("inside"))
     if run is None:
         st.stop()  # the picker has said why
     subject.step(run)
     with columns[1]:
-        epoch = pickers.epoch_slider(run, subject.EPOCH)
+        epoch = pickers.pick_epoch(run, subject.EPOCH)
         with st.container(horizontal=True):
             subject.play_button(run)
             picked = subject.image(run, epoch)
@@ -81,7 +81,7 @@ def head() -> tuple[RunFolder, int | None, Scene | None]:
     return run, epoch, scene
 
 
-def view(scene: Scene) -> None:
+def view(scene: PageContext) -> None:
     """Draw the chosen view; the others compute nothing."""
     st.session_state.setdefault(subject.VIEW, "maps")  # not as the widget's default: a link may set it
     chosen = st.segmented_control(
@@ -111,7 +111,7 @@ def board(active: bool, played: bool) -> None:
         run = runs.open_run(st.session_state[subject.RUN])
     pickers.write_url("inside", run, subject.link_of(st.session_state.get(subject.VIEW, "")))
     if run.status().active != active or subject.playing() != played:
-        url.moved()
+        url.say_moved()
         st.rerun()
 
 

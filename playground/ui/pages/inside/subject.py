@@ -14,7 +14,7 @@ from playground.ui.common import image_picker, pickers, session
 from playground.ui.common.escape import escape
 from playground.ui.common.session import Picked
 from playground.ui.common.url import Part
-from playground.ui.pages.inside.context import test_set
+from playground.ui.pages.inside.context import open_test_set
 from playground.ui.pages.inside.maps import COLUMN, LAYER, MAP, ROW
 
 STEP = 1.0
@@ -99,7 +99,7 @@ def image(run: RunFolder, epoch: int | None) -> Picked | None:
     if photo := session.PHOTO.get():
         return photo
     try:
-        data = test_set(run)
+        data = open_test_set(run)
     except DataError as error:
         st.caption(f"{escape(str(error))}. Upload a photo instead.")
         return None

@@ -5,23 +5,23 @@ import streamlit as st
 
 from playground import images
 from playground.interpret.ops import shown
-from playground.ui.components.sheets import of_image, sheets
+from playground.ui.components.sheets import make_image_picture, sheets
 from playground.ui.pages.inside import context as scenes
-from playground.ui.pages.inside.context import Scene
+from playground.ui.pages.inside.context import PageContext
 from playground.ui.pages.inside.maps import LAYER, choose_layer, choose_map
 
 
-def draw(scene: Scene) -> None:
+def draw(scene: PageContext) -> None:
     """Draw the view."""
-    chain = scenes.trace(scene).chain
+    chain = scenes.trace_layers(scene).chain
     names = [layer.name for layer in chain]
     if st.session_state.get(LAYER) in ("input", "softmax"):  # which other views have, and which excite nothing
         st.session_state[LAYER] = names[0] if st.session_state[LAYER] == "input" else names[-1]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_layer(names)
         chosen = choose_map(next(layer.out_shape for layer in chain if layer.name == name))
-    found = scenes.exciting(scene, name)
-    data = scenes.test_set(scene.run)
+    found = scenes.find_top_activations(scene, name)
+    data = scenes.open_test_set(scene.run)
     seen = f"{found.seen:,} of {len(data.test_images):,}" if found.seen < len(data.test_images) else f"{found.seen:,}"
     word = "Map" if found.places is not None else "Unit"
     st.markdown(f"**{word} {chosen} of {name}**: the test images that excite it most, of {seen}")
@@ -36,7 +36,7 @@ def draw(scene: Scene) -> None:
         note = f"{truth}, {shown(float(found.values[chosen, rank]))}"
         alt = f"Test image {row}, {truth}: value {shown(float(found.values[chosen, rank]))}; the patch is framed"
         big = images.enlarge(image, factor * image.shape[1])
-        pictures.append(of_image(big, "", alt, scaled, title=f"Test image {row}", note=note, width=150))
+        pictures.append(make_image_picture(big, "", alt, scaled, title=f"Test image {row}", note=note, width=150))
     sheets(pictures, key="inside_exciting", label="Test images with the top activations")
     patches = []
     for rank, row in enumerate(found.images[chosen].tolist()):
@@ -44,7 +44,7 @@ def draw(scene: Scene) -> None:
         if not field.empty and found.places is not None:
             patch = np.asarray(data.test_images[row])[:, field.top : field.bottom, field.left : field.right]
             alt = f"The patch of test image {row} that the map saw"
-            patches.append(of_image(images.enlarge(patch, 96), "", alt, width=72))
+            patches.append(make_image_picture(images.enlarge(patch, 96), "", alt, width=72))
     if patches:
         st.caption("The patch in each that made the map's highest value; framed above.")
         sheets(patches, key="inside_patches", label="Patches")

@@ -34,8 +34,8 @@ def is_active(run_id: str | None) -> bool:
 def follow_url() -> None:
     """Take runs and epochs from the URL when it was changed from outside: a link, another page, back and forward."""
     params = st.query_params.to_dict()
-    if url.changed("predict") and params:
-        url.take(IMAGE)
+    if url.take_changed("predict") and params:
+        url.take_parts(IMAGE)
         if "image" in params:
             session.SOURCE.set("Test images")
         for side in SIDES:
@@ -50,7 +50,7 @@ def follow_url() -> None:
             pickers.choose_epoch(f"predict_epoch{side}", int(epoch) if known else None)
         st.session_state["predict_two"] = "run2" in params
     if not st.session_state.get("predict_run"):
-        st.session_state["predict_run"] = next(filter(None, map(pickers.default_run, of_page("predict"))), "")
+        st.session_state["predict_run"] = next(filter(None, map(pickers.find_default_run, of_page("predict"))), "")
 
 
 def write_url(chosen: list[RunFolder]) -> None:
@@ -61,7 +61,7 @@ def write_url(chosen: list[RunFolder]) -> None:
         if (epoch := st.session_state.get(f"predict_epoch{side}")) is not None:
             query[f"epoch{side}"] = str(epoch)
     photo = session.SOURCE.get() != "Test images"
-    url.write("predict", query | ({} if photo else url.tell(IMAGE)))
+    url.write_address("predict", query | ({} if photo else url.read_parts(IMAGE)))
 
 
 def classify(run: RunFolder, epoch: int, seen: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def classify(run: RunFolder, epoch: int, seen: np.ndarray) -> np.ndarray:
 def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
     """Write the likeliest class, and whether it is the right one."""
     best = int(probs.argmax())
-    guess, share = info.classes[best], pickers.percent(float(probs[best]))
+    guess, share = info.classes[best], pickers.format_percent(float(probs[best]))
     with st.container(gap="xsmall"):
         st.metric("The network says", escape(guess))
         if truth is None:
@@ -86,7 +86,9 @@ def verdict(probs: np.ndarray, info: DatasetInfo, truth: str | None) -> None:
             st.badge(f"Right: {share}", icon=":material/check:", color="green")
         elif truth in info.classes:
             st.badge(f"Wrong: {share}", icon=":material/close:", color="red")
-            st.caption(f"True class: {escape(truth)} ({pickers.percent(float(probs[info.classes.index(truth)]))})")
+            st.caption(
+                f"True class: {escape(truth)} ({pickers.format_percent(float(probs[info.classes.index(truth)]))})"
+            )
         else:
             st.badge(f"with {share}; {escape(truth)} is none of its classes", icon=":material/help:", color="gray")
 
@@ -106,7 +108,7 @@ def answer(run: RunFolder, epoch: int, picked: Picked, side: str, wide: bool) ->
     with words:
         verdict(probs, info, picked.truth)
     order = probs.argsort()[::-1][:TOP]
-    spoken = ", ".join(f"{info.classes[i]} {pickers.percent(float(probs[i]))}" for i in order)
+    spoken = ", ".join(f"{info.classes[i]} {pickers.format_percent(float(probs[i]))}" for i in order)
     with words if wide else st.container():
         live_chart(
             plots.draw_probabilities(probs.tolist(), info.classes, top=TOP, revision=run.id),
@@ -128,8 +130,8 @@ def waiting(run: RunFolder) -> str:
 def choose(side: str, slot: st.delta_generator.DeltaGenerator) -> tuple[RunFolder | None, int | None]:
     """Draw the pickers of one side."""
     with slot:
-        run = pickers.run_picker("Run" if not side else "Second run", f"predict_run{side}", tasks=of_page("predict"))
-        return run, pickers.epoch_slider(run, f"predict_epoch{side}") if run else None
+        run = pickers.pick_run("Run" if not side else "Second run", f"predict_run{side}", tasks=of_page("predict"))
+        return run, pickers.pick_epoch(run, f"predict_epoch{side}") if run else None
 
 
 def board(active: bool) -> None:
@@ -160,7 +162,7 @@ def board(active: bool) -> None:
     known = [run for run, _ in chosen if run]
     write_url(known)
     if any(run.status().active for run in known) != active:
-        url.moved()
+        url.say_moved()
         st.rerun()
 
 

@@ -9,11 +9,11 @@ import streamlit as st
 from playground.config import ConfigError, to_query
 from playground.exports.tensors import take_in as import_files
 from playground.jobs import client
-from playground.people import name_of
+from playground.people import name_person
 from playground.runs import RunError, RunFolder, export_zip
 from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import ago
+from playground.ui.common.pickers import format_ago
 from playground.ui.pages.runs import export, table, trash
 from playground.ui.pages.runs.table import Row
 from playground.ui.pages.train.transport import BADGES
@@ -32,34 +32,34 @@ def attempt(action: Callable[[], Any], done: str = "") -> None:
             session.SHELF_DONE.set(done)
 
 
-def save(run: RunFolder) -> None:
+def save_about(run: RunFolder) -> None:
     """Keep the name and the note that stand in the form."""
 
     def action() -> None:
-        run.rename(st.session_state[f"name_{run.id}"], by=person.current())
-        run.annotate(st.session_state[f"note_{run.id}"], by=person.current())
+        run.rename(st.session_state[f"name_{run.id}"], by=person.current_person())
+        run.annotate(st.session_state[f"note_{run.id}"], by=person.current_person())
 
     attempt(action, "Saved")
 
 
-def stop(run: RunFolder) -> None:
+def stop_run(run: RunFolder) -> None:
     """End the run; its state is saved."""
-    attempt(lambda: client.stop(run, by=person.current()), f"Stopping {run.name}")
+    attempt(lambda: client.stop_run(run, by=person.current_person()), f"Stopping {run.name}")
 
 
-def resume(run: RunFolder) -> None:
+def resume_run(run: RunFolder) -> None:
     """Let the run go on from where it was saved."""
-    attempt(lambda: client.resume(run, by=person.current()), f"{run.name} goes on")
+    attempt(lambda: client.resume_run(run, by=person.current_person()), f"{run.name} goes on")
 
 
-def take_in() -> None:
+def import_chosen() -> None:
     """Import what was uploaded, choose the new run, and empty the field."""
     generation = st.session_state.get("shelf_uploads", 0)
     if files := st.session_state.get(f"shelf_upload_{generation}"):
 
         def action() -> None:
             given = [(file.name, file) for file in files]
-            taken = [run.id for run in import_files(given, owner=person.current())]
+            taken = [run.id for run in import_files(given, owner=person.current_person())]
             session.SHELF_RUN.set(taken[-1])
             session.TICKED.set(taken)
 
@@ -67,7 +67,7 @@ def take_in() -> None:
         st.session_state["shelf_uploads"] = generation + 1
 
 
-def go(page: str, run: RunFolder) -> None:
+def go_to(page: str, run: RunFolder) -> None:
     """Leave for a page that shows the run."""
     session.LEAVE.set((page, {"run": run.id}))
 
@@ -81,7 +81,7 @@ def duplicate(run: RunFolder) -> None:
     """Take the run's knobs into the form of the Train page."""
 
     def action() -> None:
-        form.load(run.config)
+        form.load_config(run.config)
         session.RUN.set("")
         session.LEAVE.set(("train.py", to_query(run.config)))
 
@@ -108,7 +108,7 @@ def file_name(row: Row) -> str:
 
 def edit_popover(run: RunFolder | None, row: Row | None) -> None:
     """Let a person change name and note."""
-    usable = run is not None and row is not None and row.may_change(person.current())
+    usable = run is not None and row is not None and row.may_change(person.current_person())
     with st.popover(
         "Rename",
         icon=":material/edit:",
@@ -130,7 +130,12 @@ def edit_popover(run: RunFolder | None, row: Row | None) -> None:
                     help="What you want to remember of it; the search finds its words.",
                 )
                 st.form_submit_button(
-                    "Save", key=f"save_{run.id}", type="primary", on_click=save, args=(run,), help="Keep name and note."
+                    "Save",
+                    key=f"save_{run.id}",
+                    type="primary",
+                    on_click=save_about,
+                    args=(run,),
+                    help="Keep name and note.",
                 )
 
 
@@ -147,21 +152,21 @@ def button(label: str, icon: str, usable: bool, on_click: Callable[..., None], *
     )
 
 
-def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[RunFolder] = ()) -> None:
+def draw_actions(run: RunFolder | None, row: Row | None, ticked: Sequence[RunFolder] = ()) -> None:
     """Draw what can be done to the chosen run, the one that was ticked last, and to all that are ticked."""
-    some, by = run is not None and row is not None, person.current()
+    some, by = run is not None and row is not None, person.current_person()
     all_of_them = f"All {len(ticked)} ticked runs." if len(ticked) > 1 else None
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="shelf_actions"):
-        button("Open", "monitoring", some, go, "train.py", run, type="primary" if some else "secondary")
-        button("Predict", "image_search", some, go, "predict.py", run)
+        button("Open", "monitoring", some, go_to, "train.py", run, type="primary" if some else "secondary")
+        button("Predict", "image_search", some, go_to, "predict.py", run)
         ids = [each.id for each in ticked]
         button("Compare", "compare_arrows", some, compare, ids, help="Tick several runs to compare them.")
         button("Duplicate", "content_copy", some, duplicate, run, help="Take its knobs into the form on Train.")
         mine = row is not None and row.may_change(by)
         if row and row.active:
-            button("Stop", "stop", mine, stop, run)
+            button("Stop", "stop", mine, stop_run, run)
         else:
-            button("Resume", "play_arrow", bool(row and mine and row.resumable), resume, run)
+            button("Resume", "play_arrow", bool(row and mine and row.resumable), resume_run, run)
         edit_popover(run, row)
         st.download_button(
             "Download",
@@ -177,12 +182,12 @@ def bar(run: RunFolder | None, row: Row | None, ticked: Sequence[RunFolder] = ()
         export.popover(ticked[:MOST])
         doomed = [each for each in ticked if (found := table.row(each)).may_change(by) and not found.active]
         why = "Stop it first." if row and row.active else "Into the trash, from which it comes back for a week."
-        button("Delete", "delete", bool(doomed), trash.throw_away, ticked, help=all_of_them or why if ticked else None)
+        button("Delete", "delete", bool(doomed), trash.delete_runs, ticked, help=all_of_them or why if ticked else None)
     trash.undo()
     if row:
         many = f"{len(ticked)} runs ticked, the last:" if len(ticked) > 1 else ""
-        made = f"made {ago(row.created)}" if row.created else ""
-        whose = "" if row.read_only or row.owner == person.current() else f"of {escape(name_of(row.owner))}"
+        made = f"made {format_ago(row.created)}" if row.created else ""
+        whose = "" if row.read_only or row.owner == person.current_person() else f"of {escape(name_person(row.owner))}"
         about = [f"{many} **{escape(row.name)}**".strip(), whose, BADGES[row.state][0].lower(), made]
         st.caption(" · ".join(part for part in (*about, escape(row.message), escape(row.note)) if part))
     else:
@@ -199,5 +204,5 @@ def import_popover() -> None:
             help="It is checked before anything is kept, and gets a new id.",
             accept_multiple_files=True,
             key=f"shelf_upload_{st.session_state.get('shelf_uploads', 0)}",
-            on_change=take_in,
+            on_change=import_chosen,
         )

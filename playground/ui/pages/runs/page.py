@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from playground import runs
-from playground.people import name_of
+from playground.people import name_person
 from playground.ui.common import person, pickers, session
 from playground.ui.common.escape import escape
 from playground.ui.pages.runs import actions, trash
@@ -43,7 +43,7 @@ def tick_here(here: list[str]) -> None:
 
 def whose(row: Row) -> str:
     """Say whose a run is that is not the person's own."""
-    return "" if row.read_only or row.owner == person.current() else name_of(row.owner)
+    return "" if row.read_only or row.owner == person.current_person() else name_person(row.owner)
 
 
 def columns() -> dict[str, Any]:
@@ -111,7 +111,7 @@ def short_list(rows: list[Row], ticked: list[str]) -> None:
     """Draw the rows as buttons one below the other; style.css shows them in place of the table on a phone."""
     labels: dict[str, str] = {}  # no two the same: the browser knows a choice by its label
     for row in rows:
-        score = f"test {row.metric} {pickers.percent(row.test)}" if row.test is not None else ""
+        score = f"test {row.metric} {pickers.format_percent(row.test)}" if row.test is not None else ""
         parts = (escape(row.name), escape(whose(row)), BADGES[row.state][0].lower(), score)
         label = " · ".join(part for part in parts if part)
         labels[row.id] = f"{label} ({row.id})" if label in labels.values() else label
@@ -143,7 +143,7 @@ def board(text: str, group: str, sort: str, tick: float) -> None:
     known = {run.id: run for run in everything}
     run = known.get(chosen or "")
     ticked = [run_id for run_id in selected() if run_id in known]
-    actions.bar(run, shelf.row(run) if run else None, [known[run_id] for run_id in ticked])
+    actions.draw_actions(run, shelf.row(run) if run else None, [known[run_id] for run_id in ticked])
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         page = min(st.pagination(pages, key="shelf_page"), pages) if pages > 1 else 1

@@ -9,13 +9,13 @@ from playground.runs import RunError, RunFolder
 from playground.runs.trash import KEPT_DAYS
 from playground.ui.common import person, session
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import ago
+from playground.ui.common.pickers import format_ago
 from playground.ui.pages.runs import table
 
 SHOWN = 10
 
 
-def throw_away(doomed: Sequence[RunFolder]) -> None:
+def delete_runs(doomed: Sequence[RunFolder]) -> None:
     """Move runs into the trash; say which could not be, and remember the others for Undo."""
     gone, kept = {}, []
     for run in doomed:
@@ -23,7 +23,7 @@ def throw_away(doomed: Sequence[RunFolder]) -> None:
         try:
             if (row := table.row(run)).active:
                 raise RunError(f"{name} is {row.state}; stop it first")
-            run.delete(by=person.current())
+            run.delete(by=person.current_person())
             gone[run.id] = name
         except (RunError, OSError) as error:
             kept.append(str(error))
@@ -33,12 +33,12 @@ def throw_away(doomed: Sequence[RunFolder]) -> None:
     session.SHELF_RUN.set(None)
 
 
-def bring_back(*run_ids: str) -> None:
+def restore_runs(*run_ids: str) -> None:
     """Take runs out of the trash and choose them."""
     back, st.session_state["shelf_gone"] = [], {}
     try:
         for run_id in run_ids:
-            back.append(runs.restore_run(run_id, by=person.current()).id)
+            back.append(runs.restore_run(run_id, by=person.current_person()).id)
     except (RunError, OSError) as error:
         session.SHELF_ERROR.set(str(error))
     if back:
@@ -50,7 +50,7 @@ def bring_back(*run_ids: str) -> None:
 def _empty() -> None:
     st.session_state["shelf_gone"] = {}
     try:
-        many = runs.empty_trash(by=person.current())
+        many = runs.empty_trash(by=person.current_person())
     except OSError as error:
         session.SHELF_ERROR.set(str(error))
         return
@@ -69,7 +69,7 @@ def undo() -> None:
             "Undo",
             icon=":material/undo:",
             key="shelf_undo",
-            on_click=bring_back,
+            on_click=restore_runs,
             args=tuple(gone),
             help="Bring it back as it was.",
         )
@@ -77,7 +77,7 @@ def undo() -> None:
 
 def popover() -> None:
     """List the deleted runs, each with a way back; nothing while there is none."""
-    deleted = runs.list_trash(by=person.current())
+    deleted = runs.list_trash(by=person.current_person())
     if not deleted:
         return
     with st.popover(
@@ -86,11 +86,11 @@ def popover() -> None:
         st.caption(f"Deleted runs are kept for {KEPT_DAYS} days.")
         for each in deleted[:SHOWN]:
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                st.markdown(f"{escape(each.name)}  \n:small[deleted {ago(each.deleted)}]", width="content")
+                st.markdown(f"{escape(each.name)}  \n:small[deleted {format_ago(each.deleted)}]", width="content")
                 st.button(
                     "Restore",
                     key=f"restore_{each.id}",
-                    on_click=bring_back,
+                    on_click=restore_runs,
                     args=(each.id,),
                     help="Bring it back as it was.",
                 )

@@ -18,10 +18,10 @@ from playground.plots.masks import find_clear_class, mark_errors, overlay_mask, 
 from playground.runs import RunFolder
 from playground.ui.common import run_views
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.components.live_chart import live_chart
-from playground.ui.components.sheets import Picture, of_image, sheets
-from playground.ui.pages.inside.context import test_set, weights_key
+from playground.ui.components.sheets import Picture, make_image_picture, sheets
+from playground.ui.pages.inside.context import key_of_weights, open_test_set
 from playground.ui.pages.segment.legend import legend
 
 CHOSEN = "segment_image"
@@ -89,7 +89,7 @@ def test_images(run: RunFolder, masks: np.ndarray) -> tuple[np.ndarray, np.ndarr
     count = len(masks)
     if run.predictions_dataset == "shapes" and not catalog.is_ready("shapes"):
         return _drawn(count)  # the whole set takes seconds, and may never be asked for
-    data = test_set(run)
+    data = open_test_set(run)
     images, truth = np.asarray(data.test_images[:count]), np.asarray(data.test_targets[:count])
     if truth.shape != masks.shape:
         raise DataError(f"{data.info.title} on this machine is not the data set that the run was judged on")
@@ -113,31 +113,31 @@ def _overlap(pred: np.ndarray, truth: np.ndarray) -> float:
 def _picture(
     key: str, number: int, clear: int | None, _image: np.ndarray, _mask: np.ndarray, _truth: np.ndarray
 ) -> Picture:
-    note = f"IoU {percent(_overlap(_mask, _truth), 0)}"
+    note = f"IoU {format_percent(_overlap(_mask, _truth), 0)}"
     shown = overlay_mask(to_rgb(_image), _mask, 0.6, clear)
-    return of_image(
+    return make_image_picture(
         shown, str(number), f"Test image {number}, mean {note}", note=note, width=SMALL, pick=True, unit="image"
     )
 
 
 def _small(run: RunFolder, epoch: int, number: int, image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> Picture:
     clear = find_clear_class(run.dataset.classes)
-    return _picture(weights_key(run, epoch), number, clear, image, mask, truth)
+    return _picture(key_of_weights(run, epoch), number, clear, image, mask, truth)
 
 
 def _large(image: np.ndarray, mask: np.ndarray, truth: np.ndarray, opacity: float, clear: int | None) -> list[Picture]:
     rgb, known = to_rgb(image), truth != IGNORE
     wrong = (mask != truth) & known
     at_edges = _edges(truth) | _edges(mask)
-    shares = f"{percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels are wrong"
-    near = f"{percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
+    shares = f"{format_percent(float(wrong.sum() / max(known.sum(), 1)))} of the pixels are wrong"
+    near = f"{format_percent(float((wrong & at_edges).sum() / max(wrong.sum(), 1)), 0)} of the errors lie here"
     made = [
         ("The image", rgb, f"{rgb.shape[1]} × {rgb.shape[0]} pixels"),
         ("The truth", overlay_mask(rgb, truth, opacity, clear), classes_in(truth)),
         (
             "What the network says",
             overlay_mask(rgb, mask, opacity, clear),
-            f"mean IoU {percent(_overlap(mask, truth), 0)}",
+            f"mean IoU {format_percent(_overlap(mask, truth), 0)}",
         ),
         ("Errors", mark_errors(rgb, wrong, known), shares),
         ("Errors at boundaries", mark_errors(rgb, wrong & at_edges, known & at_edges), near),
@@ -157,7 +157,7 @@ def enlarged(made: Sequence[tuple[str, np.ndarray, str]]) -> list[Picture]:
     for title, pixels, note in made:
         factor = max(1, LARGE // pixels.shape[1])
         big = pixels.repeat(factor, 0).repeat(factor, 1)
-        pictures.append(of_image(big, title, f"{title}. {note}", title=title, note=note, width=LARGE))
+        pictures.append(make_image_picture(big, title, f"{title}. {note}", title=title, note=note, width=LARGE))
     return pictures
 
 
@@ -167,21 +167,21 @@ def _edges(mask: np.ndarray) -> np.ndarray:
 
 
 def _row(run: RunFolder, epoch: int) -> EpochRow | None:
-    return next((row for row in run_views.watch(run).feed.epochs if row.epoch == epoch), None)
+    return next((row for row in run_views.watch_run(run).feed.epochs if row.epoch == epoch), None)
 
 
 def _figures(run: RunFolder, epoch: int) -> None:
     """Draw the figures at this epoch, and how they moved."""
-    rows = run_views.watch(run).feed.epochs
+    rows = run_views.watch_run(run).feed.epochs
     if row := _row(run, epoch):
         found = read_mask_metrics(row)
         st.markdown(f"**All test images together**, after epoch {epoch}")
         with st.grid(3, min_column_width=120, gap="small"):
             for name in ("iou", "dice", "worst_iou", "boundary_f1", "accuracy"):
                 title, help = MASK_METRICS[name]
-                st.metric(title, percent(found[name]), help=help)
+                st.metric(title, format_percent(found[name]), help=help)
     values = {name: [read_mask_metrics(row)[name] for row in rows] for name in CURVES}
-    spoken = ", ".join(f"{MASK_METRICS[name][0]} {percent(values[name][-1])}" for name in CURVES if rows)
+    spoken = ", ".join(f"{MASK_METRICS[name][0]} {format_percent(values[name][-1])}" for name in CURVES if rows)
     live_chart(
         _curve([row.epoch for row in rows], values, epoch, run.id),
         key="segment_curve",

@@ -10,7 +10,7 @@ from playground.metrics import IGNORE
 from playground.metrics.mask_scores import class_fractions
 from playground.plots import color_class
 from playground.plots.masks import UNKNOWN
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 
 
 def legend(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None = None, clear: int | None = None) -> None:
@@ -30,12 +30,14 @@ def entries(mask: np.ndarray, classes: Sequence[str], truth: np.ndarray | None, 
     parts = []
     for k in np.argsort(-np.maximum(found, true), kind="stable").tolist():
         if found[k] or true[k]:
-            words = percent(float(found[k])) + (f", truly {percent(float(true[k]))}" if truth is not None else "")
+            words = format_percent(float(found[k])) + (
+                f", truly {format_percent(float(true[k]))}" if truth is not None else ""
+            )
             square = _square(color_class(k)) if k != clear else '<i class="clear"></i>'
             left = ", left as it is" if k == clear else ""
             parts.append(f"<span>{square}{escape(classes[k])} <small>{words}{left}</small></span>")
     if truth is not None and (truth == IGNORE).any():
-        share = percent(float((truth == IGNORE).mean()))
+        share = format_percent(float((truth == IGNORE).mean()))
         parts.append(f"<span>{_square('rgb' + str(UNKNOWN))}no class <small>{share} of the truth</small></span>")
     return parts
 

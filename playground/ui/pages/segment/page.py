@@ -27,7 +27,7 @@ def head() -> tuple[RunFolder, int | None]:
     """Draw the pickers and return what they chose."""
     columns = st.columns([1.2, 1.8], gap="medium")
     with columns[0]:
-        run = pickers.run_picker(
+        run = pickers.pick_run(
             "Run",
             RUN,
             help="A network that labels images is slid over the picture, region by region; one that was trained on "
@@ -35,7 +35,7 @@ def head() -> tuple[RunFolder, int | None]:
         )
     assert run is not None, "the page is not drawn without runs"
     with columns[1]:
-        epoch = pickers.epoch_slider(run, EPOCH)
+        epoch = pickers.pick_epoch(run, EPOCH)
     if epoch is None:
         status = run.status()
         later = "it can be used as soon as it has weights" if status.active else "it kept none; choose another run"
@@ -45,7 +45,7 @@ def head() -> tuple[RunFolder, int | None]:
 
 def view(run: RunFolder, epoch: int) -> None:
     """Draw the chosen view; the others compute nothing."""
-    views = pickers.task_of(run).views["segment"]
+    views = pickers.find_task(run).views["segment"]
     chosen = views[0]
     if len(views) > 1:
         if st.session_state.get("segment_view") not in views:  # not as the widget's default: a link may set it
@@ -72,10 +72,10 @@ def board(active: bool) -> None:
     run, epoch = head()
     if epoch is not None:
         view(run, epoch)
-    several = len(pickers.task_of(run).views["segment"]) > 1
+    several = len(pickers.find_task(run).views["segment"]) > 1
     pickers.write_url("segment", run, LINK if several else pickers.NOTHING)
     if run.status().active != active:
-        url.moved()
+        url.say_moved()
         st.rerun()
 
 

@@ -16,9 +16,9 @@ from playground.metrics.mask_scores import class_fractions
 from playground.plots.masks import find_clear_class, indexed_png, overlay_mask
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
-from playground.ui.components.sheets import of_image, sheets
-from playground.ui.pages.inside.context import image_key, weights_key
+from playground.ui.common.pickers import format_percent
+from playground.ui.components.sheets import make_image_picture, sheets
+from playground.ui.pages.inside.context import key_of_image, key_of_weights
 from playground.ui.pages.segment.legend import legend
 
 
@@ -128,16 +128,18 @@ def _labelled(
 def _result(run: RunFolder, epoch: int, photo: Photo, side: int, scales: tuple[float, ...], opacity: float) -> None:
     pixels, name = photo.pixels, photo.name
     classes = run.dataset.classes
-    mask = _labelled(f"{weights_key(run, epoch)} {image_key(pixels)}", run, epoch, pixels, side, scales)
+    mask = _labelled(f"{key_of_weights(run, epoch)} {key_of_image(pixels)}", run, epoch, pixels, side, scales)
     height, width = photo.size
     covered = overlay_mask(pixels, mask, opacity, find_clear_class(classes))
     found = class_fractions(mask, len(classes))
     largest = int(found.argmax())
-    words = f"{classes[largest]} covers {percent(float(found[largest]))}"
+    words = f"{classes[largest]} covers {format_percent(float(found[largest]))}"
     step = max(1, max(mask.shape) // 1024)  # the page needs no more; the downloads are whole
     pictures = [
-        of_image(pixels[::step, ::step], "photo", name, title=name, note=f"{width:,} × {height:,} pixels", width=WIDTH),
-        of_image(
+        make_image_picture(
+            pixels[::step, ::step], "photo", name, title=name, note=f"{width:,} × {height:,} pixels", width=WIDTH
+        ),
+        make_image_picture(
             covered[::step, ::step], "mask", f"{name} with its mask: {words}", title="Its mask", note=words, width=WIDTH
         ),
     ]

@@ -12,15 +12,15 @@ from playground.interpret.receptive_field import ReceptiveField
 from playground.metrics import scores
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.components.live_chart import live_chart
-from playground.ui.components.sheets import Picture, of_image, sheets
-from playground.ui.pages.inside.context import image_key, weights_key
+from playground.ui.components.sheets import Picture, make_image_picture, sheets
+from playground.ui.pages.inside.context import key_of_image, key_of_weights
 from playground.ui.pages.segment import window_controls
 from playground.ui.pages.segment.window_controls import Settings, Shown
 
 if TYPE_CHECKING:
-    from playground.inference.sliding_window import Classifier, Sweep
+    from playground.inference.sliding_window import Classifier, SlidingWindowResult
 
 WIDTH, WIDE = 300, 440
 """Of a picture on the screen, where there are three of them and where there are two."""
@@ -36,10 +36,10 @@ def draw(run: RunFolder, epoch: int) -> None:
     Raises:
         InferenceError: the run cannot predict.
     """
-    from playground.inference.load import dataset_of, load_model
+    from playground.inference.load import find_dataset, load_model
     from playground.inference.sliding_window import Classifier
 
-    info, mean, std = dataset_of(run)
+    info, mean, std = find_dataset(run)
     who = Classifier(load_model(run, epoch), info.size, mean, std)
     left, right = st.columns([1, 3], gap="medium")
     with left:
@@ -49,15 +49,15 @@ def draw(run: RunFolder, epoch: int) -> None:
         return
     with right:
         try:
-            _result(weights_key(run, epoch), who, shown, settings, info.classes)
+            _result(key_of_weights(run, epoch), who, shown, settings, info.classes)
         except InferenceError as error:
             st.error(escape(str(error)), icon=":material/error:")
 
 
 def _result(weights: str, who: "Classifier", shown: Shown, settings: Settings, classes: tuple[str, ...]) -> None:
     """Compute and draw everything that follows from the choice; `weights` changes with the run and the epoch."""
-    key = f"{weights} {image_key(shown.pixels)} {settings}"
-    pass_key = f"{weights} {image_key(shown.pixels)} {settings.stride} {settings.how}"
+    key = f"{weights} {key_of_image(shown.pixels)} {settings}"
+    pass_key = f"{weights} {key_of_image(shown.pixels)} {settings.stride} {settings.how}"
     sweeps = [_swept(f"{pass_key} {region}", who, shown, region, settings) for region in settings.regions]
     probs, labels = _labelled(key, sweeps, shown, settings)
     _told(key, who, shown, settings, sweeps)
@@ -75,52 +75,55 @@ def _result(weights: str, who: "Classifier", shown: Shown, settings: Settings, c
 
 
 @st.cache_resource(max_entries=12, show_spinner="Sliding over the image …")
-def _swept(key: str, _who: "Classifier", _shown: Shown, _region: int, _settings: Settings) -> "Sweep":
-    from playground.inference.sliding_window import sweep
+def _swept(key: str, _who: "Classifier", _shown: Shown, _region: int, _settings: Settings) -> "SlidingWindowResult":
+    from playground.inference.sliding_window import slide_window
 
-    return sweep(_who, _shown.pixels, _region, _settings.stride, _settings.how)
+    return slide_window(_who, _shown.pixels, _region, _settings.stride, _settings.how)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _labelled(key: str, _sweeps: "list[Sweep]", _shown: Shown, _settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities as `fuse` gives them, and the label of each pixel."""
-    from playground.inference.sliding_window import fuse, label_map
+def _labelled(
+    key: str, _sweeps: "list[SlidingWindowResult]", _shown: Shown, _settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities as `fuse_probs` gives them, and the label of each pixel."""
+    from playground.inference.sliding_window import fuse_probs, make_label_map
 
     height, width = _shown.pixels.shape[:2]
     sigma = _settings.side / 4 if _settings.smoothing == "gaussian" else 0.0
-    probs = fuse(_sweeps, height, width, _settings.fusion, sigma)
-    return probs, label_map(probs, height, width, _settings.side if _settings.smoothing == "majority" else 0)
+    probs = fuse_probs(_sweeps, height, width, _settings.fusion, sigma)
+    return probs, make_label_map(probs, height, width, _settings.side if _settings.smoothing == "majority" else 0)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _deviation(
-    key: str, _who: "Classifier", _shown: Shown, _settings: Settings, _sweep: "Sweep"
+    key: str, _who: "Classifier", _shown: Shown, _settings: Settings, _sweep: "SlidingWindowResult"
 ) -> tuple[float, float, int]:
-    from playground.inference.sliding_window import deviation
+    from playground.inference.sliding_window import measure_deviation
 
-    return deviation(_who, _shown.pixels, _settings.regions[0], _settings.stride, _sweep)
+    return measure_deviation(_who, _shown.pixels, _settings.regions[0], _settings.stride, _sweep)
 
 
 # What is shown
 
 
-def _told(key: str, who: "Classifier", shown: Shown, settings: Settings, sweeps: "list[Sweep]") -> None:
+def _told(key: str, who: "Classifier", shown: Shown, settings: Settings, sweeps: "list[SlidingWindowResult]") -> None:
     """Say how much was computed, and how."""
-    from playground.inference.sliding_window import fit, network_stride
+    from playground.inference.sliding_window import check_convertibility, find_network_stride
 
     windows, seconds = sum(sweep.windows for sweep in sweeps), sum(sweep.seconds for sweep in sweeps)
     way = "each by itself" if settings.how == "windows" else "in one pass" + (" a scale" if len(sweeps) > 1 else "")
     words = f"**{windows:,} regions in {seconds:.2f} s**, {way}."
-    paces = [network_stride(who.size, region, settings.stride) * region / who.size for region in settings.regions]
+    paces = [find_network_stride(who.size, region, settings.stride) * region / who.size for region in settings.regions]
     if any(abs(pace - settings.stride) > 0.01 for pace in paces):
         taken = " and ".join(f"{pace:.3g}" for pace in paces)
         words += f" The stride is {taken} px: whole pixels of the resized image."
-    if settings.how == "one pass" and not fit(who.net).exact:
+    if settings.how == "one pass" and not check_convertibility(who.net).exact:
         mean, same, count = _deviation(f"{key} {settings.regions[0]}", who, shown, settings, sweeps[0])
         words += (
             f" Not exact, because the network pads its maps: of {count} regions of "
             f"{settings.regions[0]} px computed by themselves, "
-            f"{percent(same, 0)} have the same label; probabilities differ by {100 * mean:.1f} points on average."
+            f"{format_percent(same, 0)} have the same label; probabilities differ by {100 * mean:.1f} points on "
+            "average."
         )
     st.markdown(words)
 
@@ -129,7 +132,7 @@ def _pictures(
     shown: Shown, settings: Settings, classes: tuple[str, ...], probs: np.ndarray, labels: np.ndarray
 ) -> None:
     """Draw the image under its labels, the true ones beside it, and the probability of one class."""
-    from playground.inference.sliding_window import cell_size
+    from playground.inference.sliding_window import find_cell_size
 
     frequent = int(np.bincount(labels.ravel()).argmax())
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -171,16 +174,16 @@ def _pictures(
             "zoom": zoom,
         }
         framed = _around(row, column, settings.regions[0], labels.shape)
-        return of_image(pixels, name, alt, framed, at=(0, row // zoom, column // zoom), **more)
+        return make_image_picture(pixels, name, alt, framed, at=(0, row // zoom, column // zoom), **more)
 
     drawn = [picture("labels", overlay(shown.pixels, labels, opacity), "What the network says", most(labels, classes))]
     if (truth := shown.labels) is not None:
         drawn.append(picture("truth", overlay(shown.pixels, truth, opacity), "What is there", most(truth, classes)))
     k = classes.index(chosen) if chosen else frequent
-    cell = cell_size(height, width, len(classes))
+    cell = find_cell_size(height, width, len(classes))
     share = probs[:, :, k].repeat(cell, 0).repeat(cell, 1)[:height, :width]
     coloured = make_palette(False)[quantise(share, ColorLimits(np.zeros(1), np.ones(1), False))]
-    spread = f"from {percent(float(share.min()), 0)} (dark) to {percent(float(share.max()), 0)} (bright)"
+    spread = f"from {format_percent(float(share.min()), 0)} (dark) to {format_percent(float(share.max()), 0)} (bright)"
     drawn.append(picture("probability", coloured, f"Probability of {classes[k]}", spread))
     sheets(drawn, key="segment_pictures", label="The image and its labels", on_pick=pick)
     st.caption("Click a picture, or move with the arrow keys, to see the probabilities at a point.")
@@ -196,7 +199,7 @@ def most(labels: np.ndarray, classes: tuple[str, ...]) -> str:
     """Name the three classes with the largest areas."""
     shares = np.bincount(labels.ravel(), minlength=len(classes)) / labels.size
     order = [k for k in np.argsort(-shares, kind="stable")[:3] if shares[k]]
-    return ", ".join(f"{classes[k]} {percent(float(shares[k]), 0)}" for k in order)
+    return ", ".join(f"{classes[k]} {format_percent(float(shares[k]), 0)}" for k in order)
 
 
 def _place(shown: Shown) -> tuple[int, int]:
@@ -219,7 +222,7 @@ def _areas(labels: np.ndarray, classes: tuple[str, ...], version: str) -> None:
     shares = np.bincount(labels.ravel(), minlength=len(classes)) / labels.size
     occurring = int((shares > 0).sum())
     st.markdown("**What is where**, by area")
-    spoken = ", ".join(f"{classes[k]} {percent(float(shares[k]))}" for k in np.argsort(-shares)[:occurring])
+    spoken = ", ".join(f"{classes[k]} {format_percent(float(shares[k]))}" for k in np.argsort(-shares)[:occurring])
     live_chart(
         plots.draw_probabilities(shares.tolist(), classes, top=occurring),
         key="segment_areas_chart",
@@ -234,10 +237,10 @@ def _score(labels: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> N
     confusion = scores.count_confusion(truth, labels, len(classes))
     present = np.flatnonzero(confusion.sum(0) + confusion.sum(1))
     iou = scores.compute_iou(confusion)
-    each = ", ".join(f"{classes[k]} {percent(float(iou[k]), 0)}" for k in present)
+    each = ", ".join(f"{classes[k]} {format_percent(float(iou[k]), 0)}" for k in present)
     st.markdown(
-        f"**{percent(scores.compute_accuracy(confusion))}** of the pixels are right; mean IoU "
-        f"**{percent(float(iou[present].mean()))}**.",
+        f"**{format_percent(scores.compute_accuracy(confusion))}** of the pixels are right; mean IoU "
+        f"**{format_percent(float(iou[present].mean()))}**.",
         help="IoU is the intersection over the union of where the network sees a class and where it is, over all "
         f"pixels of this scene; its mean is over the {len(present)} classes that occur in either: {escape(each)}.",
     )
@@ -245,15 +248,15 @@ def _score(labels: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> N
 
 def _point(shown: Shown, settings: Settings, classes: tuple[str, ...], probs: np.ndarray, version: str) -> None:
     """Draw the probabilities at the chosen point."""
-    from playground.inference.sliding_window import cell_size
+    from playground.inference.sliding_window import find_cell_size
 
     row, column = _place(shown)
-    cell = cell_size(*shown.pixels.shape[:2], len(classes))
+    cell = find_cell_size(*shown.pixels.shape[:2], len(classes))
     here = probs[row // cell, column // cell]
     truth = None if shown.labels is None else classes[int(shown.labels[row, column])]
     st.markdown(f"**At row {row}, column {column}**" + (f", where there is: {escape(truth)}" if truth else ""))
     order = np.argsort(-here, kind="stable")[:TOP]
-    spoken = ", ".join(f"{classes[k]} {percent(float(here[k]))}" for k in order)
+    spoken = ", ".join(f"{classes[k]} {format_percent(float(here[k]))}" for k in order)
     live_chart(
         plots.draw_probabilities(here.tolist(), classes, top=TOP),
         key="segment_point_chart",

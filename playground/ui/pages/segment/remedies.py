@@ -13,9 +13,9 @@ from playground.plots.masks import mark_errors, to_rgb
 from playground.runs import RunFolder
 from playground.ui.common import person, pickers, run_views
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
-from playground.ui.components.sheets import of_image, sheets
-from playground.ui.pages.inside.context import test_set, weights_key
+from playground.ui.common.pickers import format_percent
+from playground.ui.components.sheets import make_image_picture, sheets
+from playground.ui.pages.inside.context import key_of_weights, open_test_set
 
 BLURRED_IMAGES = 60
 SHOWN = 6
@@ -59,8 +59,10 @@ def _train(run: RunFolder, name: str, remedy: Remedy) -> None:
     try:
         for side, config in zip(SIDES, remedy.configs(run.config), strict=True):
             words = "without" if side == "before" else "with"
-            made = runs.create_run(config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current())
-            client.submit(made)
+            made = runs.create_run(
+                config, f"{remedy.title}, {words} remedy", parent=run.id, owner=person.current_person()
+            )
+            client.submit_run(made)
             st.session_state[f"segment_{name}_{side}"] = made.id
     except PlaygroundError as error:
         st.session_state["segment_remedy_error"] = str(error)
@@ -88,10 +90,10 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
         st.session_state.setdefault(key, run.id)
         with column:
             label = "Without the remedy" if side == "before" else "With the remedy"
-            if chosen := pickers.run_picker(label, key, tasks=[pickers.task_of(run)]):
+            if chosen := pickers.pick_run(label, key, tasks=[pickers.find_task(run)]):
                 sides.append(chosen)
                 st.caption(f"{chosen.status().state}, epoch {chosen.status().epoch} of {chosen.status().epochs}")
-    rows = [run_views.watch(side).feed.epochs[-1:] for side in sides]
+    rows = [run_views.watch_run(side).feed.epochs[-1:] for side in sides]
     if len(sides) < 2 or not all(rows):
         st.info("The comparison appears when both have an epoch behind them.", icon=":material/hourglass_empty:")
         return
@@ -100,7 +102,7 @@ def _trained_twice(run: RunFolder, name: str, remedy: Remedy) -> None:
         return
     _table(read_mask_metrics(rows[0][0]), read_mask_metrics(rows[1][0]), remedy)
     if sides[0].predictions_dataset == sides[1].predictions_dataset:
-        data = test_set(sides[0])
+        data = open_test_set(sides[0])
         masks = [side.masks(row[0].epoch) for side, row in zip(sides, rows, strict=True)]
         _beside(np.asarray(data.test_images[:SHOWN]), np.asarray(data.test_targets[:SHOWN]), masks)
 
@@ -131,13 +133,14 @@ def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
         )
     st.caption(f"On the first {BLURRED_IMAGES} test images: asked at their own size, and at all of these, averaged.")
     (before, one), (after, three) = (
-        _judged(f"{weights_key(run, epoch)} {sigma}", run, epoch, sigma, scales) for scales in ((1.0,), SCALES[sizes])
+        _judged(f"{key_of_weights(run, epoch)} {sigma}", run, epoch, sigma, scales)
+        for scales in ((1.0,), SCALES[sizes])
     )
     _table(before, after, remedy)
-    from playground.inference.segment import blurred
+    from playground.inference.segment import blur_images
 
-    data = test_set(run)
-    seen = blurred(np.asarray(data.test_images[:SHOWN]), sigma)
+    data = open_test_set(run)
+    seen = blur_images(np.asarray(data.test_images[:SHOWN]), sigma)
     _beside(seen, np.asarray(data.test_targets[:SHOWN]), [one, three])
 
 
@@ -145,11 +148,11 @@ def _asked_twice(run: RunFolder, epoch: int, remedy: Remedy) -> None:
 def _judged(
     key: str, _run: RunFolder, _epoch: int, _sigma: float, scales: tuple[float, ...]
 ) -> tuple[dict[str, float], np.ndarray]:
-    from playground.inference.segment import blurred, judged
+    from playground.inference.segment import blur_images, evaluate_at_scales
 
-    data = test_set(_run)
-    images = blurred(np.asarray(data.test_images[:BLURRED_IMAGES]), _sigma)
-    return judged(_run, _epoch, images, np.asarray(data.test_targets[:BLURRED_IMAGES]), scales)
+    data = open_test_set(_run)
+    images = blur_images(np.asarray(data.test_images[:BLURRED_IMAGES]), _sigma)
+    return evaluate_at_scales(_run, _epoch, images, np.asarray(data.test_targets[:BLURRED_IMAGES]), scales)
 
 
 # What is shown of both
@@ -164,8 +167,8 @@ def _table(before: dict[str, float], after: dict[str, float], remedy: Remedy) ->
             change = 100 * (after[name] - before[name])
             st.metric(
                 f"**{title}**, should rise" if name == remedy.metric else title,
-                percent(after[name]),
-                f"{change:+.1f} points, from {percent(before[name])}",
+                format_percent(after[name]),
+                f"{change:+.1f} points, from {format_percent(before[name])}",
                 delta_color="normal" if abs(change) >= 0.05 else "off",
                 help=help,
             )
@@ -178,10 +181,12 @@ def _beside(images: np.ndarray, targets: np.ndarray, masks: list[np.ndarray]) ->
         for i in range(min(SHOWN, len(found), len(images))):
             known = targets[i] != IGNORE
             wrong = (found[i] != targets[i]) & known
-            share = percent(float(wrong.sum() / max(known.sum(), 1)))
+            share = format_percent(float(wrong.sum() / max(known.sum(), 1)))
             pixels = mark_errors(to_rgb(images[i]), wrong, known)
             alt = f"Test image {i} {label} the remedy: {share} of the pixels are wrong, in red"
-            pictures.append(of_image(pixels, f"{label} {i}", alt, title=f"Image {i}, {label}", note=share, width=WIDTH))
+            pictures.append(
+                make_image_picture(pixels, f"{label} {i}", alt, title=f"Image {i}, {label}", note=share, width=WIDTH)
+            )
     st.markdown("**Errors**, in red: without the remedy above, with it below")
     half = len(pictures) // 2
     sheets(pictures[:half], key="segment_errors_before", label="Without the remedy")

@@ -12,7 +12,7 @@ from playground.data.scenes import MAX_REGIONS, Mosaic, compose_scene
 from playground.images import ImageError
 from playground.runs import RunFolder
 from playground.ui.common.escape import escape
-from playground.ui.pages.inside.context import test_set
+from playground.ui.pages.inside.context import open_test_set
 
 if TYPE_CHECKING:
     from playground.inference.sliding_window import Classifier, Fusion, How, Smoothing
@@ -92,7 +92,7 @@ def source(run: RunFolder, size: int) -> Shown | None:
             help="How many areas the scene has, each of test images of one class; the true map is known.",
         )
     try:
-        data = test_set(run)
+        data = open_test_set(run)
     except DataError as error:
         st.error(f"{escape(str(error))}. Upload a photo instead.", icon=":material/error:")
         return None
@@ -208,9 +208,9 @@ def _smoothing() -> tuple[str, int]:
 
 def _how(who: "Classifier") -> "How":
     """Say how the windows are computed; where the network's padding makes one pass inexact, let a person choose."""
-    from playground.inference.sliding_window import fit
+    from playground.inference.sliding_window import check_convertibility
 
-    found = fit(who.net)
+    found = check_convertibility(who.net)
     if found.exact:
         return "one pass"
     if not found.possible:

@@ -21,7 +21,7 @@ from playground.studies.results import (
     read_score,
 )
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import percent
+from playground.ui.common.pickers import format_percent
 from playground.ui.components.live_chart import live_chart
 
 DRAWN = 60
@@ -159,7 +159,7 @@ def _confusion(folder: StudyFolder, feed: StudyReader) -> None:
             else "The confusion matrix appears when the first fold is finished."
         )
         return
-    share = percent(compute_accuracy(counts))
+    share = format_percent(compute_accuracy(counts))
     live_chart(
         draw_confusion(counts, classes, title="Out of fold", revision=folder.id),
         key="study_confusion",
@@ -190,9 +190,9 @@ def _columns(folder: StudyFolder, results: list[Result]) -> list[figures.Column]
 def _sweep(folder: StudyFolder, feed: StudyReader) -> None:
     top = find_best(feed.results)
     if top:
-        also = "" if _judged(folder).endswith("test images") else f" ({percent(top.test)} on the test images)"
+        also = "" if _judged(folder).endswith("test images") else f" ({format_percent(top.test)} on the test images)"
         st.markdown(
-            f"Best: **{percent(top.score)}** with {_name(top)}{also}. What counts is {lower(_judged(folder))}, "
+            f"Best: **{format_percent(top.score)}** with {_name(top)}{also}. What counts is {lower(_judged(folder))}, "
             "after the last epoch."
         )
     if left_out := folder.left_out():

@@ -16,7 +16,7 @@ from playground.studies.study import Sampler
 from playground.ui.common import pickers, session
 from playground.ui.common.escape import escape
 from playground.ui.common.knobs import name_of
-from playground.ui.pages.train.network import duration
+from playground.ui.pages.train.network import format_duration
 
 KINDS = {
     "sweep": ("Sweep", "tune", "Which values of some knobs are best? Tries many, side by side."),
@@ -171,7 +171,7 @@ def _base(kind: str) -> RunConfig:
             help="What the runs have in common.",
         )
         config = session.FORM.get()
-        if source == "A run's" and (run := pickers.run_picker("Run", _keyed("run"))):
+        if source == "A run's" and (run := pickers.pick_run("Run", _keyed("run"))):
             config = from_flat({"folds": 0, "fold": 0}, base=run.config)  # another study's
         base = {"sweep": config.training.epochs, "range_test": 2}.get(kind, config.training.epochs)
         epochs = st.number_input(
@@ -292,7 +292,7 @@ def _forecast(study: Study) -> bool:
         st.error(escape(str(error)), icon=":material/error:")
         return False
     count = len(made.members)
-    line = f"**{count} run{'s' if count > 1 else ''}**, {side_by_side} at a time, in about **{duration(lasts)}**"
+    line = f"**{count} run{'s' if count > 1 else ''}**, {side_by_side} at a time, in about **{format_duration(lasts)}**"
     st.markdown(line + (" if none is stopped early" if study.driven and study.prune else "") + ".")
     if made.left_out:
         with st.expander(f"{len(made.left_out)} combinations make no network and are left out", type="compact"):

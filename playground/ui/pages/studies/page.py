@@ -10,7 +10,7 @@ from playground.runs import RunError
 from playground.studies import Study, StudyError, StudyFolder, lifecycle
 from playground.ui.common import person, session, url
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import ago
+from playground.ui.common.pickers import format_ago
 from playground.ui.pages.studies import new, view
 
 TICK = 1.0
@@ -21,26 +21,26 @@ OFFERED = 100
 def follow_url() -> None:
     """Take the study from the URL when it was changed from outside: a link, another page, back and forward."""
     params = st.query_params.to_dict()
-    if url.changed("studies") and (named := params.get("study")):
+    if url.take_changed("studies") and (named := params.get("study")):
         try:
             session.STUDY.set(studies.open_study(named).id)
         except StudyError as error:
             st.error(escape(str(error)), icon=":material/link_off:")
     if not session.STUDY.chosen:
-        mine = (folder.id for folder in studies.list_studies() if folder.owner == person.current())
+        mine = (folder.id for folder in studies.list_studies() if folder.owner == person.current_person())
         session.STUDY.set(next(mine, NEW))
 
 
 def write_url() -> None:
     """Mirror the choice in the URL, so that a link shows the same."""
     query = {"study": session.STUDY.get()} if session.STUDY.get() else {}
-    url.write("studies", query)
+    url.write_address("studies", query)
 
 
 def label(folder: StudyFolder) -> str:
     """Write a study for the list."""
     try:
-        return f"{folder.name} · {ago(folder.study.created)} ({folder.id[-6:]})"
+        return f"{folder.name} · {format_ago(folder.study.created)} ({folder.id[-6:]})"
     except StudyError:
         return f"{folder.id} (damaged)"
 
@@ -82,7 +82,7 @@ def start(study: Study) -> None:
     """Set a study going and show it."""
     try:
         with st.spinner("Starting the runs …"):
-            session.STUDY.set(lifecycle.start_study(replace(study, owner=person.current())).id)
+            session.STUDY.set(lifecycle.start_study(replace(study, owner=person.current_person())).id)
     except (StudyError, ConfigError, RunError, OSError) as error:
         st.error(escape(str(error)), icon=":material/error:")
     else:

@@ -10,17 +10,17 @@ import streamlit as st
 from playground.config import KNOBS, ConfigError, RunConfig, from_flat, to_query
 from playground.data.catalog import DataError
 from playground.jobs.client import ServiceError
-from playground.people import may_change, name_of
+from playground.people import may_change, name_person
 from playground.runs import RunError, open_run
 from playground.studies import StudyError, StudyFolder, lifecycle
 from playground.studies.results import Result, StudyReader, find_best
 from playground.ui.common import form, person, session
 from playground.ui.common.escape import escape
-from playground.ui.common.pickers import ago
+from playground.ui.common.pickers import format_ago
 from playground.ui.pages.runs import actions as run_actions
 from playground.ui.pages.studies import findings
 from playground.ui.pages.studies.new import KINDS
-from playground.ui.pages.train.network import duration
+from playground.ui.pages.train.network import format_duration
 from playground.ui.pages.train.transport import BADGES
 
 STATES = {
@@ -68,7 +68,7 @@ def use(config: RunConfig, base: RunConfig) -> None:
     """Take a member's knobs into the form of the Train page, but where it ran; and go there."""
     where = {name: getattr(base.training, name) for name in ("threads", "device")}
     taken = from_flat({**where, "folds": base.data.folds, "fold": base.data.fold}, base=config)
-    form.load(taken)
+    form.load_config(taken)
     session.RUN.set("")
     session.LEAVE.set(("train.py", to_query(taken)))
 
@@ -83,13 +83,13 @@ def _use_member(folder: StudyFolder, run_id: str) -> None:
 
 
 def _delete(folder: StudyFolder, with_runs: bool) -> None:
-    attempt(lambda: lifecycle.delete_study(folder, with_runs, by=person.current()), f"Deleted {folder.name}")
+    attempt(lambda: lifecycle.delete_study(folder, with_runs, by=person.current_person()), f"Deleted {folder.name}")
     if not folder.path.exists():
         session.STUDY.set("")
 
 
 def _open(page: str, run_id: str) -> None:
-    attempt(lambda: run_actions.go(page, open_run(run_id)))
+    attempt(lambda: run_actions.go_to(page, open_run(run_id)))
 
 
 def _compare(ids: list[str]) -> None:
@@ -103,19 +103,19 @@ def head(folder: StudyFolder, feed: StudyReader) -> None:
     """Draw the name, the state, the progress and the actions."""
     study, state = folder.study, feed.state
     title, icon, colour = STATES[state]
-    mine = may_change(folder.owner, person.current())
-    whose = "" if folder.owner == person.current() else f" · of {escape(name_of(folder.owner))}"
+    mine = may_change(folder.owner, person.current_person())
+    whose = "" if folder.owner == person.current_person() else f" · of {escape(name_person(folder.owner))}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{escape(folder.name)}**", width="content")
         st.markdown(f":{colour}-badge[{icon} {title}]", width="content")
-        st.caption(f"{KINDS[study.kind][0]} · {ago(study.created)}{whose}", width="stretch")
+        st.caption(f"{KINDS[study.kind][0]} · {format_ago(study.created)}{whose}", width="stretch")
         if mine:
             _buttons(folder, state)
     over = sum(not result.active for result in feed.results)
     text = f"{over} of {folder.wanted if state == 'running' else len(feed.results)} runs"
     left = feed.seconds_left()
     if state == "running":
-        text += f", about {duration(left)} left" if left is not None else ", waiting for the first epoch"
+        text += f", about {format_duration(left)} left" if left is not None else ", waiting for the first epoch"
     st.progress(feed.done, text)
 
 
@@ -137,14 +137,14 @@ def _buttons(folder: StudyFolder, state: str) -> None:
             key="study_resume",
             type="primary",
             on_click=attempt,
-            args=(lambda: lifecycle.resume_study(folder, by=person.current()),),
+            args=(lambda: lifecycle.resume_study(folder, by=person.current_person()),),
             help="Resume its runs where they were saved.",
         )
     delete_popover(folder, state)
 
 
 def _stop(folder: StudyFolder) -> Callable[[], None]:
-    return lambda: lifecycle.stop_study(folder, by=person.current())
+    return lambda: lifecycle.stop_study(folder, by=person.current_person())
 
 
 def delete_popover(folder: StudyFolder, state: str = "") -> None:

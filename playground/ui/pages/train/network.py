@@ -13,7 +13,7 @@ SILENT = ("activation", "dropout")
 """Kinds that change no shape and have no weights; the table leaves them out."""
 
 
-def short(number: float) -> str:
+def format_count(number: float) -> str:
     """Write a count with three digits: 139 k, 5.63 M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
@@ -21,7 +21,7 @@ def short(number: float) -> str:
     return f"{number:g}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a time roughly: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -33,10 +33,10 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def problem(config: RunConfig) -> str:
+def find_problem(config: RunConfig) -> str:
     """Return why the knobs make no network, in one line; empty when they do."""
     try:
-        estimate.network(config)
+        estimate.lay_out_network(config)
     except (ConfigError, DataError) as error:
         return str(error)
     return ""
@@ -48,7 +48,7 @@ def _rows(chain: tuple[Layer, ...]) -> list[dict[str, str]]:
             "Layer": layer.name.replace(".", " · "),
             "Output": "×".join(map(str, layer.out_shape)),
             "Parameters": f"{layer.parameters:,}" if layer.parameters else "",
-            "MACs": short(layer.macs) if layer.macs else "",
+            "MACs": format_count(layer.macs) if layer.macs else "",
         }
         for layer in chain
         if layer.kind not in SILENT
@@ -63,26 +63,28 @@ def _table(chain: tuple[Layer, ...]) -> str:
     return "\n".join(lines)
 
 
-def summary(config: RunConfig) -> None:
+def draw_network(config: RunConfig) -> None:
     """Draw the totals and the layer table. The config must make a network (see `problem`)."""
-    chain = estimate.network(config)
-    seconds = estimate.seconds_per_epoch(config)
+    chain = estimate.lay_out_network(config)
+    seconds = estimate.estimate_seconds_per_epoch(config)
     with st.grid(2, min_column_width=120, gap="xsmall", key="network_totals"):
-        st.metric("Parameters", short(sum(layer.parameters for layer in chain)), help="Numbers that are learned.")
+        st.metric(
+            "Parameters", format_count(sum(layer.parameters for layer in chain)), help="Numbers that are learned."
+        )
         st.metric(
             "Multiplications per image (MACs)",
-            short(sum(layer.macs for layer in chain)),
+            format_count(sum(layer.macs for layer in chain)),
             help="Multiplications with an addition, forward. Training takes about three times as many.",
         )
         st.metric(
             "An epoch takes",
-            f"≈ {duration(seconds)}",
+            f"≈ {format_duration(seconds)}",
             help="Estimated from the layers and from recent runs on this machine.",
         )
         st.metric(
             "The run takes",
-            f"≈ {duration(seconds * config.training.epochs)}",
-            help=f"{config.training.epochs} epochs of {math.ceil(estimate.images_to_train(config)):,} images.",
+            f"≈ {format_duration(seconds * config.training.epochs)}",
+            help=f"{config.training.epochs} epochs of {math.ceil(estimate.count_training_images(config)):,} images.",
         )
     with st.container(key="layer_table"):
         st.markdown(_table(chain))

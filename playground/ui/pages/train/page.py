@@ -27,7 +27,7 @@ def chosen_run(followed: bool) -> RunFolder | None:
     arrived = form.key("epochs") not in st.session_state
     if followed and (named := st.query_params.get("run")):
         session.RUN.set(named)
-    elif arrived and not st.query_params and (last := run_views.latest_run(person.current())):
+    elif arrived and not st.query_params and (last := run_views.find_latest_run(person.current_person())):
         session.RUN.set(last.id)
     elif arrived and st.query_params:
         session.RUN.set("")
@@ -42,7 +42,7 @@ def chosen_run(followed: bool) -> RunFolder | None:
 def send_live(name: str) -> None:
     """Give a run in progress the new value of a knob."""
     if run_id := session.RUN.get():
-        transport.change(run_id, name, form.value(name, None))
+        transport.change_live(run_id, name, form.value(name, None))
 
 
 def mirror_in_url(config: RunConfig, run: RunFolder | None) -> None:
@@ -73,11 +73,11 @@ def curves(view: run_views.View | None, whose: str) -> None:
         )
         log = st.toggle("Log scale", key="log", help="Logarithmic loss and learning rate.")
     if view:
-        since = find_overfitting(diagnosis.findings(view))
-        figures, version = run_views.figures(view, log=log, smoothing=smoothing, overfitting_since=since)
+        since = find_overfitting(diagnosis.find_findings(view))
+        figures, version = run_views.draw_figures(view, log=log, smoothing=smoothing, overfitting_since=since)
     else:
-        figures = run_views.plots.draw_curves({}, [], total_epochs=form.current().training.epochs, log=log)
-        version = f"empty {form.current().training.epochs} {log}"
+        figures = run_views.plots.draw_curves({}, [], total_epochs=form.read_config().training.epochs, log=log)
+        version = f"empty {form.read_config().training.epochs} {log}"
     with st.grid(2, min_column_width=300, gap=("xxsmall", "small"), key="curves"):
         for name, height, alt in CHARTS:
             live_chart(figures[name], key=f"chart_{name}", alt=alt, height=height, version=version)
@@ -100,48 +100,50 @@ def live(active: bool, config: RunConfig, blocked: str, below: DeltaGenerator) -
     """
     run_id = session.RUN.get()
     try:
-        view = run_views.watch(runs.open_run(run_id)) if run_id else None
+        view = run_views.watch_run(runs.open_run(run_id)) if run_id else None
     except RunError as error:  # deleted meanwhile
         view = None
         session.RUN.set("")
         session.NOTICE.set(str(error))
-    again = transport.bar(view, config, blocked)
-    transport.status_line(view)
-    again |= bool(view) and (transport.whose_line(view) or transport.changed_knobs(view, config))
+    again = transport.draw_bar(view, config, blocked)
+    transport.draw_status(view)
+    again |= bool(view) and (transport.draw_owner(view) or transport.draw_changed(view, config))
     again |= bool(view and view.status.active) != active
     if not again and (notice := session.NOTICE.take()):  # else it would be gone with this drawing
         st.error(escape(notice), icon=":material/error:")
     whose = ""
     if not session.RUN.chosen and (demo := runs.demo_run()):  # nothing chosen yet: the page is alive all the same
-        view, whose = run_views.watch(demo), " of the bundled run, until you press play"
+        view, whose = run_views.watch_run(demo), " of the bundled run, until you press play"
     curves(view, whose)
     test_images(view, config, whose)
     with below:
         st.markdown("**Diagnosis**" if view else "")  # a fragment must write here in the page's first run
         if view:
-            diagnosis.cards(view, key="train_diagnosis")
+            diagnosis.draw_cards(view, key="train_diagnosis")
     if again:
-        url.moved()  # the browser may not have heard of the last address yet
+        url.say_moved()  # the browser may not have heard of the last address yet
         st.rerun()
 
 
 def draw() -> None:
     """Draw the page."""
-    followed = url.changed("train")
+    followed = url.take_changed("train")
     run = chosen_run(followed)
     shows_run = run and (not session.FORM.chosen or st.query_params.get("run"))
-    errors = form.follow_url(followed, kept=("run",), base=run_views.watch(run).config if run and shows_run else None)
+    errors = form.follow_url(
+        followed, kept=("run",), base=run_views.watch_run(run).config if run and shows_run else None
+    )
     active = bool(run and run.status().active)
 
     with st.sidebar:
         for error in errors:
             st.error(escape(error), icon=":material/link_off:")
-        knobs.presets()
+        knobs.draw_presets()
         st.caption("A bolt marks what acts on the run in progress; every other knob starts a new run.")
-        config = knobs.knobs(on_live_change=send_live)
+        config = knobs.draw_settings(on_live_change=send_live)
     mirror_in_url(config, run)
 
-    blocked = network.problem(config)
+    blocked = network.find_problem(config)
     board = st.grid(3, min_column_width=300, gap="medium")
     below = st.container(key="diagnosis", gap="small")
     with board.cell(column_span=2):
@@ -151,4 +153,4 @@ def draw() -> None:
         if blocked:
             st.error(escape(blocked), icon=":material/error:")
         else:
-            network.summary(config)
+            network.draw_network(config)

@@ -9,12 +9,12 @@ import streamlit as st
 from playground import runs
 from playground.config import KNOBS, RunConfig, diff, flatten, from_flat
 from playground.jobs import client
-from playground.people import name_of
+from playground.people import name_person
 from playground.runs import METRICS, RESUMABLE, RunFolder
 from playground.ui.common import form, person, run_views, session
 from playground.ui.common.escape import escape
 from playground.ui.common.run_views import View
-from playground.ui.pages.train.network import duration
+from playground.ui.pages.train.network import format_duration
 
 BADGES = {
     "": ("No run yet", ":material/radio_button_unchecked:", "gray"),
@@ -43,7 +43,7 @@ def _attempt(action: Callable[[], Any]) -> None:
         session.NOTICE.set(str(error))
 
 
-def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = None) -> None:
+def start_run(config: RunConfig, first: str = "", instead_of: RunFolder | None = None) -> None:
     """Make a new run of the config, put it into the queue and show it.
 
     Args:
@@ -53,12 +53,12 @@ def start(config: RunConfig, first: str = "", instead_of: RunFolder | None = Non
 
     def action() -> None:
         if instead_of:
-            client.stop(instead_of, by=person.current())
-        run = runs.create_run(config, owner=person.current())
+            client.stop_run(instead_of, by=person.current_person())
+        run = runs.create_run(config, owner=person.current_person())
         if first:
-            run.command(by=person.current(), do=first)
+            run.command(by=person.current_person(), do=first)
         session.RUN.set(run.id)
-        client.submit(run)
+        client.submit_run(run)
 
     _attempt(action)
 
@@ -67,26 +67,26 @@ def _continue(run: RunFolder, do: str) -> None:
     """Let an active run go on or step."""
 
     def action() -> None:
-        by = person.current()
+        by = person.current_person()
         if do == "play":
-            client.resume(run, by=by)
+            client.resume_run(run, by=by)
         elif do == "pause":
-            client.pause(run, by=by)
+            client.pause_run(run, by=by)
         else:
             if run.status().state == "paused" and not run.is_locked():
-                client.resume(run, by=by)  # it waited so long that its worker gave its memory back
+                client.resume_run(run, by=by)  # it waited so long that its worker gave its memory back
             run.command(by=by, do=do)
 
     _attempt(action)
 
 
-def change(run_id: str, knob: str, value: float) -> None:
+def change_live(run_id: str, knob: str, value: float) -> None:
     """Give a run in progress the new value of a knob that a person has moved, unless it has that value."""
 
     def action() -> None:
         run = runs.open_run(run_id)
-        if run.status().active and person.is_mine(run) and value != flatten(_told(run_views.watch(run)))[knob]:
-            run.command(by=person.current(), set={knob: value})
+        if run.status().active and person.is_mine(run) and value != flatten(_told(run_views.watch_run(run)))[knob]:
+            run.command(by=person.current_person(), set={knob: value})
             st.session_state.setdefault("told", {})[run.id, knob] = value
 
     _attempt(action)
@@ -100,7 +100,7 @@ def _told(view: View) -> RunConfig:
 
 def _reset(run: RunFolder | None, active: bool) -> None:
     if run and active:
-        _attempt(lambda: client.stop(run, by=person.current()))
+        _attempt(lambda: client.stop_run(run, by=person.current_person()))
     session.RUN.set("")
 
 
@@ -122,7 +122,7 @@ def _switch(label: str, icon: str, key: str, help: str, **options: Any) -> str:
     return said if _button(label, icon, key, help, **options) else ""
 
 
-def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
+def draw_bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     """Draw the buttons and do what they say; True if one was pressed, so that the page has to be drawn again.
 
     Args:
@@ -159,15 +159,15 @@ def bar(view: View | None, config: RunConfig, blocked: str) -> bool:
     if reset:
         _reset(run, active)
     elif end == "Stop" and run:
-        _attempt(lambda: client.stop(run, by=person.current()))
+        _attempt(lambda: client.stop_run(run, by=person.current_person()))
     elif end == "Resume" and run:
-        _attempt(lambda: client.resume(run, by=person.current()))
+        _attempt(lambda: client.resume_run(run, by=person.current_person()))
     elif play or batch or epoch:
         do = "step_batch" if batch else "step_epoch" if epoch else play.lower()
         if run and active:
             _continue(run, do)
         elif do != "pause":  # there is nothing to pause in a run that has just ended
-            start(config, "" if do == "play" else do)
+            start_run(config, "" if do == "play" else do)
     return bool(reset or end or play or batch or epoch)
 
 
@@ -188,18 +188,18 @@ def _where(view: View) -> str:
     parts: list[str] = []
     match status.state:
         case "queued":
-            ahead = client.position(view.run)
+            ahead = client.find_position(view.run)
             parts = [f"{ahead} ahead in the queue" if ahead else "next in the queue", status.message]
         case "preparing":
             parts = [status.message or "getting the images ready"]
         case "running":
             share = view.latest_epoch / total if total else 0
-            left = f"{duration(status.seconds / share * (1 - share))} left" if share > 0.005 else "starting"
+            left = f"{format_duration(status.seconds / share * (1 - share))} left" if share > 0.005 else "starting"
             parts = [done, left, f"{speed:,.0f} images/s" if (speed := view.images_per_second) else "", best]
         case "paused":
             parts = [done, f"step {status.step:,}", best]
         case "finished":
-            parts = [best, test, f"{total} epochs in {duration(status.seconds)}"]
+            parts = [best, test, f"{total} epochs in {format_duration(status.seconds)}"]
         case "diverged" | "failed" | "died":
             parts = [status.message, done]
         case _:
@@ -216,7 +216,7 @@ def progress_of(view: View) -> float:
     return min(1.0, view.latest_epoch / status.epochs) if status.epochs else 0.0
 
 
-def status_line(view: View | None) -> None:
+def draw_status(view: View | None) -> None:
     """Draw where the run stands."""
     label, icon, colour = BADGES[view.status.state if view else ""]
     with st.container(gap="xsmall", key="status_line"):
@@ -227,16 +227,16 @@ def status_line(view: View | None) -> None:
 
 
 def _take(config: RunConfig) -> None:
-    form.load(config)
+    form.load_config(config)
     session.RUN.set("")
 
 
-def whose_line(view: View) -> bool:
+def draw_owner(view: View) -> bool:
     """Say whose a stranger's run is, and offer its settings; True if they were taken."""
     if view.run.read_only or person.is_mine(view.run):
         return False
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="whose_run"):
-        whose = f"This is a run of **{escape(name_of(view.run.owner))}**"
+        whose = f"This is a run of **{escape(name_person(view.run.owner))}**"
         st.markdown(f":material/group: {whose}. You may watch it; Play starts one of your own.", width="stretch")
         return st.button(
             "Take its settings into my form",
@@ -248,7 +248,7 @@ def whose_line(view: View) -> bool:
         )
 
 
-def changed_knobs(view: View, config: RunConfig) -> bool:
+def draw_changed(view: View, config: RunConfig) -> bool:
     """Say which knobs differ from those of the run in progress and offer a new run; True if it was taken."""
     differing = diff(_told(view), config)
     if not differing or not view.status.active or not person.is_mine(view.run):
@@ -268,5 +268,5 @@ def changed_knobs(view: View, config: RunConfig) -> bool:
             "Start another run; this one goes on. They run side by side where there are cores for both.",
         )
     if anew or beside:
-        start(config, instead_of=view.run if anew else None)
+        start_run(config, instead_of=view.run if anew else None)
     return anew or beside
