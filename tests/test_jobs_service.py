@@ -257,7 +257,7 @@ def test_spawned_where_fork_is_unsafe(module_home, monkeypatch):
 SERVER = """
 import sys
 from playground.jobs import client
-with client.client():
+with client.hold_presence():
     print("up", flush=True)
     sys.stdin.readline()
 """
