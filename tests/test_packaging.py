@@ -107,10 +107,38 @@ def test_the_readme_and_the_ci_call_the_same_two_commands():
     assert INSTALL_AND_TEST in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_the_readmes_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+DOCS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "benchmarks" / "README.md",
+]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def test_the_readme_is_short_and_begins_with_the_picture():
+    assert len(README.encode()) <= 9000
+    assert README.split("\n\n")[1].startswith("![")
+
+
+def test_every_page_of_the_docs_is_linked_from_the_readme():
+    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert {name for name in names if f"docs/{name}" not in README} == set()
+
+
+def test_every_environment_variable_is_told():
+    told = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
+    code = "".join(
+        path.read_text(encoding="utf-8") for folder in ("playground", "tests") for path in (ROOT / folder).rglob("*.py")
+    )
+    read = set(re.findall(r"PLAYGROUND_[A-Z_]+", code))
+    assert {name for name in read if f"`{name}`" not in told} == set()
+    assert {name for name in re.findall(r"`(PLAYGROUND_[A-Z_]+)`", told) if name not in read} == set()
 
 
 def test_every_picture_says_what_it_shows():
