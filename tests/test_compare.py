@@ -8,7 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import scipy.stats
+import torch
 from rows_support import make_row
+from torch.utils.flop_counter import FlopCounterMode
 
 from playground import runs
 from playground.comparison import curves, masks, settings
@@ -19,6 +21,7 @@ from playground.comparison.significance import Member, correct_by_holm, group_me
 from playground.config import RunConfig, from_flat
 from playground.geometry import layers
 from playground.metrics import IGNORE
+from playground.models import build
 from playground.plots import MAX_POINTS
 from playground.plots.compare import Curve, color_run, draw_overlay
 from playground.runs import RunReader, Status
@@ -202,6 +205,22 @@ def test_a_run_that_labels_pixels_is_judged_by_its_mean_iou():
         sum_up_costs(few, Status("queued"), {}, PIXELS).images == 2 * 8
     )  # of all images, which are of no class as a whole
     assert sum_up_costs(RunConfig(), Status("queued"), PROGRESS, EPOCHS).task.name == "classification"
+
+
+@pytest.mark.parametrize("convs_per_block", [1, 2])
+def test_training_multiplies_as_often_as_torch_counts(convs_per_block):
+    config = from_flat({"images_per_class": 10, "validation_share": 0.2, "convs_per_block": convs_per_block})
+    found = sum_up_costs(config, Status("finished"), PROGRESS, EPOCHS)
+    net = build(config.model, (3, 32, 32), 10).train()
+    with FlopCounterMode(display=False) as forward:
+        out = net(torch.randn(2, 3, 32, 32))
+    with FlopCounterMode(display=False) as backward:
+        out.sum().backward()
+    assert found.macs is not None and found.images is not None and found.training_macs is not None
+    assert found.macs == pytest.approx(forward.get_total_flops() / 2 / 2, rel=0.01)  # two images; an add and a multiply
+    counted = (forward.get_total_flops() + backward.get_total_flops()) / 2 / 2
+    # A little less than three times the forward pass: no gradient goes to the image.
+    assert found.training_macs / found.images == pytest.approx(counted, rel=0.1)
 
 
 def test_a_deleted_data_set_leaves_what_was_measured():

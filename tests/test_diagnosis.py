@@ -261,6 +261,12 @@ def test_small_swings_and_single_jumps_are_no_oscillation():
     assert look(rows([1.5] * 5, SWINGS[:5])) == []  # too few
 
 
+def test_two_swings_may_be_chance_and_three_are_none():
+    assert look(rows([1.5] * 8, [1.5, 1.5, 1.5, 1.9, 1.5, 1.9, 1.9, 1.9])) == []
+    (found,) = look(rows([1.5] * 8, [1.5, 1.5, 1.9, 1.5, 1.9, 1.5, 1.5, 1.5]))
+    assert found.kind == "oscillating" and "turned 3 times" in found.evidence
+
+
 def test_a_schedule_that_steps_down_is_no_oscillation():
     assert look(rows([1.5, 1.5, 1.5, 1.5, 1.2, 1.2, 1.1, 1.1], [1.6, 1.6, 1.6, 1.6, 1.2, 1.2, 1.15, 1.15])) == []
 

@@ -20,6 +20,7 @@ from playground.metrics.confusion import find_images, find_largest_error
 from playground.metrics.predictions import Predictions
 from playground.metrics.scores import count_confusion
 from playground.runs import RunFolder
+from playground.ui.pages.evaluate import confusion as matrix
 
 pytestmark = pytest.mark.usefixtures("app_home")
 __all__ = ["app_home", "unpacked"]
@@ -207,6 +208,35 @@ def test_the_classes_by_similarity_and_shares():
             at.get_by_key("evaluate_order").set_value(order)
             at.get_by_key("evaluate_show").set_value(shown)
             assert not errors(run(at))
+
+
+@pytest.mark.parametrize("order", ["class", "similar"])
+def test_a_click_opens_the_images_of_the_cell_that_was_clicked(order, monkeypatch):
+    folder = trained()
+    known, classes = answers(folder, 3), list(open_arrays("cifar10-mini").info.classes)
+    at = open_page("evaluate", run=folder.id)
+    at.get_by_key("evaluate_order").set_value(order)
+    with monkeypatch.context() as patch:
+        drawn = []
+        patch.setattr(
+            matrix, "live_chart", lambda figure, *, on_click, **_: drawn.append((figure["data"][0], on_click))
+        )
+        run(at)
+        ((cells, clicked),) = drawn
+        names = cells["y"]
+        assert names == cells["x"] and sorted(names) == sorted(classes) and (names == classes) == (order == "class")
+        rows = [k for k, name in enumerate(names) if classes[k] != name] or [1, 7]
+        row, column = rows[0], rows[-1]
+        assert cells["z"][row][column] == known.confusion[classes.index(names[row]), classes.index(names[column])] > 0
+        patch.setattr(matrix.st, "session_state", at.session_state)
+        clicked({"curve": 0, "point": [row, column]})
+    run(at)
+    true, guess = classes.index(names[row]), classes.index(names[column])
+    assert at.selectbox(key="evaluate_true_widget").value == names[row]
+    assert at.selectbox(key="evaluate_guess_widget").value == names[column]
+    assert gallery_rows(at) == find_images(known, true, guess).tolist()
+    shapes = json.loads(at.get_by_key("evaluate_matrix").proto.json)["figure"]["layout"]["shapes"]
+    assert {(shape["y0"], shape["x0"]) for shape in shapes} == {(row - 0.5, column - 0.5)}
 
 
 def test_an_image_opens_in_predict_and_inside():

@@ -247,6 +247,16 @@ def test_an_edit_changes_the_map_and_reset_brings_it_back(trained):
     assert not errors(at)
 
 
+def test_the_bars_of_an_edit_name_the_likeliest_classes_in_their_order(trained):
+    at = view(trained, "edit")
+    probs = traced(trained, 2).probs
+    classes = open_arrays("cifar10-mini").info.classes
+    first = [f"{classes[k]} {pickers.format_percent(float(probs[k]))}" for k in np.argsort(-probs)[:5]]
+    alt = json.loads(at.get_by_key("inside_bars_before").proto.json)["alt"]
+    assert alt == "As trained, the likeliest classes: " + ", ".join(first)
+    assert f"As trained: {first[0]}" in texts(at)
+
+
 def test_numbers_are_typed_and_typed_back(trained, monkeypatch):
     at = view(trained, "edit")
     before = pictures(at, "inside_edited")[1]["url"]

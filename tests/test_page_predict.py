@@ -1,6 +1,7 @@
 """The Predict page without a browser, against real small networks."""
 
 import io
+import json
 import time
 
 import numpy as np
@@ -12,10 +13,12 @@ from ui_support import errors, make_run, open_page, place, run, texts
 from playground import runs
 from playground.config import RunConfig, from_flat
 from playground.data.store import open_arrays
+from playground.inference.classify import predict
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
 from playground.runs import RunFolder
+from playground.ui.common.pickers import format_percent
 
 TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 32, "device": "cpu", "precision": "float32", "threads": 1}
 
@@ -231,6 +234,17 @@ def test_every_image_and_chart_has_an_alt_text(two):
     assert all(picture.alt for picture in pictures)
     chart = at.get_by_key("predict_bars")
     assert "The likeliest classes after epoch 2: " in str(chart.proto)
+
+
+def test_the_alt_text_names_the_likeliest_classes_in_their_order(two):
+    at = open_page("predict", run=two[0].id)
+    at.session_state["predict_row"] = 7
+    run(at)
+    data = open_arrays("cifar10-mini")
+    probs = predict(two[0], 2, data.test_images[7:8])[0]
+    first = [f"{data.info.classes[k]} {format_percent(float(probs[k]))}" for k in np.argsort(-probs)[:5]]
+    alt = json.loads(at.get_by_key("predict_bars").proto.json)["alt"]
+    assert alt == "The likeliest classes after epoch 2: " + ", ".join(first)
 
 
 def test_a_damaged_checkpoint_is_one_line(two):

@@ -14,6 +14,7 @@ from playground.exports import ExportError, File, export
 from playground.jobs import queue
 from playground.runs import RunFolder, demo_run, export_zip
 from playground.runs.folder import DEMO
+from playground.ui.pages.runs import page
 from playground.ui.pages.runs import table as shelf
 
 pytestmark = pytest.mark.usefixtures("app_home")
@@ -212,6 +213,37 @@ def test_the_list_for_phones_ticks_the_same_runs_as_the_table():
     at.button_group(key="shelf_short").set_value([second.id, first.id])
     run(at)
     assert "2 runs ticked" in texts(at)
+
+
+@pytest.mark.parametrize("way", ["table", "list"])
+def test_actions_act_on_the_run_that_was_ticked_last(way, monkeypatch):
+    made = {name: named(name) for name in ("a", "b", "c")}
+    at = open_page("runs")
+    at.selectbox(key="shelf_sort").select("Name")
+    assert names(run(at)) == ["a", "b", "c"]
+
+    def tick_only(ticked: str, last: str) -> None:
+        ids = [made[name].id for name in ticked]
+        if way == "list":
+            at.button_group(key="shelf_short").set_value(ids)
+            run(at)
+        else:
+            with monkeypatch.context() as patch:
+                at.session_state["shelf"] = {"selection": {"rows": ["abc".index(name) for name in ticked]}}
+                patch.setattr(page.st, "session_state", at.session_state)
+                page.select_rows()
+            run(at)
+        many = f"{len(ticked)} runs ticked, the last: " if len(ticked) > 1 else ""
+        assert f"{many}**{last}**" in texts(at)
+
+    tick_only("b", "b")
+    tick_only("bc", "c")
+    tick_only("abc", "a")  # whichever stands first
+    tick_only("ab", "a")  # stays while another is taken away
+    tick_only("b", "b")
+    tick_only("bac", "c")
+    click(at, "act_open")
+    assert at.query_params["run"] == made["c"].id
 
 
 def test_rename_and_note():

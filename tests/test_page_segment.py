@@ -19,6 +19,7 @@ from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
 from playground.metrics import scores
 from playground.runs import RunFolder
+from playground.ui.common.pickers import format_percent
 from playground.ui.pages.segment import regions as view
 
 TINY = {"channels": "4-4", "fc_width": 8, "batch_size": 16, "device": "cpu", "precision": "float32", "threads": 1}
@@ -100,6 +101,30 @@ def test_a_scene_is_labelled_and_judged(both):
     shares = np.sort(np.bincount(labels.ravel(), minlength=10) / labels.size)[::-1]
     assert areas["x"] == pytest.approx(100 * shares[shares > 0], abs=0.01)
     assert not errors(at)
+
+
+def test_alt_texts_name_the_likeliest_classes_and_the_largest_areas(both):
+    padded, _ = both
+    at = page(padded)
+    data = open_arrays("cifar10-mini")
+    classes, scene = data.info.classes, compose_scene(data.test_images, data.test_targets, seed=0, regions=6)
+    probs, labels = computed(padded, scene.image, 2, regions=[48, 72], stride=8, sigma=31 / 4)
+    here, shares = probs[128, 128], np.bincount(labels.ravel(), minlength=10) / labels.size
+    likeliest = [f"{classes[k]} {format_percent(float(here[k]))}" for k in np.argsort(-here)[:5]]
+    said = chart(at, "segment_point_chart")["alt"]
+    assert said == "The likeliest classes at row 128, column 128: " + ", ".join(likeliest)
+    largest = [f"{classes[k]} {format_percent(float(shares[k]))}" for k in np.argsort(-shares) if shares[k]]
+    said = chart(at, "segment_areas_chart")["alt"]
+    assert said == "Share of the area of each class that occurs: " + ", ".join(largest)
+    labelled, true, probability = (picture["note"] for picture in pictures(at))
+    for note, mask in ((labelled, labels), (true, scene.labels)):
+        share = np.bincount(mask.ravel(), minlength=10) / mask.size
+        order = [k for k in np.argsort(-share, kind="stable")[:3] if share[k]]
+        assert note == ", ".join(f"{classes[k]} {format_percent(float(share[k]), 0)}" for k in order)
+    frequent = probs[:, :, int(shares.argmax())]
+    assert pictures(at)[2]["title"] == f"Probability of {classes[int(shares.argmax())]}"
+    low, high = format_percent(float(frequent.min()), 0), format_percent(float(frequent.max()), 0)
+    assert probability == f"from {low} (dark) to {high} (bright)"
 
 
 def test_nothing_is_computed_while_nothing_changes(both, monkeypatch):

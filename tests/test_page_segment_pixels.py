@@ -1,5 +1,6 @@
 """The views of the Segment page for a run that labels pixels, without a browser, against a real small network."""
 
+import base64
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from playground.comparison.remedies import REMEDIES
 from playground.config import from_flat
 from playground.data import shapes, store
 from playground.data.catalog import DatasetInfo
+from playground.inference.preprocess import restore_size
 from playground.inference.segment import blur_images, evaluate_at_scales, predict_pixels
 from playground.jobs import client
 from playground.jobs.slots import Slot
@@ -305,3 +307,45 @@ def test_every_percentage_beside_a_picture_has_its_name():
     assert notes["Errors"] == "25.0 % of the pixels are wrong"
     assert notes["Errors at boundaries"] == "100 % of the errors lie here"
     assert mask_view._picture("k", 3, None, rgb, mask, truth).note == "IoU 75 %"
+
+
+def pixels_of(url: str) -> np.ndarray:
+    """The pixels of a picture as the browser shows them."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def test_a_larger_mask_has_no_class_that_the_mask_has_not():
+    mask = np.random.default_rng(0).choice(np.array([0, 2, 5, 255], np.uint8), (7, 9))
+    np.testing.assert_array_equal(restore_size(mask, (21, 36)), mask.repeat(3, 0).repeat(4, 1))
+    assert set(np.unique(restore_size(mask, (50, 40)))) == {0, 2, 5, 255}  # no whole factor
+    assert set(np.unique(restore_size(mask, (4, 5)))) <= {0, 2, 5, 255}
+    drawn = overlay_mask(np.zeros((7, 9, 3), np.uint8), mask, 1.0)
+    (picture,) = mask_view.enlarged([("The truth", drawn, "4 classes")])
+    factor = mask_view.LARGE // 9
+    np.testing.assert_array_equal(pixels_of(picture.url), PALETTE[mask].repeat(factor, 0).repeat(factor, 1))
+
+
+def test_the_mask_over_a_photo_has_the_colours_of_its_classes_alone(trained):
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    at = upload(view(trained, "photo"), photo)
+    at.slider(key="segment_photo_opacity").set_value(1.0)
+    run(at)
+    shown = pixels_of(component(at, "segment_photo_pictures")["items"][1]["url"]).reshape(-1, 3)
+    clear = find_clear_class(shapes.CLASSES)
+    colours = {tuple(PALETTE[k].tolist()) for k in range(len(shapes.CLASSES)) if k != clear}
+    left = (shown == photo.reshape(-1, 3)).all(1)
+    assert {tuple(colour) for colour in np.unique(shown[~left], axis=0).tolist()} <= colours
+
+
+def test_the_share_of_the_errors_that_lie_at_boundaries():
+    truth = np.zeros((40, 40), np.uint8)
+    truth[2:11, 2:11] = 1  # is missed: 81 wrong pixels, of which the inner 5 × 5 are further than two from an edge
+    mask = np.zeros((40, 40), np.uint8)
+    mask[20:32, 20:32] = 2  # is made up: 144, of which the inner 8 × 8 are
+    pictures = {p.title: p for p in mask_view._large(np.zeros((3, 40, 40), np.uint8), mask, truth, 0.5, None)}
+    assert pictures["Errors"].note == "14.1 % of the pixels are wrong"
+    assert pictures["Errors at boundaries"].note == "60 % of the errors lie here"  # 136 of 225
+    factor = mask_view.LARGE // 40
+    for title, count in (("Errors", 225), ("Errors at boundaries", 136)):
+        red, green = pixels_of(pictures[title].url)[::factor, ::factor, :2].astype(int).transpose(2, 0, 1)
+        assert (red > green + 50).sum() == count

@@ -185,6 +185,18 @@ def test_a_photo_of_any_size_and_its_tiles(trained, monkeypatch):
     assert np.abs(predict_pixels(trained, 1, photo) - tiled).max() > 1e-3
 
 
+def test_large_photos_have_no_seam_between_tiles(home, monkeypatch):
+    demo = demo_run("segmentation")
+    assert demo is not None
+    store.open_arrays("shapes")
+    photo = np.random.default_rng(0).integers(0, 256, (3, 64, 640), np.uint8)
+    assert photo.shape[2] > pixel_module.TILE
+    tiled = predict_pixels(demo, demo.epochs()[-1], photo)
+    monkeypatch.setattr(pixel_module, "TILE", 1024)
+    whole = predict_pixels(demo, demo.epochs()[-1], photo)
+    np.testing.assert_allclose(tiled, whole, atol=1e-3)
+
+
 def test_scales_are_averaged(trained):
     photo = np.random.default_rng(0).integers(0, 256, (3, 64, 48), np.uint8)
     one, two = predict_pixels(trained, 1, photo), predict_pixels(trained, 1, photo, (0.5,))
