@@ -35,8 +35,8 @@ from playground.data.catalog import DataError, find_folder
 from playground.data.importing.plan import Corrections, describe
 from playground.data.importing.save import take
 from playground.data.importing.understand import list_folders, understand
-from playground.exports import ExportError, export
-from playground.exports.tensors import take_in
+from playground.exports import ExportError, export_run
+from playground.exports.tensors import import_weights
 from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
 from playground.runs import RunError, RunFolder, create_run, demo_run, export_zip, runs_folder, usable_runs
@@ -160,7 +160,7 @@ def import_data(content: bytes, name: str) -> list[Path]:
 
 def import_run(content: bytes, name: str) -> list[Path]:
     """Take in a zip as the Runs page does."""
-    runs = take_in([("hostile.zip", io.BytesIO(content))])
+    runs = import_weights([("hostile.zip", io.BytesIO(content))])
     return [run.path.rename(run.path.with_name(f"{name}-{k}")) for k, run in enumerate(runs)]
 
 
@@ -193,7 +193,7 @@ def read_all(run: RunFolder, form: str) -> None:
     parts: list[Callable[[], object]] = [
         *(run.status, run.rows, run.load_resume, lambda: run.config, lambda: run.about, lambda: run.dataset),
         *(lambda epoch=epoch, read=read: read(epoch) for epoch in epochs for read in tensors),
-        *(lambda: list(usable_runs()), lambda: export_zip(run), lambda: export(run, epochs[-1], form)),
+        *(lambda: list(usable_runs()), lambda: export_zip(run), lambda: export_run(run, epochs[-1], form)),
     ]
     assert run.name and isinstance(run.owner, str)
     for read in parts:
@@ -246,7 +246,7 @@ def knock(trial: Trial, cases: Path, small: list[RunFolder], zips: int, files: i
     data = [content for content in contents if b"config.json" not in content]
     runs = [content for content in contents if b"config.json" in content]
     runs += [export_zip(*filter(None, [demo_run()])), export_zip(*small)]
-    runs += [zipped for run in small for zipped in (export_zip(run), export(run, 1, "safetensors").content)] * 3
+    runs += [zipped for run in small for zipped in (export_zip(run), export_run(run, 1, "safetensors").content)] * 3
     for kind, bases, door in ((KINDS[0], data, import_data), (KINDS[1], runs, import_run)):
         for index in tqdm(range(zips // 2), kind):
             random = Random(f"{trial.seed} {kind} {index}")

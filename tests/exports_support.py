@@ -18,7 +18,7 @@ from playground.config import RunConfig
 from playground.data import shapes, store
 from playground.data.catalog import CATALOG, DatasetInfo
 from playground.events import Batch, Event
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.geometry import layers
 from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
@@ -122,14 +122,16 @@ def run_scripts(scripts: Sequence[str], data: Path, folder: Path, more: str = ""
     return re.split(r"script \d+\n", python("all.py", cwd=folder))[1 : len(scripts) + 1]
 
 
-def made_up(config: RunConfig, changes: dict | None = None, name: str = "made up", **status: Any) -> Facts:
+def made_up(config: RunConfig, changes: dict | None = None, name: str = "made up", **status: Any) -> ExportContext:
     """Facts of a run that was never trained."""
     dataset = CATALOG[config.data.dataset]
     dataset = replace(dataset, mean=(0.5,) * dataset.channels, std=(0.25,) * dataset.channels)
     chain = layers(config.model, dataset.shape, dataset.num_classes, dataset.task)
     run = RunFolder(Path("nowhere"))
     known = Status(**({"state": "finished", "device": "cpu", "threads": 2} | status))
-    return Facts(run, name, config.training.epochs, config, dataset, chain, known, RunReader(run), changes or {}, None)
+    return ExportContext(
+        run, name, config.training.epochs, config, dataset, chain, known, RunReader(run), changes or {}, None
+    )
 
 
 def check_style(scripts: Iterable[str], folder: Path) -> None:

@@ -43,8 +43,8 @@ def main(folder: Path) -> None:
 
     from playground.config import KNOBS, DataConfig, RunConfig, from_flat, from_json, to_json
     from playground.data.augment import augment_pairs
-    from playground.exports.codegen.script import script
-    from playground.exports.context import facts
+    from playground.exports.codegen.script import write_script
+    from playground.exports.context import load_context
     from playground.home import home
     from playground.jobs import client
 
@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
     knobs = {"dataset": "few-pixels", "images_per_class": 0, "channels": "4-6", "cutout": 4, "epochs": 1}
     run, other = trained("rolled", **knobs, roll=3), trained("not rolled", **knobs)
     assert any((run.weights(1)[name] != weights).any() for name, weights in other.weights(1).items())
-    made = script(facts(run, 1))
+    made = write_script(load_context(run, 1))
     assert "ROLL = 3  # roll, px\n" in made and "    masks = roll(masks, *drawn)\n" in made
     run_scripts([made], home() / "data" / "few-pixels", folder)
     assert same_weights(run, 1, folder / "0" / "weights.npz")

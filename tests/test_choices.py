@@ -28,8 +28,8 @@ from playground.choices import (
     title_of,
 )
 from playground.config import KNOBS, ConfigError, TrainingConfig, from_flat
-from playground.exports.codegen.script import script
-from playground.exports.context import facts
+from playground.exports.codegen.script import write_script
+from playground.exports.context import load_context
 from playground.inference.load import load_model
 from playground.interpret.arithmetic import explain_number
 from playground.interpret.dead_units import examine_layers
@@ -178,7 +178,7 @@ def test_a_newcomer_learns_is_explained_and_exported(newcomers, with_images, tmp
     assert norm.step.formula == "(input − mean of its map) × γ + β"
     assert norm.step.output == pytest.approx(norm.traced, abs=1e-5)
     assert {each.count for each in examine_layers(net, image[None], info.mean, info.std)} == {0}
-    made = script(facts(run, 2))
+    made = write_script(load_context(run, 2))
     assert "class Bent(nn.Module):" in made and "block1_norm1=Centred(4)," in made and "return math.exp(-done)" in made
     assert made.index("def _signs(") < made.index("SignDescent(groups, momentum=MOMENTUM)")
     run_scripts([made], with_images / "data" / "few", tmp_path)

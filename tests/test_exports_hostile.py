@@ -12,9 +12,9 @@ import pytest
 from rows_support import REST, make_row
 
 from playground.config import from_flat
-from playground.exports.codegen.notebook import notebook
-from playground.exports.codegen.script import script
-from playground.exports.context import ExportError, facts
+from playground.exports.codegen.notebook import write_notebook
+from playground.exports.codegen.script import write_script
+from playground.exports.context import ExportError, load_context
 from playground.runs import RunError, RunFolder, create_run, open_run
 
 HOSTILE = (
@@ -63,8 +63,8 @@ def code_of(notebook: bytes) -> str:
 
 def programs(run: RunFolder) -> tuple[Counter[str], Counter[str]]:
     """Return what the exported script and the notebook call."""
-    known = facts(run, 1)
-    return calls(script(known)), calls(code_of(notebook(known)))
+    known = load_context(run, 1)
+    return calls(write_script(known)), calls(code_of(write_notebook(known)))
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def test_no_text_becomes_a_call(run, file, path, text):
 
 def test_a_hostile_field_is_noticed(run):
     """The test above can fail: a program with the text pasted in does call more."""
-    source = script(facts(run, 1))
+    source = write_script(load_context(run, 1))
     pasted = source.replace('DEVICE = "cpu"', 'DEVICE = "cpu" if not __import__("os").system("true") else "cpu"')
     assert calls(pasted) - calls(source)
 
 
 def test_the_clean_run_is_whole(run):
-    assert not open_run(run.id).damage and "NEW_DROPOUT" in script(facts(run, 1))
+    assert not open_run(run.id).damage and "NEW_DROPOUT" in write_script(load_context(run, 1))

@@ -13,9 +13,9 @@ from jobs_support import tiny
 from playground.choices import ACTIVATIONS
 from playground.config import KNOBS
 from playground.data import store
-from playground.exports import ExportError, export
+from playground.exports import ExportError, export_run
 from playground.exports import onnx as exporter
-from playground.exports.context import facts
+from playground.exports.context import load_context
 from playground.inference.classify import predict
 from playground.models import build
 from playground.runs import RunFolder, create_run, demo_run
@@ -62,7 +62,7 @@ def test_every_pooling_is_tried():
 @pytest.mark.parametrize("activation", NETWORKS)
 def test_every_layer_computes_the_same(activation):
     run = untrained(activation=activation, **NETWORKS[activation])
-    made = exporter.make(facts(run, 0))
+    made = exporter.make_onnx(load_context(run, 0))
     onnx.checker.check_model(onnx.load_from_string(made.content), full_check=True)
     assert made.difference <= exporter.TOLERANCE
     images = np.array(store.open_arrays("cifar10-mini").test_images[:33])
@@ -75,7 +75,7 @@ def test_every_layer_computes_the_same(activation):
 @pytest.mark.parametrize("knobs", [{"architecture": "unet"}, {"architecture": "fcn", "upsampling": "transposed"}])
 def test_a_label_for_each_pixel(knobs):
     run = untrained("shapes", channels="2-3", **knobs)
-    made = exporter.make(facts(run, 0))
+    made = exporter.make_onnx(load_context(run, 0))
     assert made.difference <= exporter.TOLERANCE
     assert logits(made.content, np.zeros((3, 3, 64, 64), np.uint8)).shape == (3, 6, 64, 64)
     found = {entry.key: entry.value for entry in onnx.load_from_string(made.content).metadata_props}
@@ -83,7 +83,7 @@ def test_a_label_for_each_pixel(knobs):
 
 
 def test_the_demo_in_a_process_of_its_own():
-    file = export(demo_run(), 24, "onnx")
+    file = export_run(demo_run(), 24, "onnx")
     assert file.name == "Demo-CIFAR-10-epoch-24.onnx"
     assert "Checked with onnxruntime on batches of 1, 2 and 7 images" in file.note
     model = onnx.load_from_string(file.content)
@@ -101,10 +101,10 @@ def test_the_demo_in_a_process_of_its_own():
 def test_a_file_that_computes_something_else_is_not_handed_out(monkeypatch):
     run = untrained()
     monkeypatch.setattr(exporter, "_pictures", lambda facts, count: np.full((count, 3, 32, 32), 7, np.uint8))
-    content = exporter.make(facts(run, 0)).content
+    content = exporter.make_onnx(load_context(run, 0)).content
     run.save_epoch(0, run.weights(0) | {"output.bias": np.arange(10, dtype=np.float32)}, np.zeros((1, 10), np.float16))
     with pytest.raises(ExportError, match="answers differ from this network's by"):
-        exporter._difference(content, facts(run, 0))
+        exporter._difference(content, load_context(run, 0))
 
 
 def test_a_failure_in_the_other_process_is_one_line(monkeypatch):
@@ -113,4 +113,4 @@ def test_a_failure_in_the_other_process_is_one_line(monkeypatch):
     with pytest.raises(
         ExportError, match=r"^The ONNX file could not be made: run .* is damaged .*; choose another epoch$"
     ):
-        export(run, 0, "onnx")
+        export_run(run, 0, "onnx")

@@ -17,10 +17,10 @@ from ui_support import run as draw
 
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data import shapes
-from playground.exports import export
-from playground.exports.codegen.notebook import notebook
-from playground.exports.codegen.script import script
-from playground.exports.context import facts
+from playground.exports import export_run
+from playground.exports.codegen.notebook import write_notebook
+from playground.exports.codegen.script import write_script
+from playground.exports.context import load_context
 from playground.jobs import client
 from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
@@ -111,9 +111,9 @@ def again(runs, tmp_path_factory) -> tuple[Path, list[tuple[str, RunFolder, int,
     home = runs["FCN"].path.parent.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(home))
-        scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
+        scripts = [write_script(load_context(run, epoch)) for _, run, epoch in cases]
         scripts = [text.replace("FULL_BATCH_CHUNK = 512", "FULL_BATCH_CHUNK = 6") for text in scripts]
-        with zipfile.ZipFile(io.BytesIO(export(runs["FCN"], 2, "notebook").content)) as archive:
+        with zipfile.ZipFile(io.BytesIO(export_run(runs["FCN"], 2, "notebook").content)) as archive:
             archive.extractall(folder)
     cells = nbformat.read(folder / "FCN-epoch-2-notebook" / "train.ipynb", as_version=4)
     nbformat.validate(cells)
@@ -177,9 +177,9 @@ def scripts() -> dict[str, str]:
         "one block": {"channels": "4", "flip": False},
         "one block, FCN": {"channels": "4", "architecture": "fcn"},
     }
-    made = {name: script(made_up(from_flat({**base, **more}))) for name, more in variants.items()}
-    made["changes"] = script(made_up(from_flat(base), CHANGES))
-    made["cuda"] = script(made_up(from_flat(base), device="cuda:0"))
+    made = {name: write_script(made_up(from_flat({**base, **more}))) for name, more in variants.items()}
+    made["changes"] = write_script(made_up(from_flat(base), CHANGES))
+    made["cuda"] = write_script(made_up(from_flat(base), device="cuda:0"))
     return made
 
 
@@ -226,7 +226,7 @@ def test_the_shelf_offers_the_script(runs, monkeypatch):
 def test_a_large_set_is_named_not_packed(runs, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_HOME", str(runs["FCN"].path.parent.parent))
     monkeypatch.setattr("playground.exports.MAX_IMAGES", 1000)
-    file = export(runs["FCN"], 2, "script")
+    file = export_run(runs["FCN"], 2, "script")
     assert file.name == "FCN-epoch-2.py"
     assert "copy them from the folder of the data set few-pixels, and name yours by --data" in file.note
     assert file.content.startswith(b'"""Train a fully convolutional network on Few pixels, with PyTorch alone.\n')
@@ -236,9 +236,9 @@ def test_the_names_of_classes_cannot_break_out():
     found = made_up(from_flat({"dataset": "shapes"}))
     classes = ('"); import os; os.abort() #', "it's", "\\", "a\nb", "é", "six")
     found = replace(found, dataset=replace(found.dataset, classes=classes))
-    for text in (script(found), notebook(found).decode()):
+    for text in (write_script(found), write_notebook(found).decode()):
         assert "os.abort" in text
-    tree = ast.parse(script(found))
+    tree = ast.parse(write_script(found))
     given = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     assert ast.literal_eval(given["CLASSES"]) == list(classes)
-    assert not re.search(r"^import os", script(found), re.MULTILINE)
+    assert not re.search(r"^import os", write_script(found), re.MULTILINE)

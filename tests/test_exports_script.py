@@ -24,11 +24,11 @@ from jobs_support import TINY, tiny
 
 from playground.config import KNOBS, RunConfig, from_flat
 from playground.data.catalog import CATALOG
-from playground.exports import export
+from playground.exports import export_run
 from playground.exports.codegen.lift import Lifter
-from playground.exports.codegen.notebook import notebook
-from playground.exports.codegen.script import script
-from playground.exports.context import ExportError, facts
+from playground.exports.codegen.notebook import write_notebook
+from playground.exports.codegen.script import write_script
+from playground.exports.context import ExportError, load_context
 from playground.runs import RunFolder, create_run, demo_run
 
 pytestmark = pytest.mark.usefixtures("with_images")
@@ -117,10 +117,10 @@ def trained_again(trained_runs, unpacked, tmp_path_factory) -> tuple[Path, list[
     cases.append(("not to the end", trained_runs["all at once"], 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(cases[0][1].path.parent.parent))
-        scripts = [script(facts(run, epoch)) for _, run, epoch in cases]
+        scripts = [write_script(load_context(run, epoch)) for _, run, epoch in cases]
         scripts = [text.replace("FULL_BATCH_CHUNK = 512", "FULL_BATCH_CHUNK = 100") for text in scripts]
         for name in ("script", "notebook"):
-            file = export(trained_runs["plain"], 2, name)
+            file = export_run(trained_runs["plain"], 2, name)
             assert file.name == f"plain-epoch-2-{name}.zip"  # neither overwrites the other
             with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
                 archive.extractall(folder)
@@ -177,13 +177,13 @@ def scripts() -> dict[str, str]:
     variants |= {"few": {"images_per_class": 5, "validation_share": 0}, "all": {"validation_share": 0}}
     variants |= {"few folds": {"images_per_class": 50, "folds": 2}, "no bend": {"pooling": "none", "fc_width": 0}}
     variants |= {name: {"optimizer": name, "schedule": "constant"} for name in ("muon", "gradient_descent")}
-    made = {name: script(made_up(from_flat(knobs))) for name, knobs in variants.items()}
+    made = {name: write_script(made_up(from_flat(knobs))) for name, knobs in variants.items()}
     for optimizer in ("sgd", "muon", "gradient_descent"):
         config = from_flat({"optimizer": optimizer, "schedule": "constant"})
-        made[f"changes {optimizer}"] = script(made_up(config, MANY_CHANGES))
+        made[f"changes {optimizer}"] = write_script(made_up(config, MANY_CHANGES))
     for device in ("cuda:1", "mps"):
-        made[device] = script(made_up(RunConfig(), device=device))
-    made["hostile"] = script(made_up(RunConfig(), name='"""\\ import os; os.system("x") """' + "y" * 60))
+        made[device] = write_script(made_up(RunConfig(), device=device))
+    made["hostile"] = write_script(made_up(RunConfig(), name='"""\\ import os; os.system("x") """' + "y" * 60))
     return made
 
 
@@ -229,19 +229,19 @@ def test_a_name_cannot_break_out_of_the_docstring(scripts):
     tree = ast.parse(scripts["hostile"])
     assert "os.system('x')" in ast.get_docstring(tree)
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "system"]
-    cells = json.loads(notebook(made_up(RunConfig(), name="<script>alert(1)</script> [x](y)")))["cells"]
+    cells = json.loads(write_notebook(made_up(RunConfig(), name="<script>alert(1)</script> [x](y)")))["cells"]
     assert "<script>" not in "".join(cells[0]["source"]).replace("\\<script\\>", "")
 
 
 def test_a_name_is_no_formula_in_the_notebook():
-    cells = json.loads(notebook(made_up(RunConfig(), name="$x$, $$y$$ and ~~R&D;~~")))["cells"]
+    cells = json.loads(write_notebook(made_up(RunConfig(), name="$x$, $$y$$ and ~~R&D;~~")))["cells"]
     words = " ".join("".join(cells[0]["source"]).split())
     dollar = "<span>&#36;</span>"
     assert rf"{dollar}x{dollar}, {dollar * 2}y{dollar * 2} and \~\~R\&D;\~\~" in words
 
 
 def test_the_demo_has_a_script_though_its_data_set_is_not_here():
-    text = script(facts(demo_run(), 24))
+    text = write_script(load_context(demo_run(), 24))
     assert "datasets.CIFAR10" in text
     assert "MEAN = (0.4913" in text
 
@@ -249,13 +249,13 @@ def test_the_demo_has_a_script_though_its_data_set_is_not_here():
 def test_what_cannot_be_exported_says_so(with_images):
     run = create_run(from_flat({"dataset": "cifar100"}), "no weights")
     with pytest.raises(ExportError, match="no weights does not keep epoch 3; it keeps none yet"):
-        export(run, 3, "script")
+        export_run(run, 3, "script")
     run.save_epoch(1, {"output.bias": np.zeros(100)}, np.zeros((1, 100)))
     with pytest.raises(ExportError, match="mean and deviation of CIFAR-100 are not known here"):
-        export(run, 1, "script")
+        export_run(run, 1, "script")
     os.remove(run.path / "config.json")
     with pytest.raises(ExportError, match=r"has no config.json"):
-        export(RunFolder(run.path), 1, "csv")
+        export_run(RunFolder(run.path), 1, "csv")
 
 
 def test_sources_are_read_by_name():

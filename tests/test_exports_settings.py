@@ -10,10 +10,10 @@ from jobs_support import TINY, tiny
 
 from playground.config import KNOBS, Knob, RunConfig, TrainingConfig, from_flat
 from playground.config.models import knob
-from playground.exports.codegen.notebook import notebook
+from playground.exports.codegen.notebook import write_notebook
 from playground.exports.codegen.reads import NO_WEIGHT
-from playground.exports.codegen.script import script
-from playground.exports.context import ExportError, facts
+from playground.exports.codegen.script import write_script
+from playground.exports.context import ExportError, load_context
 from playground.jobs.slots import Slot
 from playground.jobs.worker import run_worker
 from playground.runs import RunFolder, create_run
@@ -92,7 +92,7 @@ def walked(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Walked:
             assert run_worker(runs[config], Slot("cpu", 1)).state == "finished", config
         found = {name: (runs[before], runs[after]) for name, (before, after) in pairs.items()}
         for name, (_, run) in found.items():
-            (folder / f"{name}.py").write_text(script(facts(run, run.config.training.epochs)))
+            (folder / f"{name}.py").write_text(write_script(load_context(run, run.config.training.epochs)))
     cases = [(name, str(home / "data" / run.config.data.dataset)) for name, (_, run) in found.items()]
     (folder / "all.py").write_text(WALK.format(cases=cases))
     python("all.py", cwd=folder)
@@ -114,7 +114,7 @@ def test_a_setting_is_in_the_script(walked, name):
 def test_a_setting_that_changes_no_weight_is_none_of_the_script(name):
     value = {"dataset": "cifar10-mini", "device": "cpu", "threads": 3}[name]
     config = tiny(dataset="cifar10-mini")
-    assert script(made_up(config)) == script(made_up(from_flat({name: value}, base=config)))
+    assert write_script(made_up(config)) == write_script(made_up(from_flat({name: value}, base=config)))
 
 
 class Clipped(TrainingConfig):
@@ -127,8 +127,8 @@ def test_an_unknown_setting_is_an_error_in_one_line():
     config = RunConfig()
     at_default = config.model_copy(update={"training": Clipped()})
     changed = config.model_copy(update={"training": Clipped(clip=1.0)})
-    assert script(made_up(at_default)) == script(made_up(config))
-    for export in (script, notebook):
+    assert write_script(made_up(at_default)) == write_script(made_up(config))
+    for export in (write_script, write_notebook):
         with pytest.raises(ExportError, match=r"does not know the setting Gradient clipping \(clip\)") as refused:
             export(made_up(changed))
         assert "\n" not in str(refused.value)
@@ -148,4 +148,4 @@ def test_an_unknown_setting_is_an_error_in_one_line():
     ids=str,
 )
 def test_a_setting_that_does_nothing_here_is_no_error(knobs):
-    assert script(made_up(from_flat(knobs))).endswith("net.state_dict().items()})\n")
+    assert write_script(made_up(from_flat(knobs))).endswith("net.state_dict().items()})\n")

@@ -18,10 +18,10 @@ from ui_support import make_run
 
 from playground.config import RunConfig, to_json
 from playground.data import shapes
-from playground.exports import FORMATS, export
-from playground.exports.context import facts
+from playground.exports import FORMATS, export_run
+from playground.exports.context import load_context
 from playground.exports.report import kernels
-from playground.exports.spreadsheet import COLUMNS, safe
+from playground.exports.spreadsheet import COLUMNS, escape_formula
 from playground.exports.tensorboard import confusion_picture
 from playground.metrics.scores import compute_iou
 from playground.runs import RunFolder, create_run, demo_run
@@ -80,7 +80,7 @@ def by_hand() -> RunFolder:
 
 
 def test_the_table_is_a_row_an_event():
-    file = export(by_hand(), 1, "csv")
+    file = export_run(by_hand(), 1, "csv")
     assert file.content.startswith(b"\xef\xbb\xbfrun,type,epoch,step,seconds,")
     rows = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"))))
     assert tuple(rows[0]) == COLUMNS  # none of pixels
@@ -101,7 +101,7 @@ def test_the_table_is_a_row_an_event():
 
 
 def test_the_table_of_a_run_that_labels_pixels(with_pixels):
-    table = list(csv.DictReader(io.StringIO(export(with_pixels, 2, "csv").content.decode("utf-8-sig"))))
+    table = list(csv.DictReader(io.StringIO(export_run(with_pixels, 2, "csv").content.decode("utf-8-sig"))))
     assert list(table[0]) == [*COLUMNS, "val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1"]
     given = [row for row in table if row["type"] == "epoch"]
     rows = [row for row in with_pixels.rows() if row.type == "epoch"]
@@ -114,18 +114,18 @@ def test_the_table_of_a_run_that_labels_pixels(with_pixels):
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_text_is_taken_for_a_formula(text):
-    assert safe(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 def test_numbers_and_plain_text_stay():
-    assert [safe(value) for value in (-1.5, "a=1", "")] == [-1.5, "a=1", ""]
+    assert [escape_formula(value) for value in (-1.5, "a=1", "")] == [-1.5, "a=1", ""]
 
 
 def in_tensorboard(run: RunFolder, folder: Path) -> Any:
     """What TensorBoard finds in a run's export."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    file = export(run, 2, "tensorboard")
+    file = export_run(run, 2, "tensorboard")
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
         archive.extractall(folder)
         events = next(name for name in archive.namelist() if "tfevents" in name)
@@ -206,7 +206,7 @@ def read(content: bytes) -> Page:
 
 
 def test_the_report_says_everything_and_escapes_what_a_person_wrote(run):
-    page = read(export(run, 2, "html").content)
+    page = read(export_run(run, 2, "html").content)
     assert [tag for tag, _ in page.tags].count("script") == 3
     assert [attributes["src"][:22] for tag, attributes in page.tags if tag == "img"] == ["data:image/png;base64,"]
     assert not [attributes for _, attributes in page.tags if "href" in attributes or "onerror" in attributes]
@@ -228,7 +228,7 @@ def drawn(content: bytes) -> dict:
 
 
 def test_a_report_of_pixels_gives_the_figures_that_they_are_judged_by(with_pixels):
-    content = export(with_pixels, 2, "html").content
+    content = export_run(with_pixels, 2, "html").content
     page, figures = read(content), drawn(content)
     epochs = [row for row in with_pixels.rows() if row.type == "epoch"]
     last = epochs[-1]
@@ -260,7 +260,7 @@ def test_a_report_of_pixels_gives_the_figures_that_they_are_judged_by(with_pixel
 
 
 def test_a_report_of_pixels_gives_the_overlap_of_each_class(with_pixels):
-    content = export(with_pixels, 2, "html").content
+    content = export_run(with_pixels, 2, "html").content
     page, cells = read(content), drawn(content)["confusion"]["data"]
     last = with_pixels.rows()[-1]
     counts = np.array(last.confusion)
@@ -278,16 +278,16 @@ def test_a_report_of_pixels_gives_the_overlap_of_each_class(with_pixels):
 
 def test_a_report_of_a_run_without_rows_or_kernels():
     run = make_run()
-    page = read(export(run, 3, "html").content)
+    page = read(export_run(run, 3, "html").content)
     assert "Precision" in page.text
     assert "kernels" not in page.text
     (run.path / "metrics.jsonl").unlink()
-    assert "Knobs" in read(export(run, 3, "html").content).text
+    assert "Knobs" in read(export_run(run, 3, "html").content).text
 
 
 def test_kernels_as_a_picture():
     demo = demo_run()
-    picture = np.array(Image.open(io.BytesIO(kernels(facts(demo, 24)))))
+    picture = np.array(Image.open(io.BytesIO(kernels(load_context(demo, 24)))))
     weights = demo.weights(24)["block1_conv1.weight"]
     assert picture.shape == (2 * 4 * 8, 16 * 4 * 8, 3)  # 24 kernels of 3×3 in rows of 16, with a line between
     wanted = 127.5 + 127.5 * weights[0].transpose(1, 2, 0) / np.abs(weights[0]).max()
@@ -298,6 +298,6 @@ def test_every_format_exports_the_demo():
     demo = demo_run()
     for name in FORMATS:
         if name != "onnx":
-            file = export(demo, 24, name)
+            file = export_run(demo, 24, name)
             assert file.content
             assert re.fullmatch(r"Demo-CIFAR-10[a-z0-9-]*\.(py|ipynb|zip|html|csv)", file.name)

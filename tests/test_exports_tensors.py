@@ -19,8 +19,8 @@ from ui_support import open_page
 
 from playground.config import RunConfig, from_flat, from_json
 from playground.data import store
-from playground.exports import export
-from playground.exports.tensors import is_pickle, take_in
+from playground.exports import export_run
+from playground.exports.tensors import import_weights, is_pickle
 from playground.inference.classify import predict
 from playground.models import build
 from playground.runs import RunError, RunFolder, create_run, demo_run, list_runs
@@ -32,7 +32,7 @@ CONFIG = from_flat({"channels": "2", "norm": "batch", "fc_width": 0})
 
 
 def bring(*files: tuple[str, bytes]) -> RunFolder:
-    (run,) = take_in([(name, io.BytesIO(content)) for name, content in files])
+    (run,) = import_weights([(name, io.BytesIO(content)) for name, content in files])
     return run
 
 
@@ -64,7 +64,7 @@ def refused(*files: tuple[str, bytes]) -> str:
 
 def test_a_network_comes_back_as_it_was(unpacked):
     run = trained("to go", norm="batch", dataset="cifar10-mini")
-    file = export(run, 1, "safetensors")
+    file = export_run(run, 1, "safetensors")
     assert file.name == "to-go-epoch-1-weights.zip"
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
         assert archive.namelist() == ["model.safetensors", "config.json", "README.txt"]
@@ -94,13 +94,13 @@ def test_the_pages_open_an_imported_network(page, with_images, monkeypatch):
     from playground.jobs import client
 
     monkeypatch.setattr(client, "ensure_service", lambda: None)
-    imported = bring(("x.zip", export(demo_run(), 24, "safetensors").content))
+    imported = bring(("x.zip", export_run(demo_run(), 24, "safetensors").content))
     at = open_page(page, run=imported.id)
     assert not at.error, [error.value for error in at.error]
 
 
 def test_the_demo_comes_back_with_its_mean_and_its_test_images():
-    imported = bring(("x.zip", export(demo_run(), 24, "safetensors").content))
+    imported = bring(("x.zip", export_run(demo_run(), 24, "safetensors").content))
     assert imported.predictions_dataset == "cifar10-mini"
     images = np.array(store.open_arrays("cifar10-mini").test_images[:5])
     assert np.array_equal(predict(imported, 24, images), predict(demo_run(), 24, images))
@@ -338,7 +338,7 @@ def test_metadata_are_not_believed(weights):
 
 def test_a_run_of_another_set_says_what_it_needs(unpacked):
     run = trained("own images")
-    file = export(run, 2, "safetensors")
+    file = export_run(run, 2, "safetensors")
     assert bring(("x.zip", file.content)).config == run.config
     other = create_run(CONFIG)
     (run.path.parent.parent / "data").unlink()

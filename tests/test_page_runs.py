@@ -10,7 +10,7 @@ from ui_support import app_home, click, commands, errors, make_run, open_page, r
 
 from playground import runs
 from playground.config import ModelConfig, RunConfig, from_flat
-from playground.exports import ExportError, File, export
+from playground.exports import ExportError, File, export_run
 from playground.jobs import queue
 from playground.runs import RunFolder, demo_run, export_zip
 from playground.runs.folder import DEMO
@@ -402,7 +402,7 @@ def test_download_and_import():
 
 def test_weights_go_out_and_come_in(monkeypatch):
     monkeypatch.setattr("playground.runs.registry.DEMO", DEMO)
-    file = export(demo_run(), 24, "safetensors")
+    file = export_run(demo_run(), 24, "safetensors")
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
         parts = [(name, archive.read(name)) for name in ("model.safetensors", "config.json")]
     at = open_page("runs")
@@ -435,7 +435,7 @@ def export_button(at):
 def test_all_ticked_runs_are_exported_into_one_zip(monkeypatch):
     one, two, waits = named("one"), named("one"), named("waits", "queued")
     made = lambda run, epoch, name: File(f"{run.name}.{name}", f"{run.id} {epoch}".encode(), "z")  # noqa: E731
-    monkeypatch.setattr("playground.ui.pages.runs.export.export", made)
+    monkeypatch.setattr("playground.ui.pages.runs.export.export_run", made)
     at = tick(open_page("runs"), one, two, waits)
     at.session_state[f"export_{one.id}_{two.id}"] = True
     assert export_button(run(at))
@@ -453,7 +453,7 @@ def test_what_cannot_be_exported_is_left_out_and_named(monkeypatch):
             raise ExportError("its data set is not here")
         return File("good.py", b"1", "z")
 
-    monkeypatch.setattr("playground.ui.pages.runs.export.export", export)
+    monkeypatch.setattr("playground.ui.pages.runs.export.export_run", export)
     at = tick(open_page("runs"), good, bad)
     at.session_state[f"export_{good.id}_{bad.id}"] = True
     assert "Left out: bad: its data set is not here" in texts(run(at))
@@ -463,9 +463,8 @@ def test_what_cannot_be_exported_is_left_out_and_named(monkeypatch):
 def test_every_format_is_offered_and_made_only_when_it_is_asked_for(monkeypatch):
     made = named("to export")
     asked = []
-    monkeypatch.setattr(
-        "playground.ui.pages.runs.export.export", lambda *what: asked.append(what) or File("x.y", b"12", "z", "Note.")
-    )
+    made_file = File("x.y", b"12", "z", "Note.")
+    monkeypatch.setattr("playground.ui.pages.runs.export.export_run", lambda *what: asked.append(what) or made_file)
     at = choose(open_page("runs"), made)
     assert export_button(at) is None
     assert not asked

@@ -8,7 +8,7 @@ from exports_support import trained, unpacked, with_images
 
 from playground.data import catalog, store
 from playground.data.catalog import DataError
-from playground.exports import FORMATS, export
+from playground.exports import FORMATS, export_run
 from playground.inference.classify import predict
 from playground.inference.load import find_dataset
 from playground.runs import RunFolder, export_zip, import_zip
@@ -43,7 +43,7 @@ def test_it_knows_its_classes_and_normalisation(elsewhere):
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_exports(elsewhere, name):
     run, _, _ = elsewhere
-    file = export(run, 2, name)
+    file = export_run(run, 2, name)
     assert file.content
     if name in ("script", "notebook"):
         assert file.note == "Its images are not on this machine: name their folder by --data."

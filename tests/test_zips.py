@@ -11,7 +11,7 @@ import pytest
 from playground.data.catalog import DataError
 from playground.data.importing.class_lists import parse_classes
 from playground.data.importing.save import import_any
-from playground.exports.tensors import take_in
+from playground.exports.tensors import import_weights
 from playground.home import home
 from playground.runs import RunError
 from playground.zips import MAX_DEPTH, NO_ZIP, ZipError, open_zip
@@ -160,7 +160,7 @@ def test_both_doors_refuse_a_damaged_zip_in_one_line_and_keep_nothing(kind: str,
     raw = LOCAL + DAMAGED[kind] if kind == "many" else DAMAGED[kind]
     for door, error_type in (
         (lambda: import_any(io.BytesIO(raw), "pets"), DataError),
-        (lambda: take_in([("run.zip", io.BytesIO(raw))]), RunError),
+        (lambda: import_weights([("run.zip", io.BytesIO(raw))]), RunError),
     ):
         with pytest.raises(error_type) as error:
             door()

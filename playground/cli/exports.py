@@ -7,7 +7,7 @@ from typing import Any
 
 from playground import interrupts
 from playground.cli.parser import Parser
-from playground.exports import FORMATS, ExportError, export
+from playground.exports import FORMATS, ExportError, export_run
 from playground.runs import open_run
 
 
@@ -38,7 +38,7 @@ def _export(options: argparse.Namespace) -> None:
     if not kept:
         raise ExportError(f"{run.name} keeps no epoch yet, so there is nothing to export")
     epoch = options.epoch if options.epoch is not None else best if best in kept else kept[-1]
-    file = export(run, epoch, options.format)
+    file = export_run(run, epoch, options.format)
     path = options.output or Path()
     path = path / file.name if path.is_dir() else path
     path.write_bytes(file.content)
@@ -49,8 +49,8 @@ def _export(options: argparse.Namespace) -> None:
 
 @interrupts.raising()
 def _import(options: argparse.Namespace) -> None:
-    from playground.exports.tensors import take_in
+    from playground.exports.tensors import import_weights
 
     with ExitStack() as opened:
-        for run in take_in([(path.name, opened.enter_context(path.open("rb"))) for path in options.files]):
+        for run in import_weights([(path.name, opened.enter_context(path.open("rb"))) for path in options.files]):
             print(run.id)

@@ -15,10 +15,10 @@ import numpy as np
 
 from playground.data.catalog import DataError
 from playground.data.store import Arrays, open_arrays
-from playground.exports.context import ExportError, Facts, facts
+from playground.exports.context import ExportContext, ExportError, load_context
 from playground.runs import RunError, RunFolder
 
-__all__ = ["FORMATS", "ExportError", "File", "Format", "export"]
+__all__ = ["FORMATS", "ExportError", "File", "Format", "export_run"]
 
 MAX_IMAGES = 256 * 2**20
 """A script's images are packed with it up to this many bytes."""
@@ -41,16 +41,16 @@ class Format:
     label: str
     good_for: str
     of_an_epoch: bool
-    make: Callable[[Facts, str], File]
+    make: Callable[[ExportContext, str], File]
 
 
-def export(run: RunFolder, epoch: int, name: str) -> File:
+def export_run(run: RunFolder, epoch: int, name: str) -> File:
     """Make the file of a run after an epoch; `name` is one of `FORMATS`.
 
     Raises:
         ExportError: it cannot be made; one line that says why.
     """
-    found = facts(run, epoch)
+    found = load_context(run, epoch)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", found.name).strip("-")[:60] or run.id
     try:
         return FORMATS[name].make(found, f"{stem}-epoch-{epoch}" if FORMATS[name].of_an_epoch else stem)
@@ -58,19 +58,19 @@ def export(run: RunFolder, epoch: int, name: str) -> File:
         raise ExportError(str(error)) from None
 
 
-def _script(found: Facts, stem: str) -> File:
-    from playground.exports.codegen.script import script
+def _script(found: ExportContext, stem: str) -> File:
+    from playground.exports.codegen.script import write_script
 
-    return _with_images(found, stem, "train.py", script(found).encode(), "text/x-python")
-
-
-def _notebook(found: Facts, stem: str) -> File:
-    from playground.exports.codegen.notebook import notebook
-
-    return _with_images(found, stem, "train.ipynb", notebook(found), "application/x-ipynb+json")
+    return _with_images(found, stem, "train.py", write_script(found).encode(), "text/x-python")
 
 
-def _with_images(found: Facts, stem: str, name: str, content: bytes, mime: str) -> File:
+def _notebook(found: ExportContext, stem: str) -> File:
+    from playground.exports.codegen.notebook import write_notebook
+
+    return _with_images(found, stem, "train.ipynb", write_notebook(found), "application/x-ipynb+json")
+
+
+def _with_images(found: ExportContext, stem: str, name: str, content: bytes, mime: str) -> File:
     """Pack the images with the code, unless torchvision downloads them or they are many."""
     suffix = Path(name).suffix
     packed = f"{stem}-{'notebook' if suffix == '.ipynb' else 'script'}"  # two zips, which must not overwrite each other
@@ -106,10 +106,10 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _onnx(found: Facts, stem: str) -> File:
-    from playground.exports.onnx import BATCHES, make_apart
+def _onnx(found: ExportContext, stem: str) -> File:
+    from playground.exports.onnx import BATCHES, export_in_subprocess
 
-    made = make_apart(found)
+    made = export_in_subprocess(found)
     batches = " and ".join([", ".join(map(str, BATCHES[:-1])), str(BATCHES[-1])])
     note = (
         f"Checked with onnxruntime on batches of {batches} images: its logits differ from PyTorch's by at most "
@@ -118,29 +118,31 @@ def _onnx(found: Facts, stem: str) -> File:
     return File(f"{stem}.onnx", made.content, "application/octet-stream", note)
 
 
-def _safetensors(found: Facts, stem: str) -> File:
-    from playground.exports.tensors import pack
+def _safetensors(found: ExportContext, stem: str) -> File:
+    from playground.exports.tensors import pack_weights
 
-    return File(f"{stem}-weights.zip", pack(found), "application/zip", "Import takes it in again, here or elsewhere.")
+    return File(
+        f"{stem}-weights.zip", pack_weights(found), "application/zip", "Import takes it in again, here or elsewhere."
+    )
 
 
-def _tensorboard(found: Facts, stem: str) -> File:
-    from playground.exports.tensorboard import tensorboard
+def _tensorboard(found: ExportContext, stem: str) -> File:
+    from playground.exports.tensorboard import write_events
 
     note = "Unpack it, then: tensorboard --logdir FOLDER"
-    return File(f"{stem}-tensorboard.zip", tensorboard(found, stem), "application/zip", note)
+    return File(f"{stem}-tensorboard.zip", write_events(found, stem), "application/zip", note)
 
 
-def _csv(found: Facts, stem: str) -> File:
-    from playground.exports.spreadsheet import table
+def _csv(found: ExportContext, stem: str) -> File:
+    from playground.exports.spreadsheet import make_table
 
-    return File(f"{stem}.csv", table(found), "text/csv")
+    return File(f"{stem}.csv", make_table(found), "text/csv")
 
 
-def _html(found: Facts, stem: str) -> File:
-    from playground.exports.report import report
+def _html(found: ExportContext, stem: str) -> File:
+    from playground.exports.report import make_report
 
-    return File(f"{stem}.html", report(found), "text/html", "One file; it needs no network.")
+    return File(f"{stem}.html", make_report(found), "text/html", "One file; it needs no network.")
 
 
 FORMATS = {

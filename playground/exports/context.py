@@ -18,7 +18,7 @@ class ExportError(PlaygroundError, ValueError):
 
 
 @dataclass(frozen=True)
-class Facts:
+class ExportContext:
     """A run, looked at after one epoch.
 
     Attributes:
@@ -71,7 +71,7 @@ class Facts:
         return self.dataset.mean, self.dataset.std
 
 
-def facts(run: RunFolder, epoch: int) -> Facts:
+def load_context(run: RunFolder, epoch: int) -> ExportContext:
     """Look at a run after an epoch.
 
     Raises:
@@ -95,4 +95,4 @@ def facts(run: RunFolder, epoch: int) -> Facts:
     for row in feed.changes:
         if not scores or row.step < scores.step:
             changes.setdefault(row.knob, {})[row.step] = row.new
-    return Facts(run, name, epoch, config, dataset, chain, feed.status, feed, changes, scores)
+    return ExportContext(run, name, epoch, config, dataset, chain, feed.status, feed, changes, scores)

@@ -1,6 +1,7 @@
 """A network as ONNX, for other programs and for browsers; checked against torch before it is handed out.
 
-It needs torch's exporter, which takes many seconds and changes torch while it works: in a server, call `make_apart`.
+It needs torch's exporter, which takes many seconds and changes torch while it works: in a server, call
+`export_in_subprocess`.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 
 from playground.data.catalog import DataError
 from playground.data.store import open_arrays
-from playground.exports.context import ExportError, Facts, facts
+from playground.exports.context import ExportContext, ExportError, load_context
 from playground.jobs.process import ROOT
 from playground.runs import RunError, RunFolder
 
@@ -32,7 +33,7 @@ class Checked:
     difference: float
 
 
-def make(facts: Facts) -> Checked:
+def make_onnx(facts: ExportContext) -> Checked:
     """Export the network after an epoch: pixels (N, C, H, W) float32 in [0, 1] to logits (N, num_classes) float32.
 
     Raises:
@@ -79,14 +80,14 @@ def make(facts: Facts) -> Checked:
     assert program is not None
     proto = program.model_proto
     proto.doc_string = "Classifies images: see the metadata."
-    for key, value in metadata(facts).items():
+    for key, value in make_metadata(facts).items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value
     content = proto.SerializeToString()
     return Checked(content, _difference(content, facts))
 
 
-def metadata(facts: Facts) -> dict[str, str]:
+def make_metadata(facts: ExportContext) -> dict[str, str]:
     """Say what goes in and out, for whoever has the file alone."""
     channels, height, width = facts.dataset.shape
     size = f"{facts.dataset.num_classes}{f', {height}, {width}' if facts.masks else ''}"
@@ -101,7 +102,7 @@ def metadata(facts: Facts) -> dict[str, str]:
     }
 
 
-def _difference(content: bytes, facts: Facts) -> float:
+def _difference(content: bytes, facts: ExportContext) -> float:
     """Let onnxruntime compute, and compare with what the run's own network says of the same bytes.
 
     Raises:
@@ -129,7 +130,7 @@ def _difference(content: bytes, facts: Facts) -> float:
     return worst
 
 
-def _pictures(facts: Facts, count: int) -> np.ndarray:
+def _pictures(facts: ExportContext, count: int) -> np.ndarray:
     """Return test images (count, C, H, W) uint8, or noise where none are here."""
     for name in (facts.run.predictions_dataset, facts.dataset.name):
         try:
@@ -141,11 +142,11 @@ def _pictures(facts: Facts, count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *facts.dataset.shape), np.uint8)
 
 
-def make_apart(facts: Facts) -> Checked:
-    """Do `make` in a process of its own, which gives back its memory and leaves this one's torch alone.
+def export_in_subprocess(facts: ExportContext) -> Checked:
+    """Do `make_onnx` in a process of its own, which gives back its memory and leaves this one's torch alone.
 
     Raises:
-        ExportError: as `make`.
+        ExportError: as `make_onnx`.
     """
     with tempfile.TemporaryDirectory() as drafts:
         path = Path(drafts) / "model.onnx"
@@ -161,7 +162,7 @@ def main(arguments: list[str]) -> int:
     """Write the file of a run (its folder), an epoch and a path, and print the difference."""
     folder, epoch, path = arguments
     try:
-        made = make(facts(RunFolder(Path(folder)), int(epoch)))
+        made = make_onnx(load_context(RunFolder(Path(folder)), int(epoch)))
     except (ExportError, RunError) as error:
         print(error, file=sys.stderr)
         return 1

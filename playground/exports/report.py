@@ -16,7 +16,7 @@ from playground import plots
 from playground.config import KNOBS, flatten
 from playground.data.store import title_of
 from playground.events import EpochRow
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.metrics import scores as metrics
 from playground.plots.confusion import draw_confusion
 
@@ -63,7 +63,7 @@ draw()
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def report(facts: Facts) -> bytes:
+def make_report(facts: ExportContext) -> bytes:
     """Write the page as UTF-8. Everything that a person has written is escaped.
 
     Raises:
@@ -116,7 +116,7 @@ _ABOUT_PIXELS = (
 )
 
 
-def _figures(facts: Facts) -> dict[str, plots.Figure]:
+def _figures(facts: ExportContext) -> dict[str, plots.Figure]:
     found: dict[str, plots.Figure] = {}
     if facts.feed.epochs:
         feed, total = facts.feed, facts.status.epochs or facts.config.training.epochs
@@ -151,7 +151,7 @@ def _one_panel_each(figures: dict[str, plots.Figure], epochs: Sequence[EpochRow]
         figures[name] = {"data": traces, "layout": layout}
 
 
-def _summary(facts: Facts) -> str:
+def _summary(facts: ExportContext) -> str:
     """Say what was reached, in a line or two."""
     status = facts.status
     accuracy = "pixel accuracy" if facts.masks else "accuracy"
@@ -182,7 +182,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], kind: str = "") -
     return f'<div class="wide"><table class="{kind}"><tr>{cells}</tr>{lines}</table></div>'
 
 
-def _knobs(facts: Facts) -> list[tuple[str, str, str]]:
+def _knobs(facts: ExportContext) -> list[tuple[str, str, str]]:
     """Return each knob's label, value and, where it differs, the default."""
     rows = []
     for name, value in flatten(facts.config).items():
@@ -195,7 +195,7 @@ def _knobs(facts: Facts) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _layers(facts: Facts) -> list[tuple[str, str, str, str]]:
+def _layers(facts: ExportContext) -> list[tuple[str, str, str, str]]:
     return [
         (
             layer.name,
@@ -207,7 +207,7 @@ def _layers(facts: Facts) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _confusion(facts: Facts) -> list[str]:
+def _confusion(facts: ExportContext) -> list[str]:
     """Return the matrix and the table of the classes."""
     if facts.masks:
         what = f"The pixels of the test images after epoch {facts.epoch}, in per cent of the true class"
@@ -224,7 +224,7 @@ def _confusion(facts: Facts) -> list[str]:
     ]
 
 
-def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
+def _pixel_classes(facts: ExportContext) -> list[tuple[str, ...]]:
     """Return a row for each class, and the means over those that occur in the truth."""
     counts = np.array(facts.scores.confusion if facts.scores else [])
     pixels = counts.sum(1)
@@ -245,7 +245,7 @@ def _pixel_classes(facts: Facts) -> list[tuple[str, ...]]:
     return rows
 
 
-def _classes(facts: Facts) -> list[tuple[str, ...]]:
+def _classes(facts: ExportContext) -> list[tuple[str, ...]]:
     counts = np.array(facts.scores.confusion if facts.scores else [])
     predicted, support = counts.sum(0), counts.sum(1)
     figures = zip(
@@ -268,7 +268,7 @@ def _classes(facts: Facts) -> list[tuple[str, ...]]:
     ]
 
 
-def kernels(facts: Facts) -> bytes:
+def kernels(facts: ExportContext) -> bytes:
     """Draw the first layer's kernels as tiles of one PNG, grey is 0; empty where a kernel is a single number."""
     weights = facts.run.weights(facts.epoch).get("block1_conv1.weight")
     if weights is None or weights.shape[2] == 1:

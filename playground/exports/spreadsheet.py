@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from playground.events import Scores
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.runs import Resumed, Row
 
 COLUMNS = (
@@ -18,7 +18,7 @@ PIXEL_COLUMNS = ("val_iou", "val_boundary_f1", "test_iou", "test_boundary_f1")
 """What a run that labels pixels has besides, as fractions; its accuracies are shares of the pixels."""
 
 
-def table(facts: Facts) -> bytes:
+def make_table(facts: ExportContext) -> bytes:
     """Write the rows that count as CSV in UTF-8, with the mark by which spreadsheets know it."""
     text = io.StringIO()
     columns = (*COLUMNS, *PIXEL_COLUMNS) if facts.masks else COLUMNS
@@ -26,11 +26,13 @@ def table(facts: Facts) -> bytes:
     writer.writeheader()
     for row in facts.feed.rows:
         if not isinstance(row, Resumed):
-            writer.writerow({key: safe(value) for key, value in ({"run": facts.name} | flat(row)).items()})
+            writer.writerow(
+                {key: escape_formula(value) for key, value in ({"run": facts.name} | flatten_row(row)).items()}
+            )
     return text.getvalue().encode("utf-8-sig")
 
 
-def flat(row: Row) -> dict[str, Any]:
+def flatten_row(row: Row) -> dict[str, Any]:
     """Give the scores of each split columns of their own."""
     scores = {
         f"{split}_{metric}": value
@@ -42,6 +44,6 @@ def flat(row: Row) -> dict[str, Any]:
     return vars(row) | scores
 
 
-def safe(value: Any) -> Any:
+def escape_formula(value: Any) -> Any:
     """Keep a spreadsheet from taking text for a formula: an apostrophe before it says that it is text."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

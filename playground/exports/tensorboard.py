@@ -11,15 +11,15 @@ import numpy as np
 
 from playground.config import to_json
 from playground.events import EpochRow, Progress
-from playground.exports.codegen.script import described
-from playground.exports.context import Facts
+from playground.exports.codegen.script import describe_settings
+from playground.exports.context import ExportContext
 
 _SCORES = ("loss", "accuracy", "iou", "boundary_f1")
 """The last two of runs that label pixels, and not of the batches they train on; their accuracy is that of pixels."""
 _PROGRESS = ("loss", "accuracy", "learning_rate", "grad_norm", "weight_norm", "images_per_second")
 
 
-def tensorboard(facts: Facts, folder: str) -> bytes:
+def write_events(facts: ExportContext, folder: str) -> bytes:
     """Write a zip with one folder, for `tensorboard --logdir`: scalars by step, the knobs as text, and confusion."""
     from tensorboardX import SummaryWriter
 
@@ -28,7 +28,7 @@ def tensorboard(facts: Facts, folder: str) -> bytes:
         with SummaryWriter(drafts) as writer:
             for tag, value, step, seconds in scalars(facts):
                 writer.add_scalar(tag, value, step, walltime=begun + seconds)
-            rows = "\n".join(f"| {label} | {value} |" for label, value in described(facts).items())
+            rows = "\n".join(f"| {label} | {value} |" for label, value in describe_settings(facts).items())
             writer.add_text("knobs", f"| knob that differs from the default | value |\n|:--|:--|\n{rows}", 0, begun)
             writer.add_text("config", f"```json\n{to_json(facts.config).strip()}\n```", 0, begun)
             for row in facts.feed.epochs:
@@ -45,7 +45,7 @@ def tensorboard(facts: Facts, folder: str) -> bytes:
     return buffer.getvalue()
 
 
-def scalars(facts: Facts) -> Iterator[tuple[str, float, int, float]]:
+def scalars(facts: ExportContext) -> Iterator[tuple[str, float, int, float]]:
     """Yield (tag, value, step, seconds of training) of all that was measured."""
     for row in facts.feed.rows:
         found: dict[str, float] = {}

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from playground.config import ConfigError, RunConfig, from_json, to_json
 from playground.data.catalog import DataError, DatasetInfo, find_info
 from playground.errors import one_line
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.geometry import MAX_PARAMETERS
 from playground.people import MACHINE
 from playground.runs import RunError, RunFolder, Status, import_runs, import_zip
@@ -44,7 +44,7 @@ In PyTorch: build the network, net, as the exported script does, then
 """
 
 
-def pack(facts: Facts) -> bytes:
+def pack_weights(facts: ExportContext) -> bytes:
     """Write the zip: model.safetensors, config.json and a few words.
 
     Raises:
@@ -76,7 +76,7 @@ def pack(facts: Facts) -> bytes:
 # In
 
 
-def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> list[RunFolder]:
+def import_weights(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> list[RunFolder]:
     """Import a zip of runs, a zip of weights and config, or these two files, under new ids.
 
     Args:
@@ -106,7 +106,7 @@ def take_in(files: Sequence[tuple[str, BinaryIO]], owner: str = MACHINE) -> list
         return [import_zip(files[0][1], owner)]  # which says what it is not
     if len(files) != 2 or len(contents) != 2:
         raise RunError("choose one zip, or model.safetensors and its config.json together")
-    return [adopt(contents["model.safetensors"], contents["config.json"], owner)]
+    return [adopt_run(contents["model.safetensors"], contents["config.json"], owner)]
 
 
 def is_pickle(head: bytes) -> bool:
@@ -136,10 +136,10 @@ def _take_zip(name: str, file: BinaryIO, owner: str) -> list[RunFolder]:
             contents = [archive.read(entries[part]) for part in _PARTS[:2]]
     except ZipError as error:
         raise RunError(f"this is no readable zip ({error})") from None
-    return [adopt(*contents, owner=owner)]
+    return [adopt_run(*contents, owner=owner)]
 
 
-def adopt(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:
+def adopt_run(model: bytes, config_json: bytes, owner: str = MACHINE) -> RunFolder:
     """Make a run of weights and config: finished, with this one epoch, for the pages that look at networks.
 
     Raises:

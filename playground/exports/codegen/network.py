@@ -7,7 +7,7 @@ from typing import Any
 from playground.choices import ACTIVATIONS, NORMS, POOLINGS
 from playground.exports.codegen.lift import Lifter, class_name
 from playground.exports.codegen.values import Code
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.geometry import INPUT, Layer
 
 
@@ -19,7 +19,7 @@ class Network:
         drops: whether units are silenced, at least for a part of the run.
     """
 
-    def __init__(self, facts: Facts, lifter: Lifter, drops: bool) -> None:
+    def __init__(self, facts: ExportContext, lifter: Lifter, drops: bool) -> None:
         self.facts, self.model, self.lifter, self.drops = facts, facts.config.model, lifter, drops
         self.chain = [layer for layer in facts.chain if drops or layer.kind != "dropout"]
         norm = NORMS[self.model.norm]

@@ -3,24 +3,24 @@
 import json
 from typing import Any
 
-from playground.exports.codegen.script import imports, program
-from playground.exports.context import Facts
+from playground.exports.codegen.script import write_imports, write_program
+from playground.exports.context import ExportContext
 
 _DOLLAR = "<span>&#36;</span>"
 """Jupyter looks for formulas before it reads markdown, and again in what that made of it, so a backslash before a
 dollar does not help: as a number the first look misses it, and in an element of its own the second one."""
 
 
-def notebook(facts: Facts) -> bytes:
+def write_notebook(facts: ExportContext) -> bytes:
     """Write the notebook, as JSON of nbformat 4.5.
 
     Raises:
         ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
     """
-    introduction, parts = program(facts, notebook=True)
+    introduction, parts = write_program(facts, notebook=True)
     title, *rest = introduction.splitlines()
     cells = [_cell("markdown", f"# {_plain(title)}\n" + _plain("\n".join(rest)))]
-    cells.append(_cell("code", imports("\n".join(section.code for section in parts))))
+    cells.append(_cell("code", write_imports("\n".join(section.code for section in parts))))
     for section in parts:
         cells.append(_cell("markdown", f"## {section.title}\n\n{section.text}"))
         cells.append(_cell("code", section.code))

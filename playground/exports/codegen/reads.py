@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from playground.choices import LOSSES, OPTIMIZERS
 from playground.exports.codegen.values import of_knob
-from playground.exports.context import ExportError, Facts
+from playground.exports.context import ExportContext, ExportError
 from playground.tasks import TASKS
 
 NO_WEIGHT = {
@@ -36,7 +36,7 @@ class Reads:
         return of_knob(value, name) if self._named else value
 
 
-def refuse_unknown(facts: Facts, names: set[str]) -> None:
+def refuse_unknown(facts: ExportContext, names: set[str]) -> None:
     """Refuse a run with a setting that is not at its default, would do something, and was not read.
 
     Args:
@@ -55,7 +55,7 @@ def refuse_unknown(facts: Facts, names: set[str]) -> None:
                 )
 
 
-def _without_effect(facts: Facts) -> set[str]:
+def _without_effect(facts: ExportContext) -> set[str]:
     """Return the settings that do nothing beside the others' values."""
     training, data = facts.config.training, facts.config.data
     loss, optimizer = LOSSES[training.loss], OPTIMIZERS[training.optimizer]

@@ -20,7 +20,7 @@ from playground.exports.codegen.lift import Lifter, class_name, constant
 from playground.exports.codegen.network import Network
 from playground.exports.codegen.reads import Reads, refuse_unknown
 from playground.exports.codegen.values import Code, written
-from playground.exports.context import Facts
+from playground.exports.context import ExportContext
 from playground.geometry import layers
 
 WIDTH = 120
@@ -69,22 +69,22 @@ class Section:
     code: str
 
 
-def script(facts: Facts) -> str:
+def write_script(facts: ExportContext) -> str:
     """Write the script.
 
     Raises:
         ExportError: the data set's mean and deviation, or what one of the settings does, are not known here.
     """
-    introduction, parts = program(facts)
+    introduction, parts = write_program(facts)
     code = "\n".join(part.code for part in parts)
-    blocks = [f'"""{introduction}\n"""\n\n{imports(code)}\n']
+    blocks = [f'"""{introduction}\n"""\n\n{write_imports(code)}\n']
     for part in parts:
         words = textwrap.wrap(f"{part.title}. {part.text}", WIDTH, initial_indent="# ", subsequent_indent="# ")
         blocks.append("\n".join([*words, part.code]))
     return f"{blocks[0]}\n" + "\n\n\n".join(blocks[1:]) + "\n"
 
 
-def program(facts: Facts, notebook: bool = False) -> tuple[str, list[Section]]:
+def write_program(facts: ExportContext, notebook: bool = False) -> tuple[str, list[Section]]:
     """Return what is to be said of the run, and its sections in the order in which they are run.
 
     Raises:
@@ -105,7 +105,7 @@ def program(facts: Facts, notebook: bool = False) -> tuple[str, list[Section]]:
     return introduction.rstrip(), found
 
 
-def _knobs(facts: Facts, code: str) -> str:
+def _knobs(facts: ExportContext, code: str) -> str:
     """Write each setting that the code names as a constant, and what it was changed to on the way."""
     lines, named = [], set(re.findall(r"\b[A-Z][A-Z0-9_]*\b", code)) - {*re.findall(r"^(\w+) = ", code, re.MULTILINE)}
     for name, knob in KNOBS.items():
@@ -129,12 +129,12 @@ def _in_brackets(start: str, parts: list[str], end: str) -> str:
     return line if len(line) <= WIDTH else f"{start}\n" + "".join(f"    {part},\n" for part in parts) + end
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Make text from outside fit to stand in a docstring."""
     return text.replace("\\", "/").replace('"', "'").replace("#%%", "#")
 
 
-def _context(facts: Facts) -> dict[str, Any]:
+def _context(facts: ExportContext) -> dict[str, Any]:
     """Return what the template asks for, besides what it asks of the run itself."""
     training, data, changes, lifter = facts.config.training, facts.config.data, facts.changes, Lifter()
     loss, optimizer, factor = LOSSES[training.loss], OPTIMIZERS[training.optimizer], SCHEDULES[training.schedule].factor
@@ -180,7 +180,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         },
         "own_optimizers": [optimizer.optimizer, *[optimizer.for_hidden] * hidden],
         "parameters": f"{sum(layer.parameters for layer in facts.chain):,}",
-        "quoted": quoted,
+        "quoted": quote,
         "rate": "learning_rate" if "learning_rate" in changes else "LEARNING_RATE",
         "run": facts,
         "shape": ", ".join(map(str, facts.dataset.shape)),
@@ -193,14 +193,14 @@ def _context(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _augmentations(facts: Facts) -> list[tuple[Augmentation, str]]:
+def _augmentations(facts: ExportContext) -> list[tuple[Augmentation, str]]:
     """Return those that are on, each with the arguments that it is given to draw."""
     amounts = {name: getattr(facts.config.data, name) for name in AUGMENTATIONS}
     found = [(entry, entry.settings(amounts[name])) for name, entry in AUGMENTATIONS.items() if amounts[name]]
     return [(entry, ", ".join(["images", "generator", *map(written, given)])) for entry, given in found]
 
 
-def _machine(facts: Facts) -> dict[str, Any]:
+def _machine(facts: ExportContext) -> dict[str, Any]:
     """Say where the run was computed, and in which precision: `cast` is "", "maybe" or "always"."""
     kind, precision = facts.device.split(":")[0], facts.config.training.precision
     cast = {"float32": "", "bfloat16": "always"}.get(precision, "" if kind == "mps" else "maybe")
@@ -214,7 +214,7 @@ def _machine(facts: Facts) -> dict[str, Any]:
     }
 
 
-def imports(code: str) -> str:
+def write_imports(code: str) -> str:
     """Return the imports that the code needs."""
     needed = []
     for sign, line in _IMPORTS.items():
@@ -229,7 +229,7 @@ def _is_from(line: str) -> bool:
     return line.startswith("from ")
 
 
-def described(facts: Facts) -> dict[str, str]:
+def describe_settings(facts: ExportContext) -> dict[str, str]:
     """Return the knobs that differ from their default, each with its value, as a person reads them."""
     values = flatten(facts.config)
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from playground.config import ConfigError, to_query
-from playground.exports.tensors import take_in as import_files
+from playground.exports.tensors import import_weights as import_files
 from playground.jobs import client
 from playground.people import name_person
 from playground.runs import RunError, RunFolder, export_zip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from playground.exports import FORMATS, ExportError, File, export
+from playground.exports import FORMATS, ExportError, File, export_run
 from playground.runs import RunError, RunFolder, open_run
 from playground.ui.common.escape import escape
 
@@ -17,7 +17,7 @@ WORDS = {"onnx": "Making the file and checking it with onnxruntime: 10 to 30 sec
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _made(run_id: str, epoch: int, name: str, written: tuple[int, ...]) -> File:
     """Make a file once for all who ask for it, until what it is made of changes."""
-    return export(open_run(run_id), epoch, name)
+    return export_run(open_run(run_id), epoch, name)
 
 
 def _written(run: RunFolder, epoch: int) -> tuple[int, ...]:
