@@ -72,9 +72,9 @@ def draw_network(config: RunConfig) -> None:
             "Parameters", format_count(sum(layer.parameters for layer in chain)), help="Numbers that are learned."
         )
         st.metric(
-            "Multiplications per image (MACs)",
+            "Multiplications",  # what they are per does not fit beside the parameters
             format_count(sum(layer.macs for layer in chain)),
-            help="Multiplications with an addition, forward. Training takes about three times as many.",
+            help="With an addition each (MACs), for one image, forward. Training takes about three times as many.",
         )
         st.metric(
             "An epoch takes",
