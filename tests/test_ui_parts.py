@@ -10,7 +10,7 @@ from ui_support import make_run
 
 from playground.config import KNOBS, ConfigError, RunConfig, flatten, from_flat
 from playground.runs import RunError
-from playground.ui.common import form, guard, knobs, run_views
+from playground.ui.common import form, frame, guard, knobs, run_views
 from playground.ui.pages.train import network
 
 
@@ -148,3 +148,7 @@ def test_no_page_takes_a_mistake_of_ours_for_a_person_s():
             if isinstance(node, ast.ExceptHandler) and node.type and "ValueError" in ast.unparse(node.type):
                 caught.append(path.relative_to(ROOT).as_posix())
     assert caught == ["playground/ui/pages/studies/new.py"]  # float() of what was typed
+
+
+def test_the_icon_lies_in_the_page_itself():
+    assert frame.ICON.startswith("data:image/png;base64,")  # Streamlit forgets files of a drawing that is broken off

@@ -1,11 +1,14 @@
 """The frame around every page: its title, its icon and the navigation."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import streamlit as st
 
 COMMON = Path(__file__).parent
-ICON = str(COMMON / "icon.png")  # a Material icon would be fetched from the net
+# In the page itself: a Material icon would be fetched from the net, and a file that Streamlit serves is forgotten when
+# a drawing is broken off before the browser has asked for it.
+ICON = "data:image/png;base64," + b64encode((COMMON / "icon.png").read_bytes()).decode()
 
 PAGES = {
     "home": ("Home", "home", "What this is, with a trained network alive in it."),
